@@ -88,7 +88,10 @@ def unpack(directory):
     with zipfile.ZipFile(wheel()) as archive:
         names = [name for name in archive.namelist() if name.startswith("async_generator/_tests/")]
         archive.extractall(directory, names)
-    return Path(directory) / "async_generator"
+    package = Path(directory) / "async_generator"
+    # Never imported, since the package is in sys.modules; it tells pytest that the tests belong to a package.
+    (package / "__init__.py").touch()
+    return package
 
 
 class Count:
