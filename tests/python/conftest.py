@@ -1,0 +1,97 @@
+"""Fixtures for all tests of the package, and the rule that nothing may go wrong unseen."""
+
+import gc
+import sys
+
+import pytest
+
+from bodies import IMPLEMENTATIONS
+
+
+def pytest_addoption(parser):
+    parser.addoption("--implementation", action="append", choices=list(IMPLEMENTATIONS), default=None,
+                     help="test only this implementation (may be repeated); without it, all")
+
+
+def pytest_generate_tests(metafunc):
+    if "implementation" not in metafunc.fixturenames:
+        return
+    names = list(IMPLEMENTATIONS)
+    for mark in metafunc.definition.iter_markers():
+        if mark.name in ("only", "without"):
+            assert mark.kwargs.get("reason"), f"{metafunc.definition.nodeid}: say why"
+            assert set(mark.args) <= set(IMPLEMENTATIONS), mark.args
+        if mark.name == "only":
+            names = [name for name in names if name in mark.args]
+        if mark.name == "without":
+            names = [name for name in names if name not in mark.args]
+    metafunc.parametrize("implementation", [IMPLEMENTATIONS[name] for name in names], ids=names)
+
+
+def pytest_collection_modifyitems(config, items):
+    chosen = config.getoption("--implementation")
+    if not chosen:
+        return
+    kept, left = [], []
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        one = parameters.params.get("implementation") if parameters else None
+        # A test without the fixture is about the package itself: it belongs to no implementation.
+        (kept if one is not None and one.name in chosen else left).append(item)
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
+
+
+def pytest_sessionstart(session):
+    # What is alive now stays: a collection after each test then looks only at what the tests made.
+    gc.collect()
+    gc.freeze()
+
+
+class Unraisable(list):
+    """The unraisable exceptions of a test. A test that expects one takes it out with `take`."""
+
+    def take(self, exception_type=BaseException):
+        gc.collect()
+        assert self, "no unraisable exception was reported"
+        report = self.pop(0)
+        assert isinstance(report.exc_value, exception_type), report
+        return report
+
+
+@pytest.fixture(autouse=True)
+def unraisable(monkeypatch):
+    reports = Unraisable()
+    monkeypatch.setattr(sys, "unraisablehook", reports.append)
+    before = sys.get_asyncgen_hooks()
+    yield reports
+    gc.collect()
+    left = [(report.exc_value, report.err_msg, report.object) for report in reports]
+    reports.clear()
+    assert not left, f"unraisable exceptions: {left}"
+    after = sys.get_asyncgen_hooks()
+    if after != before:
+        sys.set_asyncgen_hooks(*before)
+        pytest.fail(f"asyncgen hooks were left behind: {after}")
+
+
+class Hooks:
+    """Recording asyncgen hooks."""
+
+    def __init__(self):
+        self.begun = []
+        self.dropped = []
+
+    def install(self, *, firstiter=True, finalizer=True):
+        sys.set_asyncgen_hooks(self.begun.append if firstiter else None, self.dropped.append if finalizer else None)
+
+
+@pytest.fixture
+def hooks(unraisable):
+    before = sys.get_asyncgen_hooks()
+    recorder = Hooks()
+    recorder.install()
+    yield recorder
+    sys.set_asyncgen_hooks(*before)
+    recorder.begun.clear()
+    recorder.dropped.clear()
