@@ -13,33 +13,17 @@ import inspect
 import pytest
 
 from async_generator import yield_, yield_from_
-from yield_from_reference import DELEGATES, DELEGATORS, DRIVERS, Kit, context_chain
+from yield_from_reference import PAIRS, SINGLES, Kit, context_chain, pair_name
 
 
-@pytest.fixture(params=DELEGATORS)
-def delegator(request):
-    return request.param
+@pytest.fixture(params=PAIRS, ids=pair_name)
+def kit(request):
+    return Kit(*request.param)
 
 
-@pytest.fixture(params=DELEGATES)
-def delegate(request):
-    return request.param
-
-
-@pytest.fixture(params=DRIVERS)
-def driver(request):
-    return request.param
-
-
-@pytest.fixture
-def kit(delegator, delegate, driver):
-    return Kit(delegator, delegate, driver)
-
-
-@pytest.fixture
-def lone(delegator, driver):
-    """A kit for cases whose delegate is an object of the test's own."""
-    return Kit(delegator, "native", driver)
+@pytest.fixture(params=SINGLES, ids=pair_name)
+def lone(request):
+    return Kit(*request.param)
 
 
 @pytest.fixture(autouse=True, scope="module")

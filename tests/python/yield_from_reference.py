@@ -431,6 +431,21 @@ class Kit:
         assert end.__context__ is None
 
 
+# By hand only where the package's own awaitables, or a native one over them, are what is driven.
+_HAND_DRIVEN = ("coroutine", "syntax", "native")
+
+#: The parameters of a kit for every pairing of generators.
+PAIRS = [(outer, inner, "by_await") for outer in DELEGATORS for inner in DELEGATES]
+PAIRS += [(outer, inner, "by_hand") for outer in _HAND_DRIVEN for inner in DELEGATES]
+
+#: The parameters of a kit for cases whose delegate is an object of the test's own.
+SINGLES = [(outer, "native", driver) for outer in DELEGATORS for driver in DRIVERS]
+
+
+def pair_name(pair):
+    return "-".join(pair)
+
+
 def context_chain(error):
     """The exceptions behind an exception, nearest first."""
     chain = []
