@@ -1,0 +1,455 @@
+"""What only the package can: yield_ in coroutines that the body awaits, and values returned by a generator."""
+
+import asyncio
+import types
+
+import pytest
+
+from async_generator import async_generator, yield_
+from driving import collect, finished, outcome, run, suspend, trap
+
+
+async def helper(item):
+    return await yield_(item)
+
+
+async def deep(depth, item):
+    return await (deep(depth - 1, item) if depth else helper(item))
+
+
+# Each way to have an async generator whose body awaits coroutines that yield.
+def decorated(function):
+    return async_generator(function)
+
+
+def undecorated(function):
+    """A native async generator function around `function`'s body: its yields come from the coroutine alone."""
+
+    async def generator(*arguments):
+        await function(*arguments)
+        return
+        yield
+
+    return generator
+
+
+def decorated_undecorated(function):
+    return async_generator(undecorated(function))
+
+
+EVERYWHERE = pytest.mark.parametrize("make", [decorated, undecorated, decorated_undecorated])
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("depth", [0, 1, 5, 50])
+def test_yield_works_in_coroutines_at_any_depth(make, depth):
+    received = []
+
+    @make
+    async def body():
+        for number in range(3):
+            received.append(await deep(depth, number))
+
+    generator = body()
+    assert run(generator.__anext__()) == 0
+    assert run(generator.asend("a")) == 1
+    assert run(generator.asend("b")) == 2
+    assert finished(generator)
+    assert received == ["a", "b", None]
+
+
+@EVERYWHERE
+def test_exceptions_reach_the_yield_of_a_helper(make):
+    seen = []
+
+    async def catching(item):
+        try:
+            await yield_(item)
+        except KeyError as error:
+            seen.append(error.args)
+            return "caught"
+
+    @make
+    async def body():
+        await yield_(await catching("first"))
+        await catching("last")
+
+    generator = body()
+    assert run(generator.__anext__()) == "first"
+    assert run(generator.athrow(KeyError("k"))) == "caught"
+    assert run(generator.__anext__()) == "last"
+    assert run(generator.aclose()) is None
+    assert seen == [("k",)]
+
+
+@EVERYWHERE
+def test_closing_runs_the_finally_of_every_helper(make):
+    done = []
+
+    async def inner():
+        try:
+            await yield_(1)
+        finally:
+            await trap()
+            done.append("inner")
+
+    async def outer():
+        try:
+            await inner()
+        finally:
+            done.append("outer")
+
+    @make
+    async def body():
+        try:
+            await outer()
+        finally:
+            done.append("body")
+
+    generator = body()
+    run(generator.__anext__())
+    run(generator.aclose())
+    assert done == ["inner", "outer", "body"]
+
+
+@EVERYWHERE
+def test_traps_and_items_of_a_helper_do_not_mix(make):
+    received = []
+
+    async def mixed(name):
+        received.append(await trap(("trap", name)))
+        received.append(await yield_(("item", name)))
+        received.append(await trap(("trap again", name)))
+
+    @make
+    async def body():
+        await mixed("a")
+        await mixed("b")
+
+    generator = body()
+    first = generator.__anext__()
+    assert suspend(first) == ("trap", "a")
+    assert outcome(first.send, 1) == ("done", ("item", "a"))
+    second = generator.asend(2)
+    assert suspend(second) == ("trap again", "a")
+    assert suspend(second, 3) == ("trap", "b")
+    assert outcome(second.send, 4) == ("done", ("item", "b"))
+    third = generator.asend(5)
+    assert suspend(third) == ("trap again", "b")
+    assert outcome(third.send, 6) == ("error", "StopAsyncIteration", "")
+    assert received == [1, 2, 3, 4, 5, 6]
+
+
+@EVERYWHERE
+def test_generators_in_generators_each_take_their_own_items(make):
+    @make
+    async def inner():
+        for number in range(3):
+            await helper(number)
+
+    @make
+    async def outer():
+        async for number in inner():
+            await helper(("outer", number))
+            await helper(("again", number))
+
+    assert collect(outer()) == [(name, number) for number in range(3) for name in ("outer", "again")]
+
+
+def test_native_yields_and_helpers_may_alternate():
+    async def body():
+        received = yield 1
+        received = await helper(received)
+        received = yield received
+        await yield_(received)
+
+    for function in (body, async_generator(body)):
+        generator = function()
+        assert [run(generator.asend(value)) for value in (None, "a", "b", "c")] == [1, "a", "b", "c"]
+        assert finished(generator)
+
+
+def test_a_yield_object_may_be_kept_and_awaited_later():
+    @async_generator
+    async def body():
+        later = yield_("later")
+        await yield_("now")
+        await later
+
+    assert collect(body()) == ["now", "later"]
+
+
+def test_yield_objects_may_be_awaited_in_any_order():
+    @async_generator
+    async def body():
+        objects = [yield_(number) for number in range(5)]
+        for object_ in reversed(objects):
+            await object_
+
+    assert collect(body()) == [4, 3, 2, 1, 0]
+
+
+def test_a_yield_object_cannot_be_awaited_twice():
+    seen = []
+
+    @async_generator
+    async def body():
+        once = yield_("once")
+        await once
+        try:
+            await once
+        except RuntimeError as error:
+            seen.append(str(error))
+        await yield_("went on")
+
+    assert collect(body()) == ["once", "went on"]
+    assert seen == ["cannot reuse already awaited coroutine"]  # 1.10 fact B8
+
+
+def test_yield_takes_none_or_one_argument():
+    @async_generator
+    async def body():
+        await yield_()
+        await yield_(value="keyword")
+        for arguments, keywords in (((1, 2), {}), ((1,), {"value": 1}), ((), {"item": 1})):
+            with pytest.raises(TypeError):
+                yield_(*arguments, **keywords)
+
+    assert collect(body()) == [None, "keyword"]
+
+
+def test_yield_looks_like_a_coroutine_to_the_abcs():
+    import collections.abc
+
+    object_ = yield_(1)
+    assert isinstance(object_, collections.abc.Awaitable)
+    object_.close()
+
+
+def test_yield_can_be_called_with_every_form_of_call():
+    import functools
+
+    @async_generator
+    async def body():
+        await yield_(*[1])
+        await yield_(**{"value": 2})
+        await functools.partial(yield_, 3)()
+        call = yield_
+        await call(4)
+        await (yield_)(5)
+        for result in map(yield_, [6]):
+            await result
+        await yield_(yield_(7).close())
+
+    assert collect(body()) == [1, 2, 3, 4, 5, 6, None]
+
+
+def test_yield_under_another_name_and_from_the_module():
+    import async_generator as package
+    from async_generator import yield_ as give
+
+    @async_generator
+    async def body():
+        await give(1)
+        await package.yield_(2)
+
+    assert collect(body()) == [1, 2]
+
+
+def test_a_global_of_that_name_that_is_something_else_is_respected():
+    namespace = {"async_generator": async_generator, "trap": trap}
+    exec(
+        "async def other(value=None):\n    return ('other', value)\n"
+        "yield_ = other\n"
+        "@async_generator\nasync def body():\n    results.append(await yield_(1))\n    await give(2)\n",
+        namespace,
+    )
+    namespace["give"] = yield_
+    namespace["results"] = []
+    assert collect(namespace["body"]()) == [2]
+    assert namespace["results"] == [("other", 1)]
+
+
+def test_a_global_that_is_replaced_while_the_body_is_suspended_is_respected():
+    namespace = {"async_generator": async_generator, "yield_": yield_, "results": []}
+    exec(
+        "@async_generator\nasync def body():\n"
+        "    while True:\n        results.append(await yield_(len(results)))\n",
+        namespace,
+    )
+    generator = namespace["body"]()
+    assert run(generator.__anext__()) == 0
+    assert run(generator.asend("a")) == 1
+
+    async def other(value):
+        if value == 4:
+            raise KeyError
+        return ("other", value)
+
+    namespace["yield_"] = other
+    with pytest.raises(KeyError):
+        run(generator.__anext__())
+    assert namespace["results"] == ["a", None, ("other", 2), ("other", 3)]
+    assert finished(generator)
+
+
+def test_awaitables_of_every_kind_where_a_yield_stood():
+    """The same `await` meets a yield, a coroutine, a future-like object and a generator-based coroutine in turn."""
+    received = []
+
+    class Custom:
+        def __await__(self):
+            received.append((yield "custom trap"))
+            return "custom"
+
+    async def coroutine():
+        return await trap("coroutine trap")
+
+    @types.coroutine
+    def old():
+        return (yield "old trap")
+
+    @async_generator
+    async def body():
+        makers = [lambda: yield_(1), Custom, coroutine, old, lambda: yield_(2)]
+        for _ in range(3):
+            for maker in makers:
+                received.append(await maker())
+
+    generator = body()
+    traps, items = [], []
+    while True:
+        awaiting = generator.asend("sent") if items else generator.__anext__()
+        send = None
+        try:
+            while True:
+                traps.append(awaiting.send(send))
+                send = "answer"
+        except StopIteration as stop:
+            items.append(stop.value)
+        except StopAsyncIteration:
+            break
+    assert items == [1, 2] * 3
+    assert traps == ["custom trap", "coroutine trap", "old trap"] * 3
+    assert received == ["sent", "answer", "custom", "answer", "answer", "sent"] * 3
+
+
+# --- return values ---
+
+
+@pytest.mark.parametrize("value", [1, "text", (), (1, 2), [], 0, False, StopIteration(1), StopAsyncIteration(2), KeyError], ids=repr)
+def test_a_returned_value_travels_in_the_stop(value):
+    @async_generator
+    async def body():
+        await yield_(1)
+        return value
+
+    generator = body()
+    assert run(generator.__anext__()) == 1
+    with pytest.raises(StopAsyncIteration) as end:
+        run(generator.__anext__())
+    assert len(end.value.args) == 1 and end.value.args[0] is value
+    assert end.value.__context__ is None and end.value.__cause__ is None
+    assert finished(generator)  # once
+
+
+@pytest.mark.parametrize("how", ["return None", "return", "pass"])
+def test_a_plain_end_carries_nothing(how):
+    namespace = {"yield_": yield_, "async_generator": async_generator}
+    exec(f"@async_generator\nasync def body():\n    await yield_(1)\n    {how}\n", namespace)
+    generator = namespace["body"]()
+    run(generator.__anext__())
+    with pytest.raises(StopAsyncIteration) as end:
+        run(generator.__anext__())
+    assert end.value.args == ()
+
+
+def test_async_for_drops_the_returned_value():
+    @async_generator
+    async def body():
+        await yield_(1)
+        return "dropped"
+
+    assert collect(body()) == [1]
+
+
+def test_a_value_returned_after_an_athrow_travels_too():
+    @async_generator
+    async def body():
+        try:
+            await yield_(1)
+        except KeyError:
+            return "after the throw"
+
+    generator = body()
+    run(generator.__anext__())
+    with pytest.raises(StopAsyncIteration) as end:
+        run(generator.athrow(KeyError()))
+    assert end.value.args == ("after the throw",)
+
+
+def test_a_value_returned_by_an_aclose_is_dropped():
+    @async_generator
+    async def body():
+        try:
+            await yield_(1)
+        except GeneratorExit:
+            return "dropped"
+
+    generator = body()
+    run(generator.__anext__())
+    assert run(generator.aclose()) is None
+    assert finished(generator)
+
+
+def test_a_return_is_not_seen_by_the_bodys_own_handlers():
+    seen = []
+
+    @async_generator
+    async def body():
+        try:
+            await yield_(1)
+            return "value"
+        except BaseException as error:
+            seen.append(error)
+            raise
+
+    generator = body()
+    run(generator.__anext__())
+    with pytest.raises(StopAsyncIteration):
+        run(generator.__anext__())
+    assert not seen
+
+
+def test_a_body_that_never_yields_is_empty():
+    @async_generator
+    async def body():
+        return 5
+
+    assert collect(body()) == []
+    with pytest.raises(StopAsyncIteration) as end:
+        run(body().__anext__())
+    assert end.value.args == (5,)
+
+
+def test_a_body_that_never_yields_and_never_awaits_may_be_thrown_into():
+    @async_generator
+    async def body():
+        return 5
+
+    with pytest.raises(KeyError):
+        run(body().athrow(KeyError()))
+    assert run(body().aclose()) is None
+
+
+def test_anext_with_a_default_drops_the_value():
+    @async_generator
+    async def body():
+        return 5
+
+    async def consume():
+        generator = body()
+        return [await anext(generator, "default"), await anext(generator, "default")]
+
+    assert run(consume()) == ["default", "default"]
+    assert asyncio.run(consume()) == ["default", "default"]  # 1.10 crashes the interpreter here, fact Z3
