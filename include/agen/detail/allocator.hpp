@@ -1,0 +1,105 @@
+// Frames from an allocator: a coroutine whose parameters begin with std::allocator_arg and an allocator (after the object,
+// if it is a member) gets a promise that allocates with it. Nothing here includes <memory>, and generators without an
+// allocator carry nothing of this.
+#ifndef AGEN_DETAIL_ALLOCATOR_HPP
+#define AGEN_DETAIL_ALLOCATOR_HPP
+
+#include <coroutine>
+#include <cstddef>
+#include <new>
+#include <type_traits>
+
+#include "outcome.hpp"
+
+namespace agen {
+template <class Yield, class Send, class Return>
+class async_generator;
+
+namespace detail {
+
+template <class T>
+concept allocator = requires(T& a, std::size_t n) {
+  typename T::value_type;
+  a.deallocate(a.allocate(n), n);
+};
+// std::allocator_arg_t cannot be named without <memory>; no other empty class stands before an allocator in practice.
+template <class Tag, class Allocator>
+concept allocator_follows = std::is_empty_v<std::remove_cvref_t<Tag>> && !allocator<std::remove_cvref_t<Tag>> &&
+                            allocator<std::remove_cvref_t<Allocator>>;
+
+/// std::allocator_traits<A>::rebind_alloc<U> without <memory>.
+template <class Allocator, class U>
+struct rebind_by_argument;
+template <template <class, class...> class Allocator, class T, class... Rest, class U>
+struct rebind_by_argument<Allocator<T, Rest...>, U> {
+  using type = Allocator<U, Rest...>;
+};
+template <class Allocator, class U>
+struct rebind : rebind_by_argument<Allocator, U> {};
+template <class Allocator, class U>
+  requires requires { typename Allocator::template rebind<U>::other; }
+struct rebind<Allocator, U> {
+  using type = typename Allocator::template rebind<U>::other;
+};
+
+/// Adds to a promise the allocation of its frame by `Allocator`, a copy of which stands behind the frame.
+template <class Promise, class Allocator>
+class allocating_promise : public Promise {
+  struct alignas(Allocator) alignas(__STDCPP_DEFAULT_NEW_ALIGNMENT__) unit {
+    unsigned char bytes[__STDCPP_DEFAULT_NEW_ALIGNMENT__];
+  };
+  using unit_allocator = typename rebind<Allocator, unit>::type;
+
+  static constexpr auto units(std::size_t bytes) noexcept -> std::size_t {
+    return (bytes + sizeof(unit) - 1) / sizeof(unit);
+  }
+  static constexpr auto tail = units(sizeof(unit_allocator));
+
+  static auto allocate(std::size_t size, Allocator const& from) -> void* {
+    unit_allocator a(from);
+    unit* const block = a.allocate(units(size) + tail);
+    ::new (static_cast<void*>(block + units(size))) unit_allocator(static_cast<unit_allocator&&>(a));
+    return block;
+  }
+
+ public:
+  template <class Tag, class From, class... Rest>
+    requires allocator_follows<Tag, From>
+  static auto operator new(std::size_t size, Tag const& /*tag*/, From const& from, Rest const&... /*rest*/) -> void* {
+    return allocate(size, from);
+  }
+  template <class Object, class Tag, class From, class... Rest>
+    requires allocator_follows<Tag, From>
+  static auto operator new(std::size_t size, Object const& /*object*/, Tag const& /*tag*/, From const& from,
+                           Rest const&... /*rest*/) -> void* {
+    return allocate(size, from);
+  }
+  static void operator delete(void* frame, std::size_t size) noexcept {
+    auto* const block = static_cast<unit*>(frame);
+    auto* const kept = reinterpret_cast<unit_allocator*>(block + units(size));
+    unit_allocator a(static_cast<unit_allocator&&>(*kept));
+    kept->~unit_allocator();
+    a.deallocate(block, units(size) + tail);
+  }
+};
+
+}  // namespace detail
+}  // namespace agen
+
+template <class Yield, class Send, class Return, class Tag, class Allocator, class... Rest>
+  requires agen::detail::allocator_follows<Tag, Allocator>
+struct std::coroutine_traits<agen::async_generator<Yield, Send, Return>, Tag, Allocator, Rest...> {
+  using promise_type =
+      agen::detail::allocating_promise<typename agen::async_generator<Yield, Send, Return>::promise_type,
+                                       std::remove_cvref_t<Allocator>>;
+};
+
+template <class Yield, class Send, class Return, class Object, class Tag, class Allocator, class... Rest>
+  requires agen::detail::allocator_follows<Tag, Allocator>
+struct std::coroutine_traits<agen::async_generator<Yield, Send, Return>, Object, Tag, Allocator, Rest...> {
+  using promise_type =
+      agen::detail::allocating_promise<typename agen::async_generator<Yield, Send, Return>::promise_type,
+                                       std::remove_cvref_t<Allocator>>;
+};
+
+#endif  // AGEN_DETAIL_ALLOCATOR_HPP

@@ -1,0 +1,145 @@
+// How a body awaits: finding the awaiter of an expression, the point where other runtimes plug in theirs, and the wrapper
+// that tells the protocol that the body suspends in something foreign.
+#ifndef AGEN_DETAIL_AWAIT_HPP
+#define AGEN_DETAIL_AWAIT_HPP
+
+#include <type_traits>
+
+#include "frame.hpp"
+
+namespace agen {
+
+/// The customisation point for what is not awaitable by itself: specialise it with a static `adapt(value)` that returns an
+/// awaitable, and `co_await value` works in every generator and task.
+///
+///     template <> struct agen::await_adapter<ticket> {
+///       static auto adapt(ticket t) { return ticket_awaiter(std::move(t)); }
+///     };
+template <class Awaited>
+struct await_adapter;
+
+namespace detail {
+
+template <class T>
+concept awaiter = requires(T& a, std::coroutine_handle<> h) {
+  a.await_ready() ? 0 : 1;
+  a.await_resume();
+};
+template <class T>
+concept has_member_co_await = requires(T&& a) { static_cast<T&&>(a).operator co_await(); };
+template <class T>
+concept has_free_co_await = requires(T&& a) { operator co_await(static_cast<T&&>(a)); };
+template <class T>
+concept adapted = requires(T&& a) { await_adapter<std::remove_cvref_t<T>>::adapt(static_cast<T&&>(a)); };
+template <class T>
+concept natively_awaitable = has_member_co_await<T> || has_free_co_await<T> || awaiter<std::remove_reference_t<T>>;
+
+/// The awaiter of an awaitable: a prvalue of operator co_await, or the expression itself.
+template <natively_awaitable T>
+auto get_awaiter(T&& a) -> decltype(auto) {
+  if constexpr (has_member_co_await<T>) {
+    return static_cast<T&&>(a).operator co_await();
+  } else if constexpr (has_free_co_await<T>) {
+    return operator co_await(static_cast<T&&>(a));
+  } else {
+    return static_cast<T&&>(a);
+  }
+}
+
+template <class T>
+using awaiter_of = decltype(detail::get_awaiter(std::declval<T>()));
+
+/// What an await_adapter returned, beside its awaiter, which may refer to it.
+template <class Awaitable>
+struct adapted_awaiter {
+  Awaitable awaitable;
+  awaiter_of<Awaitable> inner = detail::get_awaiter(static_cast<Awaitable&&>(awaitable));
+
+  auto await_ready() -> bool { return inner.await_ready() ? true : false; }
+  template <class Promise>
+  auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
+    return inner.await_suspend(h);
+  }
+  auto await_resume() -> decltype(auto) { return inner.await_resume(); }
+};
+template <class T>
+using await_result = decltype(std::declval<std::remove_reference_t<awaiter_of<T>>&>().await_resume());
+
+/// Marks the operation under way as `foreign` before the body suspends, and takes that back if it does not suspend.
+/// Nothing may be written after a true suspension: the body may already run elsewhere, or be gone.
+class leave_mark {
+ public:
+  explicit leave_mark(frame& f) noexcept : operation_(f.of->link) {
+    before_ = load(operation_->at);
+    if (before_ == driving) {
+      operation_->loop = nullptr;
+      store(operation_->at, foreign);
+    } else if (before_ != nobody) {
+      loop_ = std::exchange(operation_->loop, nullptr);
+    }
+  }
+  void take_back() noexcept {
+    if (before_ == driving) {
+      store(operation_->at, driving);
+    } else if (before_ != nobody) {
+      operation_->loop = loop_;
+    }
+  }
+
+ private:
+  pending* operation_;
+  hop* loop_ = nullptr;
+  unsigned char before_;
+};
+
+/// Wraps the awaiter of everything that a body awaits. The inner await_suspend gets the body's own handle, so that
+/// awaiters which look at the promise find it.
+template <class Awaiter>
+struct foreign_awaiter {
+  Awaiter inner;  // a reference where the awaitable is its own awaiter
+  frame* body;
+
+  auto await_ready() noexcept(noexcept(inner.await_ready())) -> bool { return inner.await_ready() ? true : false; }
+  template <class Promise>
+  auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
+    using result = decltype(inner.await_suspend(h));
+    leave_mark mark(*body);
+    try {
+      if constexpr (std::is_same_v<result, bool>) {
+        bool const suspends = inner.await_suspend(h);
+        if (!suspends) mark.take_back();
+        return suspends;
+      } else {
+        return inner.await_suspend(h);
+      }
+    } catch (...) {  // the body goes on with the exception: it has not suspended
+      mark.take_back();
+      throw;
+    }
+  }
+  auto await_resume() noexcept(noexcept(inner.await_resume())) -> decltype(auto) { return inner.await_resume(); }
+};
+
+/// What await_transform returns for anything that is not the library's own.
+template <class T>
+auto await_foreign(frame& body, T&& awaited) -> decltype(auto) {
+  if constexpr (adapted<T>) {
+    using awaitable = decltype(await_adapter<std::remove_cvref_t<T>>::adapt(static_cast<T&&>(awaited)));
+    using held = adapted_awaiter<awaitable>;
+    return foreign_awaiter<held>{held{await_adapter<std::remove_cvref_t<T>>::adapt(static_cast<T&&>(awaited))}, &body};
+  } else {
+    static_assert(natively_awaitable<T>,
+                  "co_await in a generator: this type is not awaitable; give it an operator co_await, the three await_ "
+                  "members, or specialise agen::await_adapter for it");
+    if constexpr (natively_awaitable<T>) {
+      return foreign_awaiter<awaiter_of<T>>{detail::get_awaiter(static_cast<T&&>(awaited)), &body};
+    } else {
+      return std::suspend_never();
+    }
+  }
+}
+
+}  // namespace detail
+}  // namespace agen
+
+#endif  // AGEN_DETAIL_AWAIT_HPP

@@ -1,0 +1,43 @@
+// Everything in which compilers differ: attributes and the few atomic accesses of the protocol. Nothing else in the
+// library names a compiler.
+#ifndef AGEN_DETAIL_COMPILER_HPP
+#define AGEN_DETAIL_COMPILER_HPP
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <atomic>
+#define AGEN_NOINLINE __declspec(noinline)
+#define AGEN_ALWAYS_INLINE __forceinline
+#else
+#define AGEN_NOINLINE __attribute__((noinline, cold))
+#define AGEN_ALWAYS_INLINE __attribute__((always_inline)) inline
+#endif
+
+namespace agen::detail {
+
+// <atomic> costs half a second of compile time under g++ 12, hence the built-ins where there are some. Loads and
+// stores of one byte are plain moves on x86; only `exchange` costs anything, and no item that comes at once meets it.
+#if defined(_MSC_VER) && !defined(__clang__)
+inline auto load(unsigned char const& from) noexcept -> unsigned char {
+  return std::atomic_ref(const_cast<unsigned char&>(from)).load(std::memory_order_acquire);
+}
+inline void store(unsigned char& to, unsigned char value) noexcept {
+  std::atomic_ref(to).store(value, std::memory_order_relaxed);
+}
+inline auto exchange(unsigned char& at, unsigned char value) noexcept -> unsigned char {
+  return std::atomic_ref(at).exchange(value, std::memory_order_acq_rel);
+}
+#else
+AGEN_ALWAYS_INLINE auto load(unsigned char const& from) noexcept -> unsigned char {
+  return __atomic_load_n(&from, __ATOMIC_ACQUIRE);
+}
+AGEN_ALWAYS_INLINE void store(unsigned char& to, unsigned char value) noexcept {
+  __atomic_store_n(&to, value, __ATOMIC_RELAXED);
+}
+inline auto exchange(unsigned char& at, unsigned char value) noexcept -> unsigned char {
+  return __atomic_exchange_n(&at, value, __ATOMIC_ACQ_REL);
+}
+#endif
+
+}  // namespace agen::detail
+
+#endif  // AGEN_DETAIL_COMPILER_HPP

@@ -1,0 +1,70 @@
+// The awaiter of yield_from for a generator with the same items and the same Send: O(1) to attach, free per item.
+#ifndef AGEN_DETAIL_DELEGATE_HPP
+#define AGEN_DETAIL_DELEGATE_HPP
+
+#include "operations.hpp"
+#include "outcome.hpp"
+
+namespace agen::detail {
+
+/// In the body of `at.parent`, when it goes on after its yield_from: raises what has to be raised there.
+AGEN_NOINLINE inline void raise_delegated(delegation& at) {
+  control& c = *at.parent->of;
+  if (at.destroyed) {
+    if (c.throwing) rethrow_thrown(c);
+    throw delegate_destroyed("yield_from: the generator delegated to was destroyed");
+  }
+  if (at.ignored) throw ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed");
+  if (at.child->own.has_raised) {
+    std::exception_ptr error = at.child->own.take();
+    if (!at.exit || !is_exit(error)) std::rethrow_exception(std::move(error));
+  }
+  if (!at.exit) return;
+  if (at.parent != &c.leaf.promise() || &at.parent->own != &c) throw generator_exit();
+  auto& closer = static_cast<closing_pending&>(*c.link);
+  if (!closer.closes) c.closing = false;
+  std::rethrow_exception(closer.exit);
+}
+
+/// `Owner` is the generator by value, or a reference to one that somebody else keeps.
+template <class Owner, class Return>
+class delegate_awaiter : delegation {
+ public:
+  delegate_awaiter(Owner&& generator, frame& parent_frame) noexcept : generator_(static_cast<Owner&&>(generator)) {
+    this->parent = &parent_frame;
+    this->child = &generator_.frame();
+    this->owns = !std::is_reference_v<Owner>;
+  }
+  delegate_awaiter(delegate_awaiter const&) = delete;
+  auto operator=(delegate_awaiter const&) -> delegate_awaiter& = delete;
+  ~delegate_awaiter() {
+    // Without a child its frame is in other hands, or gone: see drop.hpp.
+    if constexpr (!std::is_reference_v<Owner>) {
+      if (this->child == nullptr) generator_.release();
+    }
+  }
+
+  auto await_ready() -> bool {
+    control& inner = this->child->own;
+    if (inner.now == stage::running) {
+      throw already_running("yield_from: the generator delegated to is already running");
+    }
+    if (inner.now == stage::closed) return true;
+    if (!inner.hooked) ask_hooks(*this->child);
+    return false;
+  }
+  void await_suspend(std::coroutine_handle<> /*body*/) noexcept { attach(*this); }
+  auto await_resume() -> Return {
+    if (this->child == nullptr || this->exit || this->ignored || this->child->own.has_raised) [[unlikely]] {
+      raise_delegated(*this);
+    }
+    if constexpr (!std::is_void_v<Return>) return returned_value<Return>(*this->child);
+  }
+
+ private:
+  Owner generator_;
+};
+
+}  // namespace agen::detail
+
+#endif  // AGEN_DETAIL_DELEGATE_HPP

@@ -1,0 +1,85 @@
+// Destroying generators that have not finished: without recursion however deep they delegate, and without taking along
+// what they do not own. Closing them with their cleanup awaited is aclose's business.
+#ifndef AGEN_DETAIL_DROP_HPP
+#define AGEN_DETAIL_DROP_HPP
+
+#include "../unraisable.hpp"
+#include "frame.hpp"
+
+namespace agen::detail {
+
+inline void abandon(frame& f) noexcept;  // hooks.hpp: hands it to its finalizer
+
+inline auto has_finalizer(frame const& f) noexcept -> bool { return !f.own.has_raised && f.own.finalizer; }
+
+/// Takes `f`, with everything below it, out of the chain that `c` controls: a generator of its own again.
+inline void detach(frame& f, control& c) noexcept {
+  c.leaf.promise().of = &f.own;
+  f.own.leaf = c.leaf;
+  f.own.now = c.now;
+  f.own.attached = false;
+  f.own.link = const_cast<pending*>(&no_consumer);
+}
+
+/// Destroys `root` and the generators that its chain owns, the leaf first, as leaving scopes would. What it delegates to
+/// by reference stays alive; what was started under hooks of its own goes to its finalizer.
+AGEN_NOINLINE inline void destroy_chain(frame& root) noexcept {
+  control& c = root.own;
+  if (c.now == stage::running && load(c.link->at) != nobody) {
+    // A frame cannot be destroyed while it executes; nothing that could still be done would be right.
+    if (load(c.link->at) == driving) std::terminate();
+    store(c.link->at, nobody);
+  }
+  if (c.now == stage::closed) {
+    if (c.has_raised && c.link == &no_consumer) report_unraisable(c.take());
+    return handle_of(root).destroy();
+  }
+  frame* survivor = nullptr;
+  frame* f = &c.leaf.promise();
+  for (frame* g = f; g != &root; g = g->own.parent->parent) {
+    if (!g->own.parent->owns || (has_finalizer(*g) && c.now != stage::running)) survivor = g;
+  }
+  if (survivor != nullptr) {
+    delegation& at = *survivor->own.parent;
+    detach(*survivor, c);
+    at.child = nullptr;
+    f = at.parent;
+    if (at.owns) abandon(*survivor);
+  }
+  while (f != &root) {
+    delegation& at = *f->own.parent;
+    frame* const parent = at.parent;
+    at.child = nullptr;
+    handle_of(*f).destroy();
+    f = parent;
+  }
+  handle_of(root).destroy();
+}
+
+/// The owner of `f` destroys it while another generator delegates to it: that one gets delegate_destroyed, at once if it
+/// waits for an item, otherwise when it is resumed.
+AGEN_NOINLINE inline void leave_parent(frame& f) noexcept {
+  frame* top = &f;
+  while (top->own.attached) top = top->own.parent->parent;
+  control& c = top->own;
+  if (c.now == stage::running && load(c.link->at) == driving) std::terminate();
+  delegation& at = *f.own.parent;
+  detach(f, c);
+  at.child = nullptr;
+  at.destroyed = true;
+  at.parent->of = &c;
+  c.leaf = handle_of(*at.parent);
+  if (c.now == stage::running) transfer(c);
+}
+
+/// What happens when the owner of a generator lets go of it.
+AGEN_NOINLINE inline void drop(frame& f) noexcept {
+  if (f.own.attached) leave_parent(f);
+  bool const at_yield = f.own.now == stage::suspended || f.own.now == stage::unclaimed;
+  if (at_yield && has_finalizer(f)) return abandon(f);
+  destroy_chain(f);
+}
+
+}  // namespace agen::detail
+
+#endif  // AGEN_DETAIL_DROP_HPP

@@ -1,0 +1,270 @@
+// What every generator's coroutine frame begins with, and the protocol by which a consumer and a body hand control to
+// each other: resume, arrive, transfer. No types of items here: one generator's frame looks like every other's.
+//
+// The protocol in one paragraph. The awaitable of an operation lives in the consumer's frame. Its await_suspend
+// resumes the leaf as an ordinary nested call and then looks at the awaitable's status byte. A body that yields before it
+// ever suspends elsewhere finds `driving`, writes `arrived` and suspends: the nested call returns, and the consumer goes on
+// without having been suspended. Before a body suspends in something foreign, its wrapper (await.hpp) writes `foreign`;
+// from then on the body may be resumed at any time and on any thread, and the two sides settle by one atomic exchange
+// who continues the consumer. No symmetric transfer (g++ grows the stack without optimisation and under sanitizers), no
+// atomic read-modify-write and no thread-local for an item that comes at once.
+#ifndef AGEN_DETAIL_FRAME_HPP
+#define AGEN_DETAIL_FRAME_HPP
+
+#include <coroutine>
+#include <exception>
+#include <utility>
+
+#include "../lifecycle.hpp"
+#include "compiler.hpp"
+#include "hook.hpp"
+
+namespace agen {
+class abandoned_generator;
+}
+
+namespace agen::detail {
+
+struct frame;
+
+// `frame` is the first base of every promise and no promise is aligned more strictly than two pointers, so the handle
+// of a coroutine can be made from its frame and back without knowing the promise's type.
+using frame_handle = std::coroutine_handle<frame>;
+
+/// Where an operation stands; see the head of this file.
+enum status : unsigned char {
+  driving,  ///< await_suspend is on the stack and the body has not suspended elsewhere
+  arrived,  ///< the body has answered
+  foreign,  ///< the body suspended elsewhere; await_suspend may still be on the stack
+  waiting,  ///< the consumer is suspended: whoever arrives resumes it
+  nobody,   ///< the consumer was destroyed while it waited
+};
+
+/// A loop on the stack that resumes one frame after another, so that attaching and finishing never nest.
+struct hop {
+  frame_handle next;
+};
+
+/// The part of an awaitable that the body's side knows.
+struct pending {
+  std::coroutine_handle<> consumer;
+  hop* loop = nullptr;  ///< valid from `foreign` on: the innermost transfer loop that may take the next frame
+  unsigned char at = arrived;
+};
+
+/// What a body's arrival meets after its consumer was destroyed. Never written.
+inline constinit pending const no_consumer{.consumer = {}, .loop = nullptr, .at = nobody};
+
+/// The state of a generator as one byte: `agen::state`, and one more for the slow paths.
+enum class stage : unsigned char {
+  suspended = static_cast<unsigned char>(state::suspended),
+  created = static_cast<unsigned char>(state::created),
+  running = static_cast<unsigned char>(state::running),
+  closed = static_cast<unsigned char>(state::closed),
+  unclaimed,  ///< suspended, with an item whose consumer was destroyed before it came
+};
+
+struct delegation;
+
+/// One generator's controls. Those of the root serve a whole chain of delegation; those of an attached generator rest,
+/// and hold what leads back to its parent instead.
+struct control {
+  frame_handle leaf;
+  union {
+    pending* link;       ///< root: the operation under way
+    delegation* parent;  ///< attached: the yield_from that this generator serves
+  };
+  void* slot = nullptr;  ///< to the body: what is sent or thrown; from the body: the item, or null at the end
+  union {
+    hook<abandoned_generator> finalizer;  ///< captured at the first iteration (PEP 525)
+    std::exception_ptr raised;            ///< after the end, if `has_raised`
+  };
+  stage now = stage::created;
+  bool throwing = false;      ///< `slot` is an exception to throw at the body's yield
+  bool closing = false;       ///< an exit climbs the chain; `link` is a closing_pending
+  bool exit_ignored = false;  ///< see admit()
+  bool hooked = false;        ///< the hooks were asked
+  bool attached = false;
+  bool has_raised = false;
+
+  control() noexcept : link(nullptr), finalizer() {}
+  control(control const&) = delete;
+  auto operator=(control const&) -> control& = delete;
+  ~control() {
+    if (has_raised) {
+      raised.~exception_ptr();
+    } else {
+      finalizer.~hook();
+    }
+  }
+
+  void keep(std::exception_ptr error) noexcept {
+    finalizer.~hook();
+    ::new (static_cast<void*>(&raised)) std::exception_ptr(std::move(error));
+    has_raised = true;
+  }
+  auto take() noexcept -> std::exception_ptr {
+    std::exception_ptr error(std::move(raised));
+    raised.~exception_ptr();
+    has_raised = false;
+    ::new (static_cast<void*>(&finalizer)) hook<abandoned_generator>();
+    return error;
+  }
+};
+
+/// First base of every promise. `of` is the only thing that the path of an item reads to find its consumer, at any depth.
+struct frame {
+  control* of;
+  control own;
+
+  frame() noexcept : of(&own) {}
+};
+
+/// A yield_from under way: lives in the delegating body's frame, between its generator and the one it delegates to.
+struct delegation {
+  frame* parent = nullptr;
+  frame* child = nullptr;
+  bool owns = false;       ///< the child's frame is destroyed with this delegation
+  bool exit = false;       ///< the child was closed: the parent gets an exit of its own
+  bool ignored = false;    ///< the child yielded while it was closed
+  bool destroyed = false;  ///< the child was destroyed by its owner
+};
+
+/// The awaitable of an operation that closes: knows which generator of the chain is being closed now.
+struct closing_pending : pending {
+  frame* closing = nullptr;
+  std::exception_ptr exit;  ///< what the root gets
+  bool closes = false;      ///< aclose: the root itself is closed; otherwise, athrow of an exit, only what is below it
+};
+
+inline auto handle_of(frame& f) noexcept -> frame_handle { return frame_handle::from_promise(f); }
+
+// ------------------------------------------------------------------------------------------------ the body's side
+
+/// Makes `c.leaf` run next: by the loop that is on the stack, or by a loop of its own. Touches nothing afterwards.
+inline void transfer(control& c) noexcept {
+  pending* const operation = c.link;
+  if (load(operation->at) == driving) return;  // await_suspend resumes c.leaf when this call returns
+  if (operation->at == nobody) return c.leaf.resume();
+  if (operation->loop != nullptr) {
+    operation->loop->next = c.leaf;
+    return;
+  }
+  hop here{c.leaf};
+  operation->loop = &here;
+  while (here.next) std::exchange(here.next, frame_handle()).resume();
+}
+
+/// The generator that is being closed yielded instead, and it is not the root: it stays suspended, and its parent gets
+/// ignored_generator_exit.
+inline void refuse_exit(control& c, closing_pending& operation) noexcept {
+  frame& stubborn = *operation.closing;
+  delegation& at = *stubborn.own.parent;
+  c.leaf.promise().of = &stubborn.own;
+  stubborn.own.leaf = c.leaf;
+  stubborn.own.now = stage::suspended;
+  stubborn.own.exit_ignored = true;
+  stubborn.own.attached = false;
+  stubborn.own.link = nullptr;
+  at.ignored = true;
+  at.parent->of = &c;
+  operation.closing = at.parent;
+  c.now = stage::running;
+  c.leaf = handle_of(*at.parent);
+  transfer(c);
+}
+
+/// An answer for a consumer that is not on this stack, or that closes. Touches nothing after the consumer is resumed.
+AGEN_NOINLINE inline void arrive_elsewhere(control& c) noexcept {
+  pending* const operation = c.link;
+  if (c.closing && c.now == stage::suspended) {
+    auto& closer = static_cast<closing_pending&>(*operation);
+    if (&closer.closing->own != &c) return refuse_exit(c, closer);
+  }
+  if (load(operation->at) == nobody) {
+    if (c.now == stage::suspended) c.now = stage::unclaimed;
+    return;
+  }
+  if (exchange(operation->at, arrived) == waiting) operation->consumer.resume();
+}
+
+/// The body has answered: `c.slot` and `c.now` are set. The hot half of every item.
+AGEN_ALWAYS_INLINE void arrive(control& c) noexcept {
+  pending* const operation = c.link;
+  if (load(operation->at) == driving) [[likely]] {
+    store(operation->at, arrived);
+    return;
+  }
+  arrive_elsewhere(c);
+}
+
+/// The body has ended (its outcome is in its promise and in `own.raised`): goes on with the parent, or with the consumer.
+AGEN_NOINLINE inline void finish(frame& f) noexcept {
+  control& c = *f.of;
+  f.own.now = stage::closed;
+  if (!f.own.has_raised) f.own.finalizer.reset();
+  if (!f.own.attached) {
+    c.slot = nullptr;
+    return arrive(c);
+  }
+  delegation& at = *f.own.parent;
+  f.own.attached = false;
+  f.own.link = nullptr;
+  f.of = &f.own;
+  at.parent->of = &c;
+  c.leaf = handle_of(*at.parent);
+  if (c.closing) {
+    auto& closer = static_cast<closing_pending&>(*c.link);
+    if (closer.closing == &f) {
+      closer.closing = at.parent;
+      at.exit = true;
+    }
+  }
+  transfer(c);
+}
+
+/// Puts `child`, created or suspended, with whatever it delegates to, below the body of `at.parent` and runs it.
+inline void attach(delegation& at) noexcept {
+  control& c = *at.parent->of;
+  control& inner = at.child->own;
+  bool const unclaimed = inner.now == stage::unclaimed;
+  inner.leaf.promise().of = &c;
+  inner.now = stage::running;
+  inner.attached = true;
+  inner.parent = &at;
+  c.leaf = inner.leaf;
+  c.slot = unclaimed ? inner.slot : nullptr;
+  if (!unclaimed) return transfer(c);
+  c.now = stage::suspended;
+  arrive(c);
+}
+
+// --------------------------------------------------------------------------------------------- the consumer's side
+
+/// After the leaf was resumed and did not arrive: runs the frames that it passed control to, then settles with the body
+/// who continues the consumer. True: the consumer stays suspended, and nothing of it may be touched any more.
+AGEN_NOINLINE inline auto drive_on(control& c, pending& operation) noexcept -> bool {
+  while (load(operation.at) == driving) c.leaf.resume();
+  if (load(operation.at) == arrived) return false;
+  unsigned char const before = exchange(operation.at, waiting);
+  if (before == nobody) store(operation.at, nobody);  // the generator was destroyed meanwhile: nobody will arrive
+  return before != arrived;
+}
+
+/// Begins an operation and drives the body until it answers or suspends elsewhere (true).
+AGEN_ALWAYS_INLINE auto drive(control& c, pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
+  operation.consumer = consumer;
+  store(operation.at, driving);
+  c.link = &operation;
+  c.now = stage::running;
+  c.leaf.resume();
+  if (load(operation.at) == arrived) [[likely]] return false;
+  return drive_on(c, operation);
+}
+
+/// The consumer is destroyed while it waits: the body goes on, and its answer is kept for the next operation.
+AGEN_NOINLINE inline void desert(control& c) noexcept { c.link = const_cast<pending*>(&no_consumer); }
+
+}  // namespace agen::detail
+
+#endif  // AGEN_DETAIL_FRAME_HPP

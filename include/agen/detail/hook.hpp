@@ -1,0 +1,61 @@
+// A shared callable for the hooks: what std::function would be, without the weight of <functional>.
+#ifndef AGEN_DETAIL_HOOK_HPP
+#define AGEN_DETAIL_HOOK_HPP
+
+#include <type_traits>
+#include <utility>
+
+namespace agen::detail {
+
+/// Holds a callable `void(Argument)`, or nothing. Copies share it. Every generator that was started under a hook holds
+/// a copy, possibly on another thread, hence the atomic count (touched once a generator, never per item).
+template <class Argument>
+class hook {
+ public:
+  hook() noexcept = default;
+  hook(std::nullptr_t) noexcept {}  // NOLINT(google-explicit-constructor): `{nullptr, finalizer}` must read well
+
+  template <class Callable>
+    requires(!std::is_same_v<std::remove_cvref_t<Callable>, hook>) && requires(Callable& f, Argument (*make)()) { f(make()); }
+  hook(Callable&& callable)  // NOLINT(google-explicit-constructor): any callable is a hook
+      : target_(new holder<std::remove_cvref_t<Callable>>(std::forward<Callable>(callable))) {}
+
+  hook(hook const& other) noexcept : target_(other.target_) {
+    if (target_ != nullptr) __atomic_fetch_add(&target_->owners, 1, __ATOMIC_RELAXED);
+  }
+  hook(hook&& other) noexcept : target_(std::exchange(other.target_, nullptr)) {}
+  auto operator=(hook other) noexcept -> hook& {
+    std::swap(target_, other.target_);
+    return *this;
+  }
+  ~hook() {
+    if (target_ != nullptr && __atomic_sub_fetch(&target_->owners, 1, __ATOMIC_ACQ_REL) == 0) delete target_;
+  }
+
+  void reset() noexcept { *this = hook(); }
+  explicit operator bool() const noexcept { return target_ != nullptr; }
+  void operator()(Argument argument) const { target_->call(static_cast<Argument&&>(argument)); }
+
+ private:
+  struct callee {
+    callee() = default;
+    callee(callee const&) = delete;
+    auto operator=(callee const&) -> callee& = delete;
+    virtual ~callee() = default;
+    virtual void call(Argument argument) = 0;
+    int owners = 1;
+  };
+  template <class Callable>
+  struct holder final : callee {
+    template <class From>
+    explicit holder(From&& from) : callable(std::forward<From>(from)) {}
+    void call(Argument argument) override { callable(static_cast<Argument&&>(argument)); }
+    Callable callable;
+  };
+
+  callee* target_ = nullptr;
+};
+
+}  // namespace agen::detail
+
+#endif  // AGEN_DETAIL_HOOK_HPP

@@ -1,0 +1,235 @@
+// The awaitables of the four operations: they ask the lifecycle what is legal, drive the body, and read its answer.
+#ifndef AGEN_DETAIL_OPERATIONS_HPP
+#define AGEN_DETAIL_OPERATIONS_HPP
+
+#include "../errors.hpp"
+#include "../item.hpp"
+#include "frame.hpp"
+
+namespace agen::detail {
+
+inline void ask_hooks(frame& f);  // hooks.hpp
+
+[[noreturn]] AGEN_NOINLINE inline void raise_running(operation op) {
+  switch (op) {
+    case operation::anext: throw already_running("anext(): asynchronous generator is already running");
+    case operation::asend: throw already_running("asend(): asynchronous generator is already running");
+    case operation::athrow: throw already_running("athrow(): asynchronous generator is already running");
+    case operation::aclose: break;
+  }
+  throw already_running("aclose(): asynchronous generator is already running");
+}
+
+inline auto state_of(control const& c) noexcept -> state {
+  return c.now == stage::unclaimed ? state::suspended : static_cast<state>(c.now);
+}
+
+/// The answer of the lifecycle, with everything that is not a plain resumption or a plain end already done.
+AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -> admission {
+  control& c = f.own;
+  if (!c.hooked && c.now == stage::created) ask_hooks(f);
+  admission const answer = admit(op, state_of(c), carries_value, c.exit_ignored);
+  switch (answer) {
+    case admission::already_running: raise_running(op);
+    case admission::just_started:
+      throw just_started("can't send a value into an async generator that has not begun: await anext() first");
+    case admission::close_unstarted:
+    case admission::throw_unstarted:
+      c.now = stage::closed;
+      c.slot = nullptr;
+      c.finalizer.reset();
+      break;
+    case admission::end:
+    case admission::nothing: c.slot = nullptr; break;
+    case admission::resume: break;
+  }
+  return answer;
+}
+
+/// The slow half of anext's and asend's await_ready: true if the answer is there already.
+AGEN_NOINLINE inline auto iteration_is_ready(operation op, frame& f, bool carries_value) -> bool {
+  if (admitted(op, f, carries_value) != admission::resume) return true;
+  if (f.own.now != stage::unclaimed) return false;
+  f.own.now = stage::suspended;
+  return op == operation::anext;  // the item that an earlier consumer did not live to take
+}
+
+/// At the end of an operation without an item: raises what left the body.
+AGEN_NOINLINE inline void raise_outcome(control& c) {
+  if (c.has_raised) std::rethrow_exception(c.take());
+}
+
+/// In the body, at the yield or yield_from where it is resumed with an exception.
+[[noreturn]] AGEN_NOINLINE inline void rethrow_thrown(control& c) {
+  c.throwing = false;
+  std::rethrow_exception(*static_cast<std::exception_ptr*>(c.slot));
+}
+
+/// Looks into an exception by throwing it once more: only where that is rare.
+AGEN_NOINLINE inline auto is_exit(std::exception_ptr const& error) noexcept -> bool {
+  try {
+    std::rethrow_exception(error);
+  } catch (generator_exit const&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+/// What every awaitable of an operation is made of. Neither copied nor moved once awaited: the body knows its address.
+template <class Pending = pending>
+class operation_base : protected Pending {
+ public:
+  explicit operation_base(frame& f) noexcept : frame_(&f) {}
+  operation_base(operation_base const&) = delete;
+  auto operator=(operation_base const&) -> operation_base& = delete;
+  ~operation_base() {
+    if (load(this->at) == waiting) [[unlikely]] desert(frame_->own);
+  }
+
+ protected:
+  frame* frame_;
+};
+
+template <class Yield, class Send, class Return>
+class [[nodiscard("an operation does nothing until it is awaited")]] anext_awaitable : operation_base<> {
+ public:
+  using operation_base::operation_base;
+
+  auto await_ready() -> bool {
+    if (frame_->own.now == stage::suspended) [[likely]] {
+      return check_default();
+    }
+    return iteration_is_ready(operation::anext, *frame_, false);
+  }
+  auto await_suspend(std::coroutine_handle<> consumer) noexcept -> bool {
+    if constexpr (!std::is_void_v<Send>) frame_->own.slot = nullptr;
+    return drive(frame_->own, *this, consumer);
+  }
+  auto await_resume() -> item<Yield, Return> {
+    void* const at_item = frame_->own.slot;
+    if (at_item == nullptr) [[unlikely]] raise_outcome(frame_->own);
+    return item<Yield, Return>(at_item, *frame_);
+  }
+
+ private:
+  static auto check_default() -> bool {
+    if constexpr (!std::is_void_v<Send> && !std::is_default_constructible_v<Send>) {
+      throw nothing_sent("anext() has nothing to send: the Send type has no default value, use asend(value)");
+    }
+    return false;
+  }
+};
+
+template <class Yield, class Send, class Return>
+class [[nodiscard("an operation does nothing until it is awaited")]] asend_awaitable : operation_base<> {
+ public:
+  template <class Value>
+  asend_awaitable(frame& f, Value&& value) : operation_base(f), value_(static_cast<Value&&>(value)) {}
+
+  auto await_ready() -> bool {
+    if (frame_->own.now == stage::suspended) [[likely]] return false;
+    return iteration_is_ready(operation::asend, *frame_, true);
+  }
+  auto await_suspend(std::coroutine_handle<> consumer) noexcept -> bool {
+    frame_->own.slot = const_cast<void*>(static_cast<void const*>(detail::address_of(value_)));
+    return drive(frame_->own, *this, consumer);
+  }
+  auto await_resume() -> item<Yield, Return> {
+    void* const at_item = frame_->own.slot;
+    if (at_item == nullptr) [[unlikely]] raise_outcome(frame_->own);
+    return item<Yield, Return>(at_item, *frame_);
+  }
+
+ private:
+  Send value_;
+};
+
+/// The common part of athrow and aclose: they resume the body with an exception, and through a chain of delegation an exit
+/// climbs level by level (PEP 380; PEP 828, "raise ge").
+class throwing_operation : public operation_base<closing_pending> {
+ public:
+  auto await_suspend(std::coroutine_handle<> consumer) noexcept -> bool {
+    control& c = frame_->own;
+    this->consumer = consumer;
+    this->loop = nullptr;
+    store(this->at, foreign);
+    frame& leaf = c.leaf.promise();
+    c.closing = this->closes || (&leaf != frame_ && is_exit(this->exit));
+    this->closing = &leaf;
+    if (c.closing && &leaf != frame_) {
+      thrown_ = fresh_exit();
+    } else {
+      thrown_ = this->exit;
+    }
+    c.slot = &thrown_;
+    c.throwing = true;
+    c.link = this;
+    c.now = stage::running;
+    transfer(c);
+    unsigned char const before = exchange(this->at, waiting);
+    if (before == nobody) store(this->at, nobody);
+    return before != arrived;
+  }
+
+ protected:
+  throwing_operation(frame& f, std::exception_ptr error, bool closes) noexcept : operation_base(f) {
+    this->exit = std::move(error);
+    this->closes = closes;
+  }
+  static auto fresh_exit() noexcept -> std::exception_ptr { return std::make_exception_ptr(generator_exit()); }
+
+ private:
+  std::exception_ptr thrown_;
+};
+
+template <class Yield, class Return>
+class [[nodiscard("an operation does nothing until it is awaited")]] athrow_awaitable : public throwing_operation {
+ public:
+  athrow_awaitable(frame& f, std::exception_ptr error) noexcept : throwing_operation(f, std::move(error), false) {}
+
+  auto await_ready() -> bool {
+    admission const answer = admitted(operation::athrow, *frame_, true);
+    if (answer == admission::throw_unstarted) std::rethrow_exception(this->exit);
+    return answer != admission::resume;
+  }
+  auto await_resume() -> item<Yield, Return> {
+    control& c = frame_->own;
+    c.closing = false;
+    if (c.slot == nullptr) raise_outcome(c);
+    return item<Yield, Return>(c.slot, *frame_);
+  }
+};
+
+class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awaitable : public throwing_operation {
+ public:
+  explicit aclose_awaitable(frame& f) noexcept : throwing_operation(f, nullptr, true) {}
+
+  auto await_ready() -> bool {
+    this->exit = nullptr;
+    if (admitted(operation::aclose, *frame_, false) != admission::resume) return true;
+    this->exit = fresh_exit();
+    return false;
+  }
+  void await_resume() {
+    control& c = frame_->own;
+    c.closing = false;
+    bool const yielded = c.now == stage::suspended && this->exit != nullptr;
+    bool const raised = c.now == stage::closed && c.has_raised;
+    step const answer = yielded ? step::yielded : raised ? step::raised : step::returned;
+    if (raised && this->exit == nullptr) raise_outcome(c);
+    std::exception_ptr error = raised ? c.take() : nullptr;
+    switch (after_exit(answer, raised && (error == this->exit || is_exit(error)))) {
+      case closing::ignored_exit:
+        c.exit_ignored = true;
+        throw ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed");
+      case closing::raises: std::rethrow_exception(std::move(error));
+      case closing::done:
+      case closing::pending: return;
+    }
+  }
+};
+
+}  // namespace agen::detail
+
+#endif  // AGEN_DETAIL_OPERATIONS_HPP

@@ -1,0 +1,88 @@
+// Where a body's return value stays between co_return and whoever takes it.
+#ifndef AGEN_DETAIL_OUTCOME_HPP
+#define AGEN_DETAIL_OUTCOME_HPP
+
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "../errors.hpp"
+#include "frame.hpp"
+
+namespace agen::detail {
+
+template <class Yield>
+using reference_of = std::conditional_t<std::is_reference_v<Yield>, Yield, Yield&>;
+
+/// std::addressof without <memory>.
+template <class T>
+constexpr auto address_of(T& object) noexcept -> T* {
+  return __builtin_addressof(object);
+}
+
+/// Second base of a promise, after `frame`.
+template <class Return>
+struct promise_with_return : frame {
+  using stored = std::conditional_t<std::is_reference_v<Return>, std::remove_reference_t<Return>*, Return>;
+  union {
+    stored value;
+  };
+  bool has_value = false;
+
+  promise_with_return() noexcept {}
+  promise_with_return(promise_with_return const&) = delete;
+  auto operator=(promise_with_return const&) -> promise_with_return& = delete;
+  ~promise_with_return() {
+    if (has_value) value.~stored();
+  }
+
+  template <class Value = Return>
+    requires std::is_convertible_v<Value&&, Return>
+  void return_value(Value&& returned) {
+    if constexpr (std::is_reference_v<Return>) {
+      value = detail::address_of(returned);
+    } else {
+      ::new (static_cast<void*>(detail::address_of(value))) stored(static_cast<Value&&>(returned));
+    }
+    has_value = true;
+  }
+
+  auto get() -> Return&& {
+    if (!has_value) throw no_return_value("the generator has no return value: it did not end by returning one");
+    if constexpr (std::is_reference_v<Return>) {
+      return static_cast<Return&&>(*value);
+    } else {
+      return static_cast<Return&&>(value);
+    }
+  }
+};
+
+template <>
+struct promise_with_return<void> : frame {
+  void return_void() noexcept {}
+};
+
+template <class Return>
+auto returned_value(frame& f) -> Return&& {
+  return static_cast<promise_with_return<Return>&>(f).get();
+}
+
+/// The frame that an item's return value would be in; nothing where there is none to return.
+template <class Return>
+class source_of {
+ public:
+  explicit(false) source_of(frame& f) noexcept : frame_(&f) {}
+  [[nodiscard]] auto get() const noexcept -> frame& { return *frame_; }
+
+ private:
+  frame* frame_;
+};
+template <>
+class source_of<void> {
+ public:
+  explicit(false) source_of(frame& /*unused*/) noexcept {}
+};
+
+}  // namespace agen::detail
+
+#endif  // AGEN_DETAIL_OUTCOME_HPP

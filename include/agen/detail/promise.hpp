@@ -1,0 +1,161 @@
+// The promise of an async generator's body: what co_yield, co_await and co_return do there.
+#ifndef AGEN_DETAIL_PROMISE_HPP
+#define AGEN_DETAIL_PROMISE_HPP
+
+#include "await.hpp"
+#include "delegate.hpp"
+#include "outcome.hpp"
+
+namespace agen {
+
+template <class Yield, class Send, class Return>
+class async_generator;
+
+namespace detail {
+
+/// What yield_from returns: says that a source is to be delegated to. Lives no longer than its full expression.
+template <class Source>
+struct delegated {
+  Source&& source;
+};
+
+template <class Send>
+auto take_sent(control& c) -> Send {
+  if (c.throwing) [[unlikely]] rethrow_thrown(c);
+  if constexpr (!std::is_void_v<Send>) {
+    auto* const sent = static_cast<Send*>(c.slot);
+    if constexpr (std::is_default_constructible_v<Send>) {
+      if (sent == nullptr) return Send();
+    }
+    return static_cast<Send&&>(*sent);
+  }
+}
+
+/// The awaiter of co_yield: `Result` is what the expression gives back. Its cost is the cost of an item: four stores and
+/// two tests at Send = void.
+template <class Send>
+struct yield_awaiter {
+  frame* body;
+
+  static constexpr auto await_ready() noexcept -> bool { return false; }
+  void await_suspend(std::coroutine_handle<> /*body*/) const noexcept {
+    control& c = *body->of;
+    c.now = stage::suspended;
+    arrive(c);
+  }
+  auto await_resume() const -> Send { return take_sent<Send>(*body->of); }
+};
+
+/// co_yield of a const object from a generator of mutable ones: the item is a copy that lives in the body's frame.
+template <class Item, class Send>
+struct yield_copy_awaiter : yield_awaiter<Send> {
+  Item copy;
+  void await_suspend(std::coroutine_handle<> h) noexcept {
+    this->body->of->slot = address_of(copy);
+    yield_awaiter<Send>::await_suspend(h);
+  }
+};
+
+/// co_yield by the library's own bodies, which must know whether a value was sent: gives a pointer to it, or null.
+template <class Yield>
+struct forwarded {
+  reference_of<Yield> item;
+};
+template <class Send>
+struct forward_awaiter : yield_awaiter<Send> {
+  auto await_resume() const -> Send* {
+    control& c = *this->body->of;
+    if (c.throwing) rethrow_thrown(c);
+    return static_cast<Send*>(c.slot);
+  }
+};
+
+struct final_awaiter {
+  static constexpr auto await_ready() noexcept -> bool { return false; }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> h) const noexcept {
+    finish(h.promise());
+  }
+  void await_resume() const noexcept {}
+};
+
+template <class Item>
+auto erased(Item* item) noexcept -> void* {
+  return const_cast<void*>(static_cast<void const volatile*>(item));
+}
+
+template <class Yield, class Send, class Return>
+class generator_promise : public promise_with_return<Return> {
+  using item_type = std::remove_reference_t<Yield>;
+  static constexpr bool yields_lvalues = std::is_lvalue_reference_v<Yield>;
+
+ public:
+  generator_promise() noexcept {
+    static_assert(alignof(generator_promise) <= 2 * sizeof(void*),
+                  "async_generator: a Return type aligned more strictly than two pointers cannot be kept in the "
+                  "frame; return a pointer to it");
+    this->own.leaf = handle_of(*this);
+  }
+
+  auto get_return_object() noexcept -> async_generator<Yield, Send, Return> {
+    return async_generator<Yield, Send, Return>(*this);
+  }
+  static auto initial_suspend() noexcept -> std::suspend_always { return {}; }
+  static auto final_suspend() noexcept -> final_awaiter { return {}; }
+  void unhandled_exception() noexcept { this->own.keep(std::current_exception()); }
+
+  // Items that are lvalues of the item type, whatever Yield is.
+  auto yield_value(item_type& item) noexcept -> yield_awaiter<Send>
+    requires(!std::is_rvalue_reference_v<Yield>)
+  {
+    this->of->slot = erased(address_of(item));
+    return {this};
+  }
+  // Temporaries, and what converts to the item type: the temporary lives in the frame until the body is resumed.
+  auto yield_value(item_type&& item) noexcept -> yield_awaiter<Send>
+    requires(!yields_lvalues || std::is_const_v<item_type>)
+  {
+    this->of->slot = erased(address_of(item));
+    return {this};
+  }
+  auto yield_value(item_type const& item) -> yield_copy_awaiter<item_type, Send>
+    requires(!yields_lvalues && !std::is_const_v<item_type> && std::is_copy_constructible_v<item_type>)
+  {
+    return {{this}, item};
+  }
+  auto yield_value(forwarded<Yield> item) noexcept -> forward_awaiter<Send> {
+    this->of->slot = erased(address_of(item.item));
+    return {{this}};
+  }
+
+  template <class Source>
+  auto await_transform(delegated<Source>&& request) {
+    return delegate_to(static_cast<Source&&>(request.source));
+  }
+  template <class Awaited>
+  auto await_transform(Awaited&& awaited) -> decltype(auto) {
+    return await_foreign(*this, static_cast<Awaited&&>(awaited));
+  }
+
+ private:
+  template <class Other, class Result>
+  static constexpr bool same_chain = std::is_same_v<std::remove_reference_t<Other>, item_type>;
+
+  template <class Other, class Result>
+    requires(same_chain<Other, Result>)
+  auto delegate_to(async_generator<Other, Send, Result>&& source) {
+    return delegate_awaiter<async_generator<Other, Send, Result>, Result>(std::move(source), *this);
+  }
+  template <class Other, class Result>
+    requires(same_chain<Other, Result>)
+  auto delegate_to(async_generator<Other, Send, Result>& source) {
+    return delegate_awaiter<async_generator<Other, Send, Result>&, Result>(source, *this);
+  }
+  template <class Source>
+  auto delegate_to(Source&& source);  // delegation.hpp: anything else that can be iterated
+};
+
+}  // namespace detail
+}  // namespace agen
+
+#endif  // AGEN_DETAIL_PROMISE_HPP

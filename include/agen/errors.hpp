@@ -1,0 +1,80 @@
+// The exceptions that the library itself raises. Nothing here throws: what raises which is said where it is raised.
+#ifndef AGEN_ERRORS_HPP
+#define AGEN_ERRORS_HPP
+
+#include <exception>
+
+namespace agen {
+
+/// Thrown at the `co_yield` where a generator is suspended when it is closed: the GeneratorExit of PEP 525.
+///
+/// It derives from nothing, as GeneratorExit does not derive from Exception, so that `catch (std::exception const&)`
+/// lets it pass. A body may clean up and rethrow it, or catch it and return; a body that yields instead makes
+/// the close fail with `ignored_generator_exit`.
+struct generator_exit {};
+
+/// Base of every error of this library: `catch (generator_error const&)` takes them all.
+class generator_error : public std::exception {
+ public:
+  explicit generator_error(char const* text) noexcept : text_(text) {}
+  [[nodiscard]] auto what() const noexcept -> char const* override { return text_; }
+
+ private:
+  char const* text_;  // always a literal: an error must not need memory
+};
+
+/// An operation was awaited, or a delegation begun, while another operation on the same generator was under way
+/// (PEP 525: "asynchronous generator is already running").
+class already_running : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
+/// A value was sent into a generator whose body has not begun (PEP 525: "can't send non-None value to a just-started
+/// async generator").
+class just_started : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
+/// The body yielded while it was being closed (PEP 525: "async generator ignored GeneratorExit").
+class ignored_generator_exit : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
+/// `anext()` on a generator whose Send type has no default value, suspended at a `co_yield` that needs one.
+class nothing_sent : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
+/// A value was sent to a generator that delegates to something which takes none (PEP 380: AttributeError). Raised in
+/// the delegating body, at its `yield_from`.
+class send_unsupported : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
+/// The return value of a generator was asked for and there is none: it has not returned, or it ended otherwise.
+class no_return_value : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
+/// The generator that a body delegated to by reference was destroyed. Raised in the body, at its `yield_from`.
+class delegate_destroyed : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
+/// The generator behind an async context manager yielded not at all, or twice (contextlib: "generator didn't yield",
+/// "generator didn't stop", "generator didn't stop after athrow()").
+class context_manager_error : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
+}  // namespace agen
+
+#endif  // AGEN_ERRORS_HPP

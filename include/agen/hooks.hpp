@@ -1,0 +1,91 @@
+// The hooks of PEP 525, per thread: what an event loop installs in order to know the generators that it iterates, and to
+// close those that were dropped before they finished.
+#ifndef AGEN_HOOKS_HPP
+#define AGEN_HOOKS_HPP
+
+#include "detail/drop.hpp"
+#include "detail/operations.hpp"
+
+namespace agen {
+
+/// A generator as the firstiter hook sees it: a name for it, without ownership and without the types of its items.
+class generator_ref {
+ public:
+  explicit generator_ref(detail::frame& f) noexcept : frame_(&f) {}
+  /// The same for one generator from its first iteration to the finalizer, whatever it is moved to meanwhile.
+  [[nodiscard]] auto id() const noexcept -> void const* { return frame_; }
+
+ private:
+  detail::frame* frame_;
+};
+
+/// A generator that was started, not finished, and dropped: what the finalizer hook gets. It owns the generator.
+///
+/// Its holder awaits aclose() where the loop runs, and keeps the object until that is done. Destroying it destroys the body
+/// as it stands: its locals in order, nothing awaited.
+class [[nodiscard]] abandoned_generator {
+ public:
+  explicit abandoned_generator(detail::frame& f) noexcept : frame_(&f) {}
+  abandoned_generator(abandoned_generator&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
+  auto operator=(abandoned_generator other) noexcept -> abandoned_generator& {
+    std::swap(frame_, other.frame_);
+    return *this;
+  }
+  ~abandoned_generator() {
+    if (frame_ != nullptr) detail::destroy_chain(*frame_);
+  }
+
+  /// See generator_ref::id().
+  [[nodiscard]] auto id() const noexcept -> void const* { return frame_; }
+
+  /// Awaitable: closes the generator, as async_generator::aclose(), with the same errors.
+  auto aclose() noexcept -> detail::aclose_awaitable { return detail::aclose_awaitable(*frame_); }
+
+ private:
+  detail::frame* frame_;
+};
+
+/// Both hooks, each empty or any callable; copies share the callables.
+///
+/// A generator reads them once, on the thread that first awaits one of its operations, and keeps the finalizer. The
+/// finalizer may be called on any thread on which the generator is dropped. One that throws: see unraisable.hpp.
+struct asyncgen_hooks {
+  detail::hook<generator_ref> firstiter;          ///< called before the first iteration
+  detail::hook<abandoned_generator> finalizer;  ///< called when an unfinished generator is dropped
+};
+
+namespace detail {
+inline auto current_hooks() noexcept -> asyncgen_hooks& {
+  thread_local asyncgen_hooks hooks;
+  return hooks;
+}
+
+inline void ask_hooks(frame& f) {
+  f.own.hooked = true;
+  asyncgen_hooks const& hooks = current_hooks();
+  f.own.finalizer = hooks.finalizer;
+  if (hooks.firstiter) {
+    auto const firstiter = hooks.firstiter;  // the call may replace the hooks
+    firstiter(generator_ref(f));
+  }
+}
+
+inline void abandon(frame& f) noexcept {
+  auto const finalizer = std::move(f.own.finalizer);
+  try {
+    finalizer(abandoned_generator(f));
+  } catch (...) {
+    report_unraisable(std::current_exception());
+  }
+}
+}  // namespace detail
+
+/// Replaces the calling thread's hooks (sys.set_asyncgen_hooks). Generators that have started keep theirs.
+inline void set_asyncgen_hooks(asyncgen_hooks hooks) noexcept { detail::current_hooks() = std::move(hooks); }
+
+/// The calling thread's hooks (sys.get_asyncgen_hooks).
+[[nodiscard]] inline auto get_asyncgen_hooks() noexcept -> asyncgen_hooks { return detail::current_hooks(); }
+
+}  // namespace agen
+
+#endif  // AGEN_HOOKS_HPP

@@ -1,0 +1,45 @@
+// What anext, asend and athrow answer: an item, or the end of iteration with the generator's return value.
+#ifndef AGEN_ITEM_HPP
+#define AGEN_ITEM_HPP
+
+#include "detail/outcome.hpp"
+#include "errors.hpp"
+
+namespace agen {
+
+/// An item by reference into the body's frame, or the end: true or false.
+///
+/// `*item` is `Yield` itself if that is a reference type, otherwise `Yield&`; `std::move(*item)` moves the item out. The
+/// reference holds until the next operation on the generator, or until the generator is destroyed.
+template <class Yield, class Return>
+class item {
+ public:
+  using reference = detail::reference_of<Yield>;
+  using pointer = std::remove_reference_t<Yield>*;
+
+  item(void* at_item, detail::frame& source) noexcept : item_(static_cast<pointer>(at_item)), source_(source) {}
+
+  /// True: an item. False: the generator has ended.
+  explicit operator bool() const noexcept { return item_ != nullptr; }
+
+  /// The item. Only for an item that is true.
+  auto operator*() const noexcept -> reference { return static_cast<reference>(*item_); }
+  auto operator->() const noexcept -> pointer { return item_; }
+
+  /// At the end: what the body gave to `co_return`, by reference into its frame. Throws no_return_value if the generator
+  /// did not end just now by returning (it was closed before, or this is an item).
+  auto returned() const -> std::add_rvalue_reference_t<Return>
+    requires(!std::is_void_v<Return>)
+  {
+    if (item_ != nullptr) throw no_return_value("the generator has yielded, not returned");
+    return detail::returned_value<Return>(source_.get());
+  }
+
+ private:
+  pointer item_;
+  [[no_unique_address]] detail::source_of<Return> source_;
+};
+
+}  // namespace agen
+
+#endif  // AGEN_ITEM_HPP
