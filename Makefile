@@ -1,0 +1,35 @@
+# The commands of this project. Each sets up what it needs; tools/ has the scripts that do.
+PYTHON ?= python3
+VERSIONS ?=
+BENCH = $(PYTHON) bench/python/bench.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-cpp build bench bench-instructions lint clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
+
+demo:  ## stream JSON lines over TCP through yield_from_, beside native and beside 1.10
+	@$(PYTHON) tools/demo $(VERSIONS)
+
+test:  ## run all tests on every interpreter found (VERSIONS="3.12 3.14" for some)
+	@$(PYTHON) tools/test $(VERSIONS)
+
+test-cpp:  ## build and run the C++ tests
+	@$(PYTHON) tools/test --suite cpp
+
+build:  ## build the package for every interpreter found, into environments under .venv/
+	@$(PYTHON) tools/environment $(VERSIONS)
+
+bench:  ## nanoseconds per item against native and 1.10
+	@$(BENCH) time --python $(VERSIONS)
+
+bench-instructions:  ## instructions per item, under valgrind: no noise
+	@$(BENCH) instructions --python $(VERSIONS)
+
+lint:  ## formatting and static checks of C++ and Python
+	@$(PYTHON) tools/lint
+
+clean:  ## remove what was built, keep what was downloaded
+	rm -rf build dist .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -not -path './.cache/*' -exec rm -rf {} +
