@@ -968,8 +968,7 @@ def test_suspended_chain_in_a_reference_cycle_is_collected(kit):
         try:
             await yield_from_(innermost())
         finally:
-            log.append("inner")
-            del outside
+            log.append(("inner", outside is not None))
 
     @kit.outer
     async def outer():
@@ -987,7 +986,7 @@ def test_suspended_chain_in_a_reference_cycle_is_collected(kit):
         gc.collect()
     finally:
         gc.enable()
-    assert log == ["innermost", "inner"]
+    assert log == ["innermost", ("inner", True)]
 
 
 # A tuple that is sent arrives as one value in a plain object's asend. [send_tuple_with_custom_generator]
@@ -1183,7 +1182,7 @@ def test_delegate_that_yields_in_finally(kit, exit_by, delegating_to):
     if exit_by.closes:
         error = kit.raised(exit_by.into, kit, generator)
         assert type(error) is RuntimeError and str(error) == "async generator ignored GeneratorExit"
-        assert error.__context__ is None or type(error.__context__) is GeneratorExit
+        assert error.__context__ is None
     else:
         assert exit_by.into(kit, generator) is SECOND
         error = kit.raised(kit.anext, generator)

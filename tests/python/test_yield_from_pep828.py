@@ -370,7 +370,7 @@ def test_exception_without_athrow_is_raised_from_none(lone):
     assert lone.athrow(generator, thrown) == "caught"
     ((error, context, cause, suppressed),) = seen
     assert error is thrown and cause is None and suppressed
-    # The expansion raises it while the failed lookup is being handled; an implementation need not show that.
+    # Read literally, PEP 828 raises it while the failed lookup is being handled; an implementation need not show that.
     assert context is None or (type(context) is AttributeError and context.name == "athrow")
     lone.aclose(generator)
 

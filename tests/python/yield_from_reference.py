@@ -17,45 +17,43 @@ from dataclasses import dataclass
 
 import async_generator as package
 
-# The delegation `RESULT = yield from EXPR` of PEP 828, statement by statement. Names end in a number, so that two
-# delegations in one body do not share their state.
+# The delegation `RESULT = yield from EXPR` of PEP 828, statement by statement. An exception that is thrown in is carried
+# out of its handler before the delegate meets it: in the interpreter no delegating body is handling it either. Names end
+# in a number, so that two delegations in one body do not share their state.
 EXPANSION = """
 _iterator = _aiter(_expression)
-try:
-    _item = await _anext(_iterator)
-except StopAsyncIteration as _stop:
-    _result = _value_of(_stop)
-else:
-    while True:
-        try:
-            _received = yield _item
-        except GeneratorExit as _exit:
-            try:
-                _close = _iterator.aclose
-            except AttributeError:
-                pass
-            else:
-                await _close()
-            raise _exit
-        except BaseException as _error:
-            try:
-                _throw = _iterator.athrow
-            except AttributeError:
-                raise _error from None
-            try:
-                _item = await _throw(_error)
-            except StopAsyncIteration as _stop:
-                _result = _value_of(_stop)
-                break
+_received = _thrown = _method = None
+while True:
+    try:
+        if _thrown is not None:
+            _item = await _method(_thrown)
+        elif _received is not None:
+            _item = await _iterator.asend(_received)
         else:
+            _item = await _anext(_iterator)
+    except StopAsyncIteration as _stop:
+        _result = _value_of(_stop)
+        break
+    finally:
+        _received = _thrown = _method = None
+    try:
+        _received = yield _item
+    except BaseException as _error:
+        _thrown = _error
+    if _thrown is not None:
+        _name = "aclose" if isinstance(_thrown, GeneratorExit) else "athrow"
+        try:
+            _method = getattr(_iterator, _name)
+        except AttributeError:
+            _method = _missing
+        if _name == "aclose" or _method is _missing:
             try:
-                if _received is None:
-                    _item = await _anext(_iterator)
-                else:
-                    _item = await _iterator.asend(_received)
-            except StopAsyncIteration as _stop:
-                _result = _value_of(_stop)
-                break
+                if _name == "aclose" and _method is not _missing:
+                    await _method()
+                    raise _thrown
+                raise _thrown from None
+            finally:
+                _thrown = _method = None
 """
 
 
@@ -180,7 +178,7 @@ class BodyForm(ast.NodeTransformer):
 class Renamed(ast.NodeTransformer):
     """Numbers the names of EXPANSION that are its own."""
 
-    own = frozenset("_iterator _item _received _close _throw _result _expression _exit _error _stop".split())
+    own = frozenset("_iterator _item _received _method _name _result _expression _thrown _error _stop".split())
 
     def __init__(self, number):
         self.number = number
@@ -216,6 +214,7 @@ HELPERS = {
     "_aiter": aiter,
     "_anext": anext,
     "_value_of": value_of,
+    "_missing": object(),
     "_yield_in_helper": yield_in_helper,
     "_yield_from_in_helper": yield_from_in_helper,
 }
@@ -287,13 +286,16 @@ def rebuilt(function, box=None, *, native_yield, expand=False, returns, helper=F
     return new
 
 
-def reference(function):
-    """A generator function with PEP 828's delegation and return values, by the interpreter's own means alone."""
+def reference(function, returns="box"):
+    """A generator function with PEP 828's delegation and return values, by the interpreter's own means alone.
+
+    With `returns="mute"` it returns nothing, as native syntax does up to 3.15.
+    """
 
     @functools.wraps(function)
     def make(*args, **kwargs):
         box = []
-        body = rebuilt(function, box, native_yield=True, expand=True, returns="box")
+        body = rebuilt(function, box, native_yield=True, expand=True, returns=returns)
         return Reference(body(*args, **kwargs), box)
 
     return make
