@@ -65,31 +65,34 @@ struct adapted_awaiter {
 template <class T>
 using await_result = decltype(std::declval<std::remove_reference_t<awaiter_of<T>>&>().await_resume());
 
-/// Marks the operation under way as `foreign` before the body suspends, and takes that back if it does not suspend.
-/// Nothing may be written after a true suspension: the body may already run elsewhere, or be gone.
+/// Says that the body suspends in something foreign before it does, and takes that back if it does not. Nothing may be
+/// written after a true suspension: the body may already run elsewhere, or be gone.
 class leave_mark {
  public:
-  explicit leave_mark(frame& f) noexcept : operation_(f.of->link) {
-    before_ = load(operation_->at);
-    if (before_ == driving) {
-      operation_->loop = nullptr;
-      store(operation_->at, foreign);
-    } else if (before_ != nobody) {
-      loop_ = std::exchange(operation_->loop, nullptr);
+  explicit leave_mark(frame& f) noexcept : control_(f.of), before_(control_->now) {
+    pending& operation = *control_->link;
+    if (before_ == stage::running) {
+      operation.loop = nullptr;
+      control_->now = stage::elsewhere;
+      store(operation.at, foreign);
+    } else if (load(operation.at) != nobody) {
+      loop_ = std::exchange(operation.loop, nullptr);
     }
   }
   void take_back() noexcept {
-    if (before_ == driving) {
-      store(operation_->at, driving);
-    } else if (before_ != nobody) {
-      operation_->loop = loop_;
+    pending& operation = *control_->link;
+    if (before_ == stage::running) {
+      control_->now = stage::running;
+      store(operation.at, driving);
+    } else if (load(operation.at) != nobody) {
+      operation.loop = loop_;
     }
   }
 
  private:
-  pending* operation_;
+  control* control_;
   hop* loop_ = nullptr;
-  unsigned char before_;
+  stage before_;
 };
 
 /// Wraps the awaiter of everything that a body awaits. The inner await_suspend gets the body's own handle, so that

@@ -46,7 +46,7 @@ class delegate_awaiter : delegation {
 
   auto await_ready() -> bool {
     control& inner = this->child->own;
-    if (inner.now == stage::running) {
+    if (is_running(inner.now)) {
       throw already_running("yield_from: the generator delegated to is already running");
     }
     if (inner.now == stage::closed) return true;

@@ -25,11 +25,9 @@ inline void detach(frame& f, control& c) noexcept {
 /// by reference stays alive; what was started under hooks of its own goes to its finalizer.
 AGEN_NOINLINE inline void destroy_chain(frame& root) noexcept {
   control& c = root.own;
-  if (c.now == stage::running && load(c.link->at) != nobody) {
-    // A frame cannot be destroyed while it executes; nothing that could still be done would be right.
-    if (load(c.link->at) == driving) std::terminate();
-    store(c.link->at, nobody);
-  }
+  // A frame cannot be destroyed while it executes; nothing that could still be done would be right.
+  if (c.now == stage::running) std::terminate();
+  if (c.now == stage::elsewhere && load(c.link->at) != nobody) store(c.link->at, nobody);
   if (c.now == stage::closed) {
     if (c.has_raised && c.link == &no_consumer) report_unraisable(c.take());
     return handle_of(root).destroy();
@@ -37,7 +35,7 @@ AGEN_NOINLINE inline void destroy_chain(frame& root) noexcept {
   frame* survivor = nullptr;
   frame* f = &c.leaf.promise();
   for (frame* g = f; g != &root; g = g->own.parent->parent) {
-    if (!g->own.parent->owns || (has_finalizer(*g) && c.now != stage::running)) survivor = g;
+    if (!g->own.parent->owns || (has_finalizer(*g) && c.now != stage::elsewhere)) survivor = g;
   }
   if (survivor != nullptr) {
     delegation& at = *survivor->own.parent;
@@ -62,14 +60,14 @@ AGEN_NOINLINE inline void leave_parent(frame& f) noexcept {
   frame* top = &f;
   while (top->own.attached) top = top->own.parent->parent;
   control& c = top->own;
-  if (c.now == stage::running && load(c.link->at) == driving) std::terminate();
+  if (c.now == stage::running) std::terminate();
   delegation& at = *f.own.parent;
   detach(f, c);
   at.child = nullptr;
   at.destroyed = true;
   at.parent->of = &c;
   c.leaf = handle_of(*at.parent);
-  if (c.now == stage::running) transfer(c);
+  if (c.now == stage::elsewhere) transfer(c);
 }
 
 /// What happens when the owner of a generator lets go of it.

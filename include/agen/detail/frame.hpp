@@ -47,22 +47,29 @@ struct hop {
 
 /// The part of an awaitable that the body's side knows.
 struct pending {
-  std::coroutine_handle<> consumer;
-  hop* loop = nullptr;  ///< valid from `foreign` on: the innermost transfer loop that may take the next frame
-  unsigned char at = arrived;
+  unsigned char at;
+  hop* loop;       ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
+  void* consumer;  ///< set when it is `waiting`: its coroutine
+
+  // What an item that comes at once does not need stays uninitialised: three stores are 5 % of its price.
+  pending() noexcept : at(arrived) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  constexpr explicit pending(status now) noexcept : at(now), loop(nullptr), consumer(nullptr) {}
 };
 
 /// What a body's arrival meets after its consumer was destroyed. Never written.
-inline constinit pending const no_consumer{.consumer = {}, .loop = nullptr, .at = nobody};
+inline constinit pending const no_consumer{nobody};
 
-/// The state of a generator as one byte: `agen::state`, and one more for the slow paths.
+/// The state of a generator as one byte: `agen::state`, and two more.
 enum class stage : unsigned char {
   suspended = static_cast<unsigned char>(state::suspended),
   created = static_cast<unsigned char>(state::created),
   running = static_cast<unsigned char>(state::running),
   closed = static_cast<unsigned char>(state::closed),
+  elsewhere,  ///< running, and not as a nested call of its consumer: somebody else resumes it, or it is being closed
   unclaimed,  ///< suspended, with an item whose consumer was destroyed before it came
 };
+
+constexpr auto is_running(stage now) noexcept -> bool { return now == stage::running || now == stage::elsewhere; }
 
 struct delegation;
 
@@ -141,11 +148,14 @@ inline auto handle_of(frame& f) noexcept -> frame_handle { return frame_handle::
 
 // ------------------------------------------------------------------------------------------------ the body's side
 
+/// Out of line, so that a body's frame on the stack needs no room for an exception.
+AGEN_NOINLINE inline void keep_current(control& c) noexcept { c.keep(std::current_exception()); }
+
 /// Makes `c.leaf` run next: by the loop that is on the stack, or by a loop of its own. Touches nothing afterwards.
 inline void transfer(control& c) noexcept {
+  if (c.now == stage::running) return;  // await_suspend resumes c.leaf when this call returns
   pending* const operation = c.link;
-  if (load(operation->at) == driving) return;  // await_suspend resumes c.leaf when this call returns
-  if (operation->at == nobody) return c.leaf.resume();
+  if (load(operation->at) == nobody) return c.leaf.resume();
   if (operation->loop != nullptr) {
     operation->loop->next = c.leaf;
     return;
@@ -169,45 +179,44 @@ inline void refuse_exit(control& c, closing_pending& operation) noexcept {
   at.ignored = true;
   at.parent->of = &c;
   operation.closing = at.parent;
-  c.now = stage::running;
   c.leaf = handle_of(*at.parent);
   transfer(c);
 }
 
 /// An answer for a consumer that is not on this stack, or that closes. Touches nothing after the consumer is resumed.
-AGEN_NOINLINE inline void arrive_elsewhere(control& c) noexcept {
+AGEN_NOINLINE inline void arrive_elsewhere(control& c, stage after) noexcept {
   pending* const operation = c.link;
-  if (c.closing && c.now == stage::suspended) {
+  if (c.closing && after == stage::suspended) {
     auto& closer = static_cast<closing_pending&>(*operation);
     if (&closer.closing->own != &c) return refuse_exit(c, closer);
   }
   if (load(operation->at) == nobody) {
-    if (c.now == stage::suspended) c.now = stage::unclaimed;
+    c.now = after == stage::suspended ? stage::unclaimed : after;
     return;
   }
-  if (exchange(operation->at, arrived) == waiting) operation->consumer.resume();
+  c.now = after;
+  if (exchange(operation->at, arrived) == waiting) {
+    std::coroutine_handle<>::from_address(operation->consumer).resume();
+  }
 }
 
-/// The body has answered: `c.slot` and `c.now` are set. The hot half of every item.
-AGEN_ALWAYS_INLINE void arrive(control& c) noexcept {
-  pending* const operation = c.link;
-  if (load(operation->at) == driving) [[likely]] {
-    store(operation->at, arrived);
-    return;
-  }
-  arrive_elsewhere(c);
+/// The body has answered, and `c.slot` is set. The hot half of every item.
+AGEN_ALWAYS_INLINE void arrive(control& c, stage after) noexcept {
+  if (c.now != stage::running) [[unlikely]] return arrive_elsewhere(c, after);
+  c.now = after;
+  store(c.link->at, arrived);
 }
 
 /// The body has ended (its outcome is in its promise and in `own.raised`): goes on with the parent, or with the consumer.
 AGEN_NOINLINE inline void finish(frame& f) noexcept {
   control& c = *f.of;
-  f.own.now = stage::closed;
   if (!f.own.has_raised) f.own.finalizer.reset();
   if (!f.own.attached) {
     c.slot = nullptr;
-    return arrive(c);
+    return arrive(c, stage::closed);
   }
   delegation& at = *f.own.parent;
+  f.own.now = stage::closed;
   f.own.attached = false;
   f.own.link = nullptr;
   f.of = &f.own;
@@ -235,31 +244,34 @@ inline void attach(delegation& at) noexcept {
   c.leaf = inner.leaf;
   c.slot = unclaimed ? inner.slot : nullptr;
   if (!unclaimed) return transfer(c);
-  c.now = stage::suspended;
-  arrive(c);
+  arrive(c, stage::suspended);
 }
 
 // --------------------------------------------------------------------------------------------- the consumer's side
 
-/// After the leaf was resumed and did not arrive: runs the frames that it passed control to, then settles with the body
-/// who continues the consumer. True: the consumer stays suspended, and nothing of it may be touched any more.
-AGEN_NOINLINE inline auto drive_on(control& c, pending& operation) noexcept -> bool {
-  while (load(operation.at) == driving) c.leaf.resume();
-  if (load(operation.at) == arrived) return false;
+/// The body was resumed and the call has returned: settles with it who continues the consumer. True: the consumer stays
+/// suspended, and nothing of it or of the generator may be touched any more.
+inline auto settle(pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
+  operation.consumer = consumer.address();
   unsigned char const before = exchange(operation.at, waiting);
   if (before == nobody) store(operation.at, nobody);  // the generator was destroyed meanwhile: nobody will arrive
   return before != arrived;
 }
 
+/// After the leaf was resumed and did not arrive: runs the frames that it passed control to, then settles.
+AGEN_NOINLINE inline auto drive_on(control& c, pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
+  while (load(operation.at) == driving) c.leaf.resume();
+  return load(operation.at) != arrived && settle(operation, consumer);
+}
+
 /// Begins an operation and drives the body until it answers or suspends elsewhere (true).
 AGEN_ALWAYS_INLINE auto drive(control& c, pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
-  operation.consumer = consumer;
   store(operation.at, driving);
   c.link = &operation;
   c.now = stage::running;
   c.leaf.resume();
   if (load(operation.at) == arrived) [[likely]] return false;
-  return drive_on(c, operation);
+  return drive_on(c, operation, consumer);
 }
 
 /// The consumer is destroyed while it waits: the body goes on, and its answer is kept for the next operation.

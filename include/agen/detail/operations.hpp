@@ -21,7 +21,8 @@ inline void ask_hooks(frame& f);  // hooks.hpp
 }
 
 inline auto state_of(control const& c) noexcept -> state {
-  return c.now == stage::unclaimed ? state::suspended : static_cast<state>(c.now);
+  if (c.now == stage::unclaimed) return state::suspended;
+  return c.now == stage::elsewhere ? state::running : static_cast<state>(c.now);
 }
 
 /// The answer of the lifecycle, with everything that is not a plain resumption or a plain end already done.
@@ -84,10 +85,18 @@ class operation_base : protected Pending {
   operation_base(operation_base const&) = delete;
   auto operator=(operation_base const&) -> operation_base& = delete;
   ~operation_base() {
-    if (load(this->at) == waiting) [[unlikely]] desert(frame_->own);
+    if (this->at == waiting) [[unlikely]] desert(frame_->own);
   }
 
  protected:
+  template <class Yield, class Return>
+  AGEN_ALWAYS_INLINE auto answer() -> item<Yield, Return> {
+    this->at = arrived;  // known already, but only so can the compiler drop the destructor's test
+    void* const at_item = frame_->own.slot;
+    if (at_item == nullptr) [[unlikely]] raise_outcome(frame_->own);
+    return item<Yield, Return>(at_item, *frame_);
+  }
+
   frame* frame_;
 };
 
@@ -107,9 +116,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
     return drive(frame_->own, *this, consumer);
   }
   auto await_resume() -> item<Yield, Return> {
-    void* const at_item = frame_->own.slot;
-    if (at_item == nullptr) [[unlikely]] raise_outcome(frame_->own);
-    return item<Yield, Return>(at_item, *frame_);
+    return this->template answer<Yield, Return>();
   }
 
  private:
@@ -136,9 +143,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
     return drive(frame_->own, *this, consumer);
   }
   auto await_resume() -> item<Yield, Return> {
-    void* const at_item = frame_->own.slot;
-    if (at_item == nullptr) [[unlikely]] raise_outcome(frame_->own);
-    return item<Yield, Return>(at_item, *frame_);
+    return this->template answer<Yield, Return>();
   }
 
  private:
@@ -151,7 +156,6 @@ class throwing_operation : public operation_base<closing_pending> {
  public:
   auto await_suspend(std::coroutine_handle<> consumer) noexcept -> bool {
     control& c = frame_->own;
-    this->consumer = consumer;
     this->loop = nullptr;
     store(this->at, foreign);
     frame& leaf = c.leaf.promise();
@@ -165,11 +169,9 @@ class throwing_operation : public operation_base<closing_pending> {
     c.slot = &thrown_;
     c.throwing = true;
     c.link = this;
-    c.now = stage::running;
+    c.now = stage::elsewhere;
     transfer(c);
-    unsigned char const before = exchange(this->at, waiting);
-    if (before == nobody) store(this->at, nobody);
-    return before != arrived;
+    return settle(*this, consumer);
   }
 
  protected:

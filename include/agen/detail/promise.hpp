@@ -39,9 +39,7 @@ struct yield_awaiter {
 
   static constexpr auto await_ready() noexcept -> bool { return false; }
   void await_suspend(std::coroutine_handle<> /*body*/) const noexcept {
-    control& c = *body->of;
-    c.now = stage::suspended;
-    arrive(c);
+    arrive(*body->of, stage::suspended);
   }
   auto await_resume() const -> Send { return take_sent<Send>(*body->of); }
 };
@@ -102,7 +100,7 @@ class generator_promise : public promise_with_return<Return> {
   }
   static auto initial_suspend() noexcept -> std::suspend_always { return {}; }
   static auto final_suspend() noexcept -> final_awaiter { return {}; }
-  void unhandled_exception() noexcept { this->own.keep(std::current_exception()); }
+  void unhandled_exception() noexcept { keep_current(this->own); }
 
   // Items that are lvalues of the item type, whatever Yield is.
   auto yield_value(item_type& item) noexcept -> yield_awaiter<Send>
