@@ -57,7 +57,9 @@ def probe(path: str | os.PathLike[str]) -> Interpreter | None:
     """What the interpreter at `path` says of itself, or None when it does not run or is not a CPython 3."""
     try:
         # From the root folder, so that a .python-version file here cannot make a version manager's shim refuse.
-        done = subprocess.run([os.fspath(path), "-I", "-c", _PROBE], capture_output=True, text=True, timeout=60, cwd="/")
+        done = subprocess.run(
+            [os.fspath(path), "-I", "-c", _PROBE], capture_output=True, text=True, timeout=60, cwd="/"
+        )
         said = json.loads(done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError):
         return None

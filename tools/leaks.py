@@ -16,7 +16,9 @@ WARMING, COUNTED = 2, 4
 
 
 def pytest_addoption(parser):
-    parser.addoption("--leaks-again", type=int, default=12, help="how many more runs a suspect gets before it counts as one")
+    parser.addoption(
+        "--leaks-again", type=int, default=12, help="how many more runs a suspect gets before it counts as one"
+    )
 
 
 def _repeats(item):

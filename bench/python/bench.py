@@ -96,12 +96,18 @@ def totals(dump):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["time", "instructions"])
-    parser.add_argument("--python", nargs="*", default=[], metavar="VERSION|PATH", help="default: every interpreter found")
+    parser.add_argument(
+        "--python", nargs="*", default=[], metavar="VERSION|PATH", help="default: every interpreter found"
+    )
     parser.add_argument("--case", nargs="*", choices=[case.name for case in CASES] + ["memory"], help="default: all")
     parser.add_argument("--contender", nargs="*", choices=["native", "ours", "1.10"], help="default: all three")
     parser.add_argument("--seconds", type=float, default=1.0, help="time: how long to go on with each case")
-    parser.add_argument("--tree", type=int, default=0, metavar="NODES", help="instructions: a smaller tree, which is quicker")
-    parser.add_argument("--json", type=Path, help="where to write the figures; a complete run also writes bench/python/results")
+    parser.add_argument(
+        "--tree", type=int, default=0, metavar="NODES", help="instructions: a smaller tree, which is quicker"
+    )
+    parser.add_argument(
+        "--json", type=Path, help="where to write the figures; a complete run also writes bench/python/results"
+    )
     arguments = parser.parse_args()
     if arguments.what == "instructions" and not shutil.which("valgrind"):
         raise SystemExit("bench: instructions are counted by valgrind; on Debian: apt-get install -y valgrind")
@@ -113,7 +119,9 @@ def main():
     for name, path in pythons(arguments.python):
         measured = {}
         if arguments.case is None or arguments.case:
-            measured = {"time": measure_time, "instructions": measure_instructions}[arguments.what](path, arguments, env)
+            measured = {"time": measure_time, "instructions": measure_instructions}[arguments.what](
+                path, arguments, env
+            )
         if memory:
             chosen = ["--contender", *arguments.contender] if arguments.contender else []
             measured |= child([path, MEASURE, "memory", *chosen], env)

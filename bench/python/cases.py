@@ -3,9 +3,9 @@
 A case knows nothing of clocks: measure.py counts nanoseconds or instructions around `run(api, n)`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Callable
 
 import driver
 from driver import balanced_tree, consume, consume_echo, consume_short
@@ -84,11 +84,30 @@ CASES = [
     Case("await", "await something, then yield", _awaiting, 1.0, 0.85),
     Case("await-native", "await, then yield, native syntax", _awaiting, 1.0, 0.85, native_syntax=True),
     Case("short", "create, three items, end", _short, 1.1, 0.9, length=300, spans=(100, 500)),
-    Case("short-native", "create, three, end, native syntax", _short, 1.1, 0.9, length=300, spans=(100, 500), native_syntax=True),
+    Case(
+        "short-native",
+        "create, three, end, native syntax",
+        _short,
+        1.1,
+        0.9,
+        length=300,
+        spans=(100, 500),
+        native_syntax=True,
+    ),
     Case("from-1", "yield_from_ at depth 1", _nested(1), None, None, length=1000, spans=(300, 1300)),
     Case("from-10", "yield_from_ at depth 10", _nested(10), None, None, length=200, spans=(100, 400), peer_share=0.1),
     Case("from-100", "yield_from_ at depth 100", _nested(100), None, None, length=100, spans=(20, 80), peer_share=0.05),
-    Case("tree", f"walk of a tree of {TREE_NODES:,} nodes", _walk, 0.25, 0.10, TREE_NODES, (0, TREE_NODES), 0.01, prepare=_tree),
+    Case(
+        "tree",
+        f"walk of a tree of {TREE_NODES:,} nodes",
+        _walk,
+        0.25,
+        0.10,
+        TREE_NODES,
+        (0, TREE_NODES),
+        0.01,
+        prepare=_tree,
+    ),
 ]
 BY_NAME = {case.name: case for case in CASES}
 

@@ -1,8 +1,8 @@
 """Runs the cases in this process and prints one JSON object; the interpreter under test runs this.
 
-  measure.py time         nanoseconds per item: contenders take turns, the minimum of many rounds counts
-  measure.py instructions marks for callgrind, which dumps its counts at each; run by instructions.py only
-  measure.py memory       bytes of one suspended generator
+measure.py time         nanoseconds per item: contenders take turns, the minimum of many rounds counts
+measure.py instructions marks for callgrind, which dumps its counts at each; run by instructions.py only
+measure.py memory       bytes of one suspended generator
 """
 
 import argparse
@@ -126,7 +126,9 @@ def main():
     arguments = parser.parse_args()
     gc.collect()
     gc.disable()
-    measured = {"time": measure_time, "instructions": measure_instructions, "memory": measure_memory}[arguments.what](arguments)
+    measured = {"time": measure_time, "instructions": measure_instructions, "memory": measure_memory}[arguments.what](
+        arguments
+    )
     json.dump({"python": platform.python_version(), "measured": measured}, sys.stdout)
 
 

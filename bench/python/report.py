@@ -46,10 +46,23 @@ def table(what, tag, measured):
     lines = [head]
     for title, figures, value, must, aim in rows(tag, measured):
         slower = figures["1.10"] / figures["ours"] if "1.10" in figures and "ours" in figures else None
-        lines.append((
-            title, *(number(figures.get(name)) for name in ("native", "ours", "1.10")), number(value, ".2f"),
-            number(slower, ".1f"), number(must, ".2f"), number(aim, ".2f"), verdict(value, must, aim),
-        ))
+        lines.append(
+            (
+                title,
+                *(number(figures.get(name)) for name in ("native", "ours", "1.10")),
+                number(value, ".2f"),
+                number(slower, ".1f"),
+                number(must, ".2f"),
+                number(aim, ".2f"),
+                verdict(value, must, aim),
+            )
+        )
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    body = ["  ".join(cell.ljust(w) if i in (0, 8) else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths))) for line in lines]
+    body = [
+        "  ".join(
+            cell.ljust(w) if i in (0, 8) else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
     return f"\nCPython {tag}, {UNITS[what]}\n" + "\n".join(line.rstrip() for line in body)

@@ -193,7 +193,9 @@ def main():
         contenders = pipelines()
         with served(path) as address:
             for loop, run in LOOPS.items():
-                tasks = {name: bar.add_task(f"{loop}, {name}", arguments.rounds * arguments.lines) for name in contenders}
+                tasks = {
+                    name: bar.add_task(f"{loop}, {name}", arguments.rounds * arguments.lines) for name in contenders
+                }
                 for _ in range(arguments.rounds):
                     for name, pipeline in contenders.items():
                         start = time.perf_counter()
@@ -203,7 +205,9 @@ def main():
                         if answer != expected:
                             wrong += 1
                             print(f"WRONG: {loop}, {name}: {answer}, not {expected}", file=sys.stderr)
-    print(f"{arguments.lines:,} JSON lines ({size:.1f} MB) over TCP, through yield_from_; Python {platform.python_version()}")
+    print(
+        f"{arguments.lines:,} JSON lines ({size:.1f} MB) over TCP, through yield_from_; Python {platform.python_version()}"
+    )
     for (loop, name), spent in best.items():
         against = best[loop, "native"] / spent
         print(f"  {loop:8} {name:22} {arguments.lines / spent:10,.0f} items/s   {against:.2f} x native")
