@@ -1,0 +1,175 @@
+"""What a user installs: the sdist and the wheel, built from this tree and put into empty environments.
+
+Slow, since it compiles; `tools/test` runs it on one interpreter. How the package behaves is for the other files.
+"""
+
+import email
+import importlib.machinery
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "python" / "async_generator"
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "pyproject.toml").exists() or importlib.util.find_spec("scikit_build_core") is None,
+    reason="needs the source tree, and scikit-build-core in this environment",
+)
+
+# Iterates, delegates, returns and closes, without an event loop; prints what it got.
+USE = """
+import async_generator as ag, importlib.metadata as metadata, sys
+assert not any(name.endswith("site-packages") and "/empty/" not in name for name in sys.path), sys.path
+
+@ag.async_generator
+async def inner():
+    await ag.yield_(1)
+    return "two"
+
+@ag.async_generator
+async def outer():
+    await ag.yield_(await ag.yield_from_(inner()))
+
+async def main():
+    async with ag.aclosing(outer()) as generator:
+        return [x async for x in generator]
+
+try:
+    main().send(None)
+except StopIteration as stop:
+    print(metadata.version("async_generator"), ag.__version__, stop.value)
+"""
+
+
+def run(*command, cwd=None, env=None):
+    done = subprocess.run([str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def build(hook, source, out):
+    """Runs a hook of the build backend, as pip does, and returns the file that it made."""
+    code = f"import sys, scikit_build_core.build as backend; print('made:', backend.{hook}(sys.argv[1]))"
+    made = re.search("^made: (.*)$", run(sys.executable, "-c", code, out, cwd=source), re.M)
+    return out / made[1]
+
+
+def pip(*arguments):
+    """Runs a pip that can install into another environment."""
+    if importlib.util.find_spec("pip") is not None:
+        return run(sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments)
+    found = shutil.which("pip3") or shutil.which("pip")
+    assert found, "no pip on PATH and none in this environment"
+    return run(found, "--disable-pip-version-check", *arguments)
+
+
+def version():
+    return re.search('__version__ = "(.*)"', (PACKAGE / "_version.py").read_text())[1]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the files that git knows or would take: what a clean checkout has, without what was built here."""
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0")
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in filter(None, listed):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def sdist(checkout, tmp_path_factory):
+    return build("build_sdist", checkout, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory):
+    """The wheel made from the sdist and nothing else."""
+    source = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(source, **({"filter": "data"} if sys.version_info >= (3, 12) else {}))
+    return build("build_wheel", next(source.iterdir()), tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture
+def empty(tmp_path):
+    """The Python of a new environment with nothing in it."""
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "empty")
+    return tmp_path / "empty" / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+def without_a_compiler(python):
+    """Runs USE where PATH leads to this environment only, so that nothing could be compiled even if it were tried."""
+    return run(python, "-I", "-W", "error", "-c", USE, cwd=python.parent, env={"PATH": str(python.parent)})
+
+
+def test_the_sdist_holds_what_a_build_needs_and_no_product_of_one(sdist):
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert sdist.name == f"async_generator-{version()}.tar.gz"
+    needed = {"pyproject.toml", "README.md", "LICENSE.MIT", "LICENSE.APACHE2", "python/CMakeLists.txt", "PKG-INFO"}
+    for folder in ("python", "include"):
+        files = (
+            path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".pyi", ".typed", ".cpp", ".hpp"}
+        )
+        needed |= {path.relative_to(ROOT).as_posix() for path in files}
+    assert needed <= names, needed - names
+    assert not [name for name in names if name.endswith((".so", ".pyd", ".o", ".pyc"))]
+    assert not [name for name in names if name.startswith((".", "build/", "tools/", "bench/"))]
+
+
+def test_the_wheel_holds_the_package_its_types_and_licenses_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+    wanted = {f"async_generator/{path.name}" for path in PACKAGE.iterdir() if path.suffix in {".py", ".pyi"}}
+    wanted |= {"async_generator/py.typed", f"async_generator/_engine{suffix}"}
+    information = f"async_generator-{version()}.dist-info/"
+    assert {name for name in names if not name.startswith(information)} == wanted
+    licenses = {f"{information}licenses/{name}" for name in ("LICENSE", "LICENSE.MIT", "LICENSE.APACHE2")}
+    assert licenses <= names
+
+
+def test_the_metadata_satisfies_what_asks_for_the_predecessor(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+    assert metadata["Name"] in ("async_generator", "async-generator")
+    assert metadata["Version"] == version() == "2.0.0"
+    assert metadata["Requires-Python"] == ">=3.10"
+    assert metadata["License-Expression"] == "MIT OR Apache-2.0"
+    required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
+    assert required == []
+    assert {"test", "typing", "docs"} <= set(metadata.get_all("Provides-Extra"))
+
+
+def test_the_wheel_works_in_an_empty_environment_without_a_compiler(wheel, empty):
+    pip("--python", empty, "install", "--quiet", "--no-index", wheel)
+    assert without_a_compiler(empty) == f"{version()} {version()} [1, 'two']\n"
+    assert pip("--python", empty, "check").strip() == "No broken requirements found."
+
+
+def test_pip_installs_from_a_clean_checkout(checkout, empty):
+    # With build isolation: pip fetches the build backend, so this needs an index within reach.
+    pip("--python", empty, "install", "--quiet", checkout)
+    assert without_a_compiler(empty) == f"{version()} {version()} [1, 'two']\n"
+    assert not list(checkout.glob("**/*.so")), "the build wrote into the source tree"
+
+
+def test_uninstalling_leaves_nothing_behind(wheel, empty):
+    pip("--python", empty, "install", "--quiet", "--no-index", wheel)
+    run(empty, "-c", "import async_generator")
+    pip("--python", empty, "uninstall", "--quiet", "--yes", "async_generator")
+    site = next((empty.parent.parent).glob("lib*/python3*/site-packages"))
+    assert [path.name for path in site.iterdir() if "async" in path.name] == []
