@@ -111,9 +111,9 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
     }
     return iteration_is_ready(operation::anext, *frame_, false);
   }
-  auto await_suspend(std::coroutine_handle<> consumer) noexcept -> bool {
+  auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {
     if constexpr (!std::is_void_v<Send>) frame_->own.slot = nullptr;
-    return drive(frame_->own, *this, consumer);
+    return drive(frame_->own, *this, h);
   }
   auto await_resume() -> item<Yield, Return> {
     return this->template answer<Yield, Return>();
@@ -138,9 +138,9 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
     if (frame_->own.now == stage::suspended) [[likely]] return false;
     return iteration_is_ready(operation::asend, *frame_, true);
   }
-  auto await_suspend(std::coroutine_handle<> consumer) noexcept -> bool {
+  auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {
     frame_->own.slot = const_cast<void*>(static_cast<void const*>(detail::address_of(value_)));
-    return drive(frame_->own, *this, consumer);
+    return drive(frame_->own, *this, h);
   }
   auto await_resume() -> item<Yield, Return> {
     return this->template answer<Yield, Return>();
@@ -150,11 +150,18 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
   Send value_;
 };
 
+/// athrow's await_ready: true if the answer is there already.
+AGEN_NOINLINE inline auto throw_is_ready(frame& f, std::exception_ptr const& error) -> bool {
+  admission const answer = admitted(operation::athrow, f, true);
+  if (answer == admission::throw_unstarted) std::rethrow_exception(error);
+  return answer != admission::resume;
+}
+
 /// The common part of athrow and aclose: they resume the body with an exception, and through a chain of delegation an exit
 /// climbs level by level (PEP 380; PEP 828, "raise ge").
 class throwing_operation : public operation_base<closing_pending> {
  public:
-  auto await_suspend(std::coroutine_handle<> consumer) noexcept -> bool {
+  auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {
     control& c = frame_->own;
     this->loop = nullptr;
     store(this->at, foreign);
@@ -171,13 +178,17 @@ class throwing_operation : public operation_base<closing_pending> {
     c.link = this;
     c.now = stage::elsewhere;
     transfer(c);
-    return settle(*this, consumer);
+    return settle(*this, h);
   }
 
  protected:
-  throwing_operation(frame& f, std::exception_ptr error, bool closes) noexcept : operation_base(f) {
+  throwing_operation(frame& f, std::exception_ptr error, bool close) noexcept : operation_base(f) {
     this->exit = std::move(error);
-    this->closes = closes;
+    this->closes = close;
+  }
+  void finished() noexcept {
+    this->at = arrived;
+    frame_->own.closing = false;
   }
   static auto fresh_exit() noexcept -> std::exception_ptr { return std::make_exception_ptr(generator_exit()); }
 
@@ -190,16 +201,10 @@ class [[nodiscard("an operation does nothing until it is awaited")]] athrow_awai
  public:
   athrow_awaitable(frame& f, std::exception_ptr error) noexcept : throwing_operation(f, std::move(error), false) {}
 
-  auto await_ready() -> bool {
-    admission const answer = admitted(operation::athrow, *frame_, true);
-    if (answer == admission::throw_unstarted) std::rethrow_exception(this->exit);
-    return answer != admission::resume;
-  }
+  auto await_ready() -> bool { return throw_is_ready(*frame_, this->exit); }
   auto await_resume() -> item<Yield, Return> {
-    control& c = frame_->own;
-    c.closing = false;
-    if (c.slot == nullptr) raise_outcome(c);
-    return item<Yield, Return>(c.slot, *frame_);
+    finished();
+    return this->template answer<Yield, Return>();
   }
 };
 
@@ -214,8 +219,8 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
     return false;
   }
   void await_resume() {
+    finished();
     control& c = frame_->own;
-    c.closing = false;
     bool const yielded = c.now == stage::suspended && this->exit != nullptr;
     bool const raised = c.now == stage::closed && c.has_raised;
     step const answer = yielded ? step::yielded : raised ? step::raised : step::returned;

@@ -1,0 +1,20 @@
+// Everything but the headers for partners (asio.hpp, python.hpp).
+#ifndef AGEN_AGEN_HPP
+#define AGEN_AGEN_HPP
+
+#include "async_generator.hpp"
+#include "closing.hpp"
+#include "context_manager.hpp"
+#include "delegation.hpp"
+#include "drive.hpp"
+#include "errors.hpp"
+#include "hooks.hpp"
+#include "item.hpp"
+#include "lifecycle.hpp"
+#include "loops.hpp"
+#include "sync_wait.hpp"
+#include "task.hpp"
+#include "traits.hpp"
+#include "unraisable.hpp"
+
+#endif  // AGEN_AGEN_HPP

@@ -1,0 +1,101 @@
+// Ways to write a loop over a generator besides `while (auto item = co_await gen.anext())`: for_each, iterators, and a macro
+// that reads as `for co_await`.
+#ifndef AGEN_LOOPS_HPP
+#define AGEN_LOOPS_HPP
+
+#include <optional>
+
+#include "closing.hpp"
+
+namespace agen {
+
+namespace detail {
+
+template <class Source, class Function>
+auto for_each_item(Source& source, Function& function) -> task<> {
+  while (auto item = co_await source.anext()) {
+    using raw = std::invoke_result_t<Function&, decltype(*item)>;
+    if constexpr (natively_awaitable<raw>) {
+      if constexpr (std::is_same_v<await_result<raw>, bool>) {
+        if (!co_await function(*item)) co_return;
+      } else {
+        co_await function(*item);
+      }
+    } else if constexpr (std::is_same_v<raw, bool>) {
+      if (!function(*item)) co_return;
+    } else {
+      function(*item);
+    }
+  }
+}
+
+template <class Source, class Function>
+auto for_each_closing(Source source, Function function) -> task<> {
+  if constexpr (std::is_reference_v<Source>) {
+    co_await for_each_item(source, function);
+  } else if constexpr (requires { source.aclose(); }) {
+    co_await aclosing(source, [&function](auto& s) { return for_each_item(s, function); });
+  } else {
+    co_await for_each_item(source, function);
+  }
+}
+
+}  // namespace detail
+
+/// `co_await for_each(source, f)`: calls `f(item)` for each item, and awaits what it returns if that is awaitable. An f that
+/// gives `bool` stops the loop by false. A source given as an rvalue is closed in every case, an lvalue only iterated.
+/// Throws what the source and f throw.
+template <class Source, class Function>
+auto for_each(Source&& source, Function function) -> task<> {
+  static_assert(async_iterable<Source>, "for_each(source, f): source needs an awaitable anext()");
+  return detail::for_each_closing<Source, Function>(static_cast<Source&&>(source), std::move(function));
+}
+
+/// Compares equal to an async_iterator at its end.
+struct async_sentinel {};
+
+/// `for (auto it = co_await agen::begin(gen); it != agen::end(gen); co_await ++it) use(*it);`
+template <async_iterable Source>
+class async_iterator {
+  using answer = std::remove_cvref_t<detail::await_result<decltype(std::declval<Source&>().anext())>>;
+
+ public:
+  async_iterator(Source& source, answer first) : source_(&source) { current_.emplace(std::move(first)); }
+
+  auto operator*() const -> decltype(auto) { return **current_; }
+  /// Awaitable: goes to the next item; gives the iterator.
+  auto operator++() -> task<async_iterator&> {
+    current_.emplace(co_await source_->anext());
+    co_return *this;
+  }
+  friend auto operator==(async_iterator const& it, async_sentinel /*end*/) -> bool {
+    return !static_cast<bool>(*it.current_);
+  }
+
+ private:
+  Source* source_;
+  std::optional<answer> current_;
+};
+
+/// Awaitable: an iterator at the first item of `source`, which must outlive it.
+template <async_iterable Source>
+auto begin(Source& source) -> task<async_iterator<Source>> {
+  co_return async_iterator<Source>(source, co_await source.anext());
+}
+template <async_iterable Source>
+constexpr auto end(Source& /*source*/) noexcept -> async_sentinel {
+  return {};
+}
+
+}  // namespace agen
+
+/// `AGEN_FOR_CO_AWAIT (auto& item, gen) statement`: `for co_await (auto& item : gen) statement`. break and continue work. A
+/// source made in the macro is dropped after the loop, not closed: use for_each or aclosing where its cleanup awaits.
+#define AGEN_FOR_CO_AWAIT(declaration, ...)                                                  \
+  if (auto&& agen_source_ = (__VA_ARGS__); false) {                                          \
+  } else                                                                                     \
+    while (auto agen_item_ = co_await agen_source_.anext())                                  \
+      if (declaration = *agen_item_; false) { /* NOLINT(bugprone-macro-parentheses) */       \
+      } else
+
+#endif  // AGEN_LOOPS_HPP

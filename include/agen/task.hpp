@@ -1,0 +1,165 @@
+// task<T>: a lazily started coroutine that gives one value to the one that awaits it. What a program needs to run generators
+// with nothing else; sync_wait.hpp runs one to its end. Not a runtime: no scheduler, no cancellation.
+#ifndef AGEN_TASK_HPP
+#define AGEN_TASK_HPP
+
+#include <coroutine>
+#include <exception>
+#include <new>
+#include <utility>
+
+#include "detail/await.hpp"
+#include "detail/outcome.hpp"
+
+namespace agen {
+
+template <class T = void>
+class task;
+
+namespace detail {
+
+/// Where a task keeps what it came to. Task and awaiter settle by one atomic exchange who goes on, as generators do for a
+/// body that suspended elsewhere: no symmetric transfer, so that loops over tasks that finish at once do not grow the stack.
+struct task_state {
+  std::coroutine_handle<> continuation;
+  std::exception_ptr raised;
+  unsigned char at = driving;
+
+  void unhandled_exception() noexcept { raised = std::current_exception(); }
+};
+
+template <class T>
+struct task_result : task_state {
+  using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>;
+  union {
+    stored value;
+  };
+  bool has_value = false;
+
+  task_result() noexcept {}
+  task_result(task_result const&) = delete;
+  auto operator=(task_result const&) -> task_result& = delete;
+  ~task_result() {
+    if (has_value) value.~stored();
+  }
+  template <class Value = T>
+    requires std::is_convertible_v<Value&&, T>
+  void return_value(Value&& returned) {
+    if constexpr (std::is_reference_v<T>) {
+      value = address_of(returned);
+    } else {
+      ::new (static_cast<void*>(address_of(value))) stored(static_cast<Value&&>(returned));
+    }
+    has_value = true;
+  }
+  auto take() -> T {
+    if (raised) std::rethrow_exception(std::exchange(raised, nullptr));
+    if constexpr (std::is_reference_v<T>) {
+      return static_cast<T>(*value);
+    } else {
+      return static_cast<T&&>(value);
+    }
+  }
+};
+
+template <>
+struct task_result<void> : task_state {
+  void return_void() noexcept {}
+  void take() {
+    if (raised) std::rethrow_exception(std::exchange(raised, nullptr));
+  }
+};
+
+struct task_final_awaiter {
+  static constexpr auto await_ready() noexcept -> bool { return false; }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> h) const noexcept {
+    task_state& state = h.promise();
+    if (exchange(state.at, arrived) == waiting) state.continuation.resume();
+  }
+  void await_resume() const noexcept {}
+};
+
+template <class T>
+class task_promise : public task_result<T> {
+ public:
+  auto get_return_object() noexcept -> task<T>;
+  static auto initial_suspend() noexcept -> std::suspend_always { return {}; }
+  static auto final_suspend() noexcept -> task_final_awaiter { return {}; }
+
+  template <class Awaited>
+  auto await_transform(Awaited&& awaited) -> decltype(auto) {
+    if constexpr (adapted<Awaited>) {
+      using awaitable = decltype(await_adapter<std::remove_cvref_t<Awaited>>::adapt(std::declval<Awaited>()));
+      return adapted_awaiter<awaitable>{
+          await_adapter<std::remove_cvref_t<Awaited>>::adapt(static_cast<Awaited&&>(awaited))};
+    } else {
+      static_assert(natively_awaitable<Awaited>,
+                    "co_await in a task: this type is not awaitable; give it an operator co_await, the three await_ "
+                    "members, or specialise agen::await_adapter for it");
+      return static_cast<Awaited&&>(awaited);
+    }
+  }
+};
+
+template <class T>
+class task_awaiter {
+ public:
+  explicit task_awaiter(std::coroutine_handle<task_promise<T>> body) noexcept : body_(body) {}
+
+  [[nodiscard]] auto await_ready() const noexcept -> bool { return body_.done(); }
+  auto await_suspend(std::coroutine_handle<> consumer) const noexcept -> bool {
+    task_state& state = body_.promise();
+    state.continuation = consumer;
+    body_.resume();
+    return exchange(state.at, waiting) != arrived;
+  }
+  auto await_resume() const -> T { return body_.promise().take(); }
+
+ private:
+  std::coroutine_handle<task_promise<T>> body_;
+};
+
+}  // namespace detail
+
+/// A coroutine that begins when it is awaited, once. Move-only; destroying it destroys its body, wherever that is suspended.
+///
+/// `co_await std::move(t)` or `co_await f()`: gives what the body returned (T, or a reference), or throws what left it. A body
+/// may be resumed on other threads; the awaiting coroutine then goes on there.
+template <class T>
+class [[nodiscard("a task does nothing until it is awaited")]] task {
+ public:
+  using promise_type = detail::task_promise<T>;
+
+  task() noexcept = default;
+  task(task&& other) noexcept : body_(std::exchange(other.body_, nullptr)) {}
+  auto operator=(task&& other) noexcept -> task& {
+    task former(std::move(other));
+    std::swap(body_, former.body_);
+    return *this;
+  }
+  ~task() {
+    if (body_) body_.destroy();
+  }
+
+  auto operator co_await() && noexcept -> detail::task_awaiter<T> { return detail::task_awaiter<T>(body_); }
+
+  /// False after having been moved from.
+  [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(body_); }
+  [[nodiscard]] auto done() const noexcept -> bool { return body_.done(); }
+
+ private:
+  friend promise_type;
+  explicit task(std::coroutine_handle<promise_type> body) noexcept : body_(body) {}
+
+  std::coroutine_handle<promise_type> body_;
+};
+
+template <class T>
+auto detail::task_promise<T>::get_return_object() noexcept -> task<T> {
+  return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
+}
+
+}  // namespace agen
+
+#endif  // AGEN_TASK_HPP
