@@ -1,0 +1,344 @@
+"""Delegation: random trees of delegating generators under random operations, compared with PEP 828 written out.
+
+A program is a tree of bodies, each a list of instructions. It is run twice: with the package, each body in a kind drawn
+at random (decorated or not, either syntax, with helper coroutines), and as the reference, which needs the interpreter
+alone. Both runs get the same operations; what the bodies saw and what the operations answered must be equal.
+"""
+
+import gc
+import sys
+from dataclasses import dataclass
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from async_generator import yield_, yield_from_
+from driving import trap
+from yield_from_reference import KINDS, reference
+
+
+class First(Exception):
+    pass
+
+
+class Second(Exception):
+    pass
+
+
+# StopIteration is not among them: at an `await yield_()` the interpreter makes a RuntimeError of it.
+ERRORS = {
+    error.__name__: error for error in (First, Second, GeneratorExit, StopAsyncIteration, BaseException, AttributeError)
+}
+
+
+@dataclass(frozen=True)
+class Body:
+    """The instructions of one generator, and the kind it gets in the package's run."""
+
+    kind: str
+    steps: tuple
+
+
+class Plain:
+    """A delegate that is no generator: items, then an end with a value. Some can be sent to, thrown into, closed."""
+
+    def __init__(self, run, stop):
+        self.run = run
+        self.numbers = iter(range(stop))
+        self.stop = stop
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        for number in self.numbers:
+            return ("plain", number)
+        raise StopAsyncIteration(("plain end", self.stop))
+
+
+class Operating(Plain):
+    async def asend(self, value):
+        self.run.saw("asend", value)
+        return ("asend", value)
+
+    async def athrow(self, error):
+        self.run.saw("athrow", named(error))
+        if isinstance(error, First):
+            raise StopAsyncIteration("caught First")
+        if isinstance(error, Second):
+            return "caught Second"
+        raise error
+
+    async def aclose(self):
+        self.run.saw("aclose", await trap("closing"))
+        if self.stop == 3:
+            raise Second("from aclose")
+
+
+def named(error):
+    """An exception as data, with the exceptions that stand behind it."""
+    chain = []
+    while error is not None and len(chain) < 20:
+        # The package's "already running" is a ValueError too.
+        kind = "RuntimeError" if isinstance(error, RuntimeError) else type(error).__name__
+        text = error.args if type(error) in ERRORS.values() or kind == "RuntimeError" else ()
+        # A missing method of a plain delegate: the interpreter words it.
+        chain.append((kind, *(str(argument) for argument in text if "has no attribute" not in str(argument))))
+        error = error.__context__
+    return tuple(chain)
+
+
+class Run:
+    """One execution of a program: makes its generators and keeps the transcript."""
+
+    def __init__(self, makers, program):
+        self.makers = makers
+        self.log = []
+        self.count = 0
+        self.shared = []
+        root, *shared = program
+        self.root = self.generator(root)
+        self.shared += [self.generator(body) for body in shared]
+
+    def generator(self, body):
+        self.count += 1
+        return self.makers[body.kind](self, body, self.count)
+
+    def saw(self, *what):
+        assert len(self.log) < 5000, "the program does not end"
+        self.log.append((*what, type(sys.exc_info()[1]).__name__))
+
+
+async def interpreter(run, body, number):
+    # One function for all programs; every kind compiles it in its own way. What stands under a handler is a generator
+    # too, since a body can run further instructions only by delegating.
+    for name, argument in body.steps:
+        run.saw(number, name)
+        if name == "yield":
+            got = await yield_((number, argument))
+            run.saw(number, "got", got)
+        elif name == "try yield":
+            try:
+                got = await yield_((number, argument))
+                run.saw(number, "got", got)
+            except ERRORS[argument] as error:
+                run.saw(number, "caught", named(error))
+        elif name == "trap":
+            got = await trap((number, argument))
+            run.saw(number, "answered", got)
+        elif name == "try trap":
+            try:
+                got = await trap((number, argument))
+            except ERRORS[argument] as error:
+                run.saw(number, "caught", named(error))
+                got = await yield_((number, argument))
+            run.saw(number, "got", got)
+        elif name == "raise":
+            raise ERRORS[argument](number)
+        elif name == "return":
+            return (number, argument)
+        elif name == "plain":
+            result = await yield_from_(Plain(run, argument))
+            run.saw(number, "result", result)
+        elif name == "operating":
+            result = await yield_from_(Operating(run, argument))
+            run.saw(number, "result", result)
+        elif name == "not iterable":
+            try:
+                await yield_from_(argument)
+            except TypeError as error:
+                run.saw(number, "refused", str(error))
+        elif name == "delegate":
+            result = await yield_from_(run.generator(argument))
+            run.saw(number, "result", result)
+        elif name == "shared":
+            if argument < len(run.shared):
+                result = await yield_from_(run.shared[argument])
+                run.saw(number, "result", result)
+        elif name == "root":
+            result = await yield_from_(run.root)
+            run.saw(number, "result", result)
+        elif name == "advance":
+            if argument < len(run.shared):
+                try:
+                    item = await run.shared[argument].__anext__()
+                except StopAsyncIteration:
+                    item = "over"
+                run.saw(number, "advanced", item)
+        elif name == "handling":
+            try:
+                raise LookupError("handled")
+            except LookupError:
+                await yield_from_(run.generator(argument[0]))
+            await yield_from_(run.generator(argument[1]))
+        elif name == "finally":
+            try:
+                await yield_from_(run.generator(argument[0]))
+            finally:
+                await yield_from_(run.generator(argument[1]))
+        else:
+            try:
+                await yield_from_(run.generator(argument[0]))
+            except ERRORS[name] as error:
+                run.saw(number, "caught", named(error))
+                await yield_from_(run.generator(argument[1]))
+    run.saw(number, "ends")
+
+
+PACKAGE_KINDS = ["coroutine", "coroutine_helper", "syntax", "native", "native_calls", "native_helper"]
+PACKAGE = {kind: KINDS[kind].make(interpreter) for kind in PACKAGE_KINDS}
+# What native syntax cannot return, the reference does not return there either.
+REFERENCE = {kind: reference(interpreter, "box" if KINDS[kind].returns else "mute") for kind in PACKAGE_KINDS}
+
+
+def answer(operation):
+    """What an operation's step answered, as data."""
+    try:
+        return ("awaits", operation())
+    except StopIteration as stop:
+        return ("item", stop.value)
+    except StopAsyncIteration as stop:
+        return ("end", stop.args[0] if stop.args else None, named(stop.__context__))
+    except BaseException as error:
+        return ("raised", named(error))
+
+
+def perform(run, operations, awaiting):
+    """Gives the operations to the root of a run, one after the other; returns the whole transcript."""
+    started = False
+    for name, argument, at_trap in [*operations, ("aclose", None, None)]:
+        generator = run.root
+        if name == "shared":
+            if argument >= len(run.shared):
+                continue
+            generator, name, argument = run.shared[argument], "anext", None
+        elif not started:
+            # What athrow does to a generator that was never started differs between interpreters.
+            name, argument = "anext", None
+            started = True
+        operation = {
+            "anext": lambda: generator.__anext__(),
+            "asend": lambda: generator.asend(argument),
+            "athrow": lambda: generator.athrow(ERRORS[argument]("thrown")),
+            "aclose": lambda: generator.aclose(),
+        }[name]()
+        run.saw("operation", name)
+        step = (awaited(operation) if awaiting else operation).__await__()
+        result = answer(lambda: step.send(None))
+        number = 0
+        while result[0] == "awaits":
+            run.saw(*result)
+            number += 1
+            assert number < 1000
+            if at_trap is not None and number == 1:
+                result = answer(lambda: step.throw(ERRORS[at_trap]("at a trap")))
+            else:
+                result = answer(lambda: step.send(number))
+        run.saw(*result)
+        if result[0] == "raised" and "ignored GeneratorExit" in str(result[1][0]):
+            # What a generator does afterwards differs between interpreters.
+            break
+    return run.log
+
+
+async def awaited(awaitable):
+    return await awaitable
+
+
+def transcript(makers, program, operations, awaiting):
+    run = Run(makers, program)
+    try:
+        return list(perform(run, operations, awaiting))
+    finally:
+        # Bodies that ignore GeneratorExit, or await while they are dropped, are reported: not the subject here.
+        before = sys.unraisablehook
+        sys.unraisablehook = lambda report: None
+        try:
+            run.shared.clear()
+            del run.root
+            gc.collect(0)
+        finally:
+            sys.unraisablehook = before
+
+
+# --- the programs ---
+
+errors = st.sampled_from(sorted(ERRORS))
+numbers = st.integers(0, 4)
+kinds = st.sampled_from(PACKAGE_KINDS)
+
+plain_steps = st.one_of(
+    st.tuples(st.just("yield"), numbers),
+    st.tuples(st.just("yield"), numbers),
+    st.tuples(st.just("try yield"), errors),
+    st.tuples(st.just("trap"), numbers),
+    st.tuples(st.just("try trap"), st.sampled_from(["First", "Second", "BaseException"])),
+    st.tuples(st.just("raise"), errors),
+    st.tuples(st.just("return"), numbers),
+    st.tuples(st.just("plain"), numbers),
+    st.tuples(st.just("operating"), numbers),
+    st.tuples(st.just("not iterable"), st.sampled_from([5, None, (1, 2)])),
+    st.tuples(st.just("shared"), st.integers(0, 1)),
+    st.tuples(st.just("advance"), st.integers(0, 1)),
+    st.tuples(st.just("root"), st.none()),
+)
+
+
+def body_of(steps):
+    return st.builds(Body, kinds, st.lists(steps, max_size=4).map(tuple))
+
+
+def larger(bodies):
+    handlers = st.sampled_from([*sorted(ERRORS), "handling", "finally"])
+    delegating = st.one_of(
+        st.tuples(st.just("delegate"), bodies),
+        st.tuples(st.just("delegate"), bodies),
+        st.tuples(handlers, st.tuples(bodies, bodies)),
+    )
+    return body_of(st.one_of(delegating, delegating, plain_steps))
+
+
+trees = st.recursive(body_of(plain_steps), larger, max_leaves=8)
+programs = st.tuples(trees, body_of(plain_steps), body_of(plain_steps))
+at_traps = st.one_of(st.none(), st.none(), st.sampled_from(["First", "Second", "BaseException"]))
+operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("anext"), st.none(), at_traps),
+        st.tuples(st.just("anext"), st.none(), st.none()),
+        st.tuples(st.just("asend"), st.one_of(st.none(), numbers), at_traps),
+        st.tuples(st.just("athrow"), errors, at_traps),
+        st.tuples(st.just("aclose"), st.none(), st.none()),
+        st.tuples(st.just("shared"), st.integers(0, 1), st.none()),
+    ),
+    min_size=1,
+    max_size=10,
+)
+
+EMPTY = Body("coroutine", ())
+LEAF = Body("coroutine", (("yield", 1), ("try yield", "First"), ("return", 2)))
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(program=programs, operations=operations, awaiting=st.booleans())
+@example(
+    program=(Body("coroutine", (("delegate", LEAF), ("yield", 3))), EMPTY, EMPTY),
+    operations=[("anext", None, None), ("asend", 4, None), ("athrow", "First", None), ("anext", None, None)],
+    awaiting=True,
+)
+@example(
+    program=(Body("native", (("handling", (LEAF, EMPTY)), ("shared", 0))), LEAF, EMPTY),
+    operations=[("anext", None, None)] * 6,
+    awaiting=False,
+)
+def test_package_and_reference_give_the_same_transcript(program, operations, awaiting):
+    expected = transcript(REFERENCE, program, operations, awaiting)
+    assert transcript(PACKAGE, program, operations, awaiting) == expected
+
+
+def test_the_comparison_sees_a_difference():
+    # The reference against itself with other bodies: the transcript must tell them apart.
+    operations = [("anext", None, None), ("asend", 1, None)]
+    first = transcript(REFERENCE, (LEAF, EMPTY, EMPTY), operations, True)
+    second = transcript(REFERENCE, (Body("coroutine", LEAF.steps[:1]), EMPTY, EMPTY), operations, True)
+    assert first != second
+    assert ("item", (1, 1), "NoneType") in first and first == transcript(REFERENCE, (LEAF, EMPTY, EMPTY), operations, True)
