@@ -1,0 +1,26 @@
+"""Async generators, complete: ``yield from``, return values, awaited cleanup, on any event loop.
+
+The successor of async_generator 1.10: the same names with the same semantics, on a C++ engine. ``docs/api.md`` is the
+reference.
+"""
+
+from sys import get_asyncgen_hooks, set_asyncgen_hooks
+
+from ._engine import AlreadyRunning
+from ._function import async_generator, isasyncgen, isasyncgenfunction
+from ._operators import yield_, yield_from_
+from ._util import aclosing, asynccontextmanager
+from ._version import __version__
+
+__all__ = [
+    "AlreadyRunning",
+    "aclosing",
+    "async_generator",
+    "asynccontextmanager",
+    "get_asyncgen_hooks",
+    "isasyncgen",
+    "isasyncgenfunction",
+    "set_asyncgen_hooks",
+    "yield_",
+    "yield_from_",
+]

@@ -1,0 +1,169 @@
+"""The decorator ``@async_generator``, and how to recognise what it makes."""
+
+import functools
+import inspect
+import sys
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+from . import _engine, _rewriting
+
+_KINDS = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
+def async_generator(function: Any) -> Any:
+    """Make an async generator function of a coroutine function that uses ``await yield_()``.
+
+    A native async generator function, with ``yield``, is accepted too: its generators are then this package's, with the
+    same semantics, and ``await yield_from_()`` works in their bodies.
+
+    Args:
+        function: an ``async def`` function, or any callable that returns a coroutine.
+
+    Returns:
+        A function with the name, signature, documentation and attributes of ``function``; each call makes a generator.
+        ``inspect.isasyncgenfunction()`` says yes to it.
+
+    Raises:
+        TypeError: if ``function`` is not callable; and from a call, if ``function`` returns anything but a coroutine.
+    """
+    if isinstance(function, (staticmethod, classmethod)):
+        return type(function)(async_generator(function.__func__))
+    if not callable(function):
+        raise TypeError(f"@async_generator goes on an `async def` function, not on {type(function).__name__}")
+    if getattr(function, "_async_gen_function", None) == id(function):
+        raise TypeError(f"{function!r} is decorated with @async_generator twice")
+    if getattr(function, "__returns_acontextmanager__", False) or _is_context_manager_function(function):
+        raise TypeError(f"write @asynccontextmanager on top of @async_generator, not below it: {function!r}")
+    decorated = _make_function(function, _engine.maker(function, _prepare))
+    functools.update_wrapper(decorated, function)
+    decorated._async_gen_function = id(decorated)
+    return decorated
+
+
+def isasyncgen(obj: object) -> bool:
+    """True for an async generator of this package, or a native one."""
+    return inspect.isasyncgen(obj) or isinstance(obj, _engine.async_generator)
+
+
+def isasyncgenfunction(obj: object) -> bool:
+    """True for an async generator function: decorated with ``@async_generator``, or native.
+
+    A wrapper made by ``functools.wraps`` around one is not itself one.
+    """
+    return inspect.isasyncgenfunction(obj) or getattr(obj, "_async_gen_function", -1) == id(obj)
+
+
+def _is_context_manager_function(function: Any) -> bool:
+    """True for what ``contextlib.asynccontextmanager`` made: a plain function around an async generator function."""
+    code = getattr(function, "__code__", None)
+    return (
+        code is not None
+        and code.co_filename == _CONTEXTLIB
+        and isasyncgenfunction(getattr(function, "__wrapped__", None))
+    )
+
+
+_CONTEXTLIB = functools.partial.__module__ and __import__("contextlib").asynccontextmanager.__code__.co_filename
+
+
+# Calling ---------------------------------------------------------------------------------------------------------------
+#
+# A decorated function is a Python function whose code carries CO_ASYNC_GENERATOR, so that inspect and all who ask it
+# recognise it. The code itself does not run: the engine gives the function another entry point, which finds the maker in
+# the last cell of the closure. Only CPython 3.11 inlines the code of a Python function whatever its entry point is; there
+# the code is a call of the maker.
+
+
+def _make_function(function: Any, maker: Any) -> FunctionType:
+    cell = _cell(maker)
+    if not isinstance(function, FunctionType):
+        decorated = _forwarding_function(_forward_anything.__code__, {}, maker)
+    elif sys.version_info[:2] == (3, 11):
+        decorated = _forwarding_function(function.__code__, function.__globals__, maker)
+    else:
+        code = _as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR)
+        code = code.replace(co_freevars=(*code.co_freevars, "<maker>"))
+        closure = (*(function.__closure__ or ()), cell)
+        decorated = FunctionType(code, function.__globals__, function.__name__, None, closure)
+    decorated.__defaults__ = getattr(function, "__defaults__", None)
+    decorated.__kwdefaults__ = getattr(function, "__kwdefaults__", None)
+    return _engine.bind(decorated)
+
+
+def _forward_anything(*args: Any, **kwargs: Any) -> Any: ...
+
+
+def _forwarding_function(code: CodeType, namespace: dict[str, Any], maker: Any) -> FunctionType:
+    """A function with the parameters of ``code`` that calls ``maker`` with them."""
+    names = iter(code.co_varnames)
+    positional = [next(names) for _ in range(code.co_argcount)]
+    by_keyword = [next(names) for _ in range(code.co_kwonlyargcount)]
+    rest = "*" + next(names) if code.co_flags & inspect.CO_VARARGS else ""
+    keywords = "**" + next(names) if code.co_flags & inspect.CO_VARKEYWORDS else ""
+    only = code.co_posonlyargcount
+    parameters = [*positional[:only], *(["/"] if only else []), *positional[only:]]
+    parameters += [rest or "*"] if rest or by_keyword else []
+    parameters += [*by_keyword, *([keywords] if keywords else [])]
+    arguments = [*positional, *([rest] if rest else []), *(f"{name}={name}" for name in by_keyword)]
+    arguments += [keywords] if keywords else []
+    call = "_maker"
+    while call in code.co_varnames:
+        call += "_"
+    source = (
+        f"def factory({call}):\n"
+        f"    def forward({', '.join(parameters)}): return {call}({', '.join(arguments)})\n"
+        f"    return forward\n"
+    )
+    scope: dict[str, Any] = {}
+    exec(compile(source, code.co_filename, "exec"), scope)
+    forward = scope["factory"](maker)
+    shown = {"co_name": code.co_name, "co_filename": code.co_filename, "co_firstlineno": code.co_firstlineno}
+    if sys.version_info >= (3, 11):
+        shown["co_qualname"] = code.co_qualname
+    made = _as_kind(forward.__code__.replace(**shown), inspect.CO_ASYNC_GENERATOR)
+    return FunctionType(made, namespace, code.co_name, None, forward.__closure__)
+
+
+def _cell(content: Any) -> Any:
+    return (lambda: content).__closure__[0]  # type: ignore[index]
+
+
+def _as_kind(code: CodeType, kind: int) -> CodeType:
+    return code.replace(co_flags=code.co_flags & ~_KINDS | kind)
+
+
+# Bodies ----------------------------------------------------------------------------------------------------------------
+
+
+def _prepare(function: Any) -> tuple[Any, tuple[Any, ...], int]:
+    """What the engine calls to make a body: a callable that returns a coroutine, the globals that its code relies on, and
+    the flags of the generators.
+
+    A native async generator function becomes a coroutine function by its code's flags: its yields are then real yields of
+    a coroutine. A coroutine function gets real yields where its code allows it (``_rewriting``).
+    """
+    if isinstance(function, functools.partial):
+        made, names, flags = _prepare(function.func)
+        return functools.partial(made, *function.args, **function.keywords), names, flags
+    if isinstance(function, MethodType):
+        made, names, flags = _prepare(function.__func__)
+        return MethodType(made, function.__self__), names, flags
+    if not isinstance(function, FunctionType):
+        return function, (), 0
+    flags = 0
+    code = function.__code__
+    if code.co_flags & inspect.CO_ASYNC_GENERATOR:
+        code = _as_kind(code, inspect.CO_COROUTINE)
+        flags = _engine.REAL_YIELDS | _engine.NATIVE_SYNTAX
+    names: tuple[Any, ...] = ()
+    if code.co_flags & inspect.CO_COROUTINE:
+        code, names = _rewriting.rewrite(code, function.__globals__)
+        flags |= _engine.REAL_YIELDS if names else 0
+    if code is function.__code__:
+        return function, (), 0
+    made = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__qualname__ = function.__qualname__
+    made.__module__ = function.__module__
+    return made, names, flags

@@ -1,0 +1,425 @@
+// PEP 525's operations. The lifecycle (agen/lifecycle.hpp) says what is legal, the driver says what the body answered;
+// this file turns both into what the interpreter expects of an awaitable.
+#include "awaitables.hpp"
+
+#include "awaiting.hpp"
+#include "driver.hpp"
+#include "stop_iteration.hpp"
+
+namespace engine {
+
+namespace {
+
+using agen::admission;
+using agen::operation;
+
+auto iterates(Awaitable const& awaitable) noexcept -> bool {
+  return awaitable.operation == operation::anext || awaitable.operation == operation::asend;
+}
+
+auto state_now(State& state, Generator& generator) noexcept -> agen::state {
+  return is_running(state, generator) ? agen::state::running : lifecycle_state(generator);
+}
+
+auto refuse(Awaitable& awaitable, PyObject* type, char const* text) -> PySendResult {
+  awaitable.stage = Stage::finished;
+  PyErr_SetString(type, text);
+  return PYGEN_ERROR;
+}
+
+auto refuse_running(Awaitable& awaitable) -> PySendResult {
+  awaitable.stage = Stage::finished;
+  set_already_running(*awaitable.state, awaitable.operation);
+  return PYGEN_ERROR;
+}
+
+auto refuse_reuse(Awaitable& awaitable) -> PySendResult {
+  return refuse(awaitable, PyExc_RuntimeError,
+                iterates(awaitable) ? "cannot reuse already awaited __anext__()/asend()"
+                                    : "cannot reuse already awaited aclose()/athrow()");
+}
+
+void set_stop_async_iteration(Object value) {
+  if (value.get() == Py_None) {
+    PyErr_SetNone(PyExc_StopAsyncIteration);
+    return;
+  }
+  auto stop = steal(PyObject_CallOneArg(PyExc_StopAsyncIteration, value.get()));
+  if (stop) raise_here(std::move(stop));
+}
+
+/// Ends an operation that the body did not have to answer.
+auto answer_at_once(Awaitable& awaitable, admission admitted, PyObject** out) -> PySendResult {
+  if (admitted == admission::already_running) return refuse_running(awaitable);
+  awaitable.stage = Stage::finished;
+  if (admitted == admission::nothing) {
+    *out = Py_NewRef(Py_None);
+    return PYGEN_RETURN;
+  }
+  if (admitted == admission::just_started) {
+    PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started async generator");
+  } else {
+    PyErr_SetNone(PyExc_StopAsyncIteration);
+  }
+  return PYGEN_ERROR;
+}
+
+/// What aclose() makes of an answer (agen::after_exit).
+auto conclude_aclose(Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
+  auto const step = outcome == Outcome::yielded    ? agen::step::yielded
+                    : outcome == Outcome::returned ? agen::step::returned
+                                                   : agen::step::raised;
+  bool const ended = outcome == Outcome::raised && (PyErr_ExceptionMatches(PyExc_GeneratorExit) ||
+                                                    PyErr_ExceptionMatches(PyExc_StopAsyncIteration));
+  Py_CLEAR(*out);
+  switch (agen::after_exit(step, ended)) {
+    case agen::closing::ignored_exit:
+      generator.flags.set(flag::exit_ignored);
+      PyErr_SetString(PyExc_RuntimeError, "async generator ignored GeneratorExit");
+      return PYGEN_ERROR;
+    case agen::closing::done:
+      PyErr_Clear();
+      *out = Py_NewRef(Py_None);
+      return PYGEN_RETURN;
+    case agen::closing::pending:
+    case agen::closing::raises:
+      break;
+  }
+  return PYGEN_ERROR;
+}
+
+/// The answer of an operation after a resumption.
+inline auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
+  if (outcome == Outcome::awaits) {
+    generator.flags.clear(flag::executing);
+    return PYGEN_NEXT;
+  }
+  generator.flags.clear(flag::running | flag::executing);
+  awaitable.stage = Stage::finished;
+  if (awaitable.operation == operation::aclose) [[unlikely]] return conclude_aclose(generator, outcome, out);
+  if (outcome == Outcome::yielded) [[likely]] return PYGEN_RETURN;
+  if (outcome == Outcome::returned) set_stop_async_iteration(steal(std::exchange(*out, nullptr)));
+  return PYGEN_ERROR;
+}
+
+auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
+  Generator& generator = *awaitable.generator.get();
+  if (awaitable.stage == Stage::finished) return refuse_reuse(awaitable);
+  if (!generator.flags.claim(flag::executing, flag::executing)) {
+    PyErr_SetString(PyExc_ValueError, "async generator already executing");
+    return PYGEN_ERROR;
+  }
+  if (generator.flags.has(flag::closed)) {  // ended behind our back: by hand, or by the collector
+    generator.flags.clear(flag::running | flag::executing);
+    return answer_at_once(awaitable, agen::admit(awaitable.operation, agen::state::closed), out);
+  }
+  Drive drive(*awaitable.state, generator, false);
+  return conclude(awaitable, generator, drive.send(value, out), out);
+}
+
+/// An anext or asend that does not find its generator idle at a yield.
+auto begin_iteration(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
+  State& state = *awaitable.state;
+  Generator& generator = *awaitable.generator.get();
+  auto admitted = agen::admit(awaitable.operation, state_now(state, generator), value != Py_None);
+  if (admitted != admission::resume) return answer_at_once(awaitable, admitted, out);
+  if (!generator.flags.claim(flag::running | flag::executing, flag::running | flag::executing)) return refuse_running(awaitable);
+  generator.flags.clear(flag::created);
+  awaitable.stage = Stage::started;
+  Drive drive(state, generator, true);
+  return conclude(awaitable, generator, drive.send(value, out), out);
+}
+
+auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+  auto& awaitable = as<Awaitable>(self);
+  *out = nullptr;
+  if (awaitable.stage != Stage::initial) [[unlikely]] return resume(awaitable, value, out);
+  if (value == Py_None && awaitable.argument) value = awaitable.argument.get();
+  Generator& generator = *awaitable.generator.get();
+  if (!generator.flags.claim(flag::running | flag::executing, flag::busy)) [[unlikely]] return begin_iteration(awaitable, value, out);
+  awaitable.stage = Stage::started;
+  Drive drive(*awaitable.state, generator, true);
+  return conclude(awaitable, generator, drive.send(value, out), out);
+}
+
+/// The exception that an athrow or aclose throws; null with TypeError set.
+auto exception_of(Awaitable& awaitable) -> Object {
+  if (awaitable.operation == operation::aclose) return steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
+  if (!awaitable.packed) return make_exception(awaitable.argument.get(), nullptr, nullptr);
+  PyObject* arguments = awaitable.argument.get();
+  Py_ssize_t const count = PyTuple_GET_SIZE(arguments);
+  return make_exception(PyTuple_GET_ITEM(arguments, 0), PyTuple_GET_ITEM(arguments, 1),
+                        count > 2 ? PyTuple_GET_ITEM(arguments, 2) : nullptr);
+}
+
+auto throw_in(Awaitable& awaitable, Object exception, PyObject** out) -> PySendResult {
+  Generator& generator = *awaitable.generator.get();
+  if (!generator.flags.claim(flag::running | flag::executing, flag::running | flag::executing)) return refuse_running(awaitable);
+  awaitable.stage = Stage::started;
+  Drive drive(*awaitable.state, generator, true);
+  return conclude(awaitable, generator, drive.raise(std::move(exception), out), out);
+}
+
+auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+  auto& awaitable = as<Awaitable>(self);
+  *out = nullptr;
+  if (awaitable.stage != Stage::initial) return resume(awaitable, value, out);
+  Generator& generator = *awaitable.generator.get();
+  auto const admitted = agen::admit(awaitable.operation, state_now(*awaitable.state, generator), false,
+                                    generator.flags.has(flag::exit_ignored));
+  if (admitted == admission::already_running || admitted == admission::nothing || admitted == admission::end) {
+    return answer_at_once(awaitable, admitted, out);
+  }
+  if (value != Py_None) {
+    PyErr_SetString(PyExc_RuntimeError, "can't send non-None value to a just-started coroutine");
+    return PYGEN_ERROR;
+  }
+  auto exception = exception_of(awaitable);
+  if (!exception) {
+    awaitable.stage = Stage::finished;
+    return PYGEN_ERROR;
+  }
+  return throw_in(awaitable, std::move(exception), out);
+}
+
+auto awaitable_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
+  auto& awaitable = as<Awaitable>(self);
+  Generator& generator = *awaitable.generator.get();
+  *out = nullptr;
+  if (awaitable.stage == Stage::finished) return refuse_reuse(awaitable);
+  if (awaitable.stage == Stage::initial && state_now(*awaitable.state, generator) == agen::state::running) return refuse_running(awaitable);
+  if (generator.flags.has(flag::closed)) {
+    awaitable.stage = Stage::finished;
+    compat::restore_exception(std::move(exception));
+    return awaitable.operation == operation::aclose ? conclude_aclose(generator, Outcome::raised, out) : PYGEN_ERROR;
+  }
+  if (awaitable.stage == Stage::initial) return throw_in(awaitable, std::move(exception), out);
+  if (!generator.flags.claim(flag::executing, flag::executing)) {
+    PyErr_SetString(PyExc_ValueError, "async generator already executing");
+    return PYGEN_ERROR;
+  }
+  Drive drive(*awaitable.state, generator, false);
+  return conclude(awaitable, generator, drive.raise(std::move(exception), out), out);
+}
+
+auto awaitable_close(PyObject* self, PyObject*) -> PyObject* {
+  if (as<Awaitable>(self).stage == Stage::finished) return Py_NewRef(Py_None);
+  auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
+  if (!exit) return nullptr;
+  Object ignored;
+  PySendResult const result = awaitable_raise(self, std::move(exit), ignored.out());
+  return closed_answer(result, "coroutine ignored GeneratorExit");
+}
+
+// Items ---------------------------------------------------------------------------------------------------------------
+
+/// send() of an anext or asend: unlike other awaitables an item None is StopIteration(None), with an argument.
+auto asend_send_method(PyObject* self, PyObject* value) -> PyObject* {
+  PyObject* result = nullptr;
+  if (asend_send(self, value, &result) != PYGEN_RETURN) return result;
+  auto const item = steal(result);
+  if (item.get() != Py_None) {
+    set_stop_iteration(item.get());
+  } else if (auto stop = steal(PyObject_CallOneArg(PyExc_StopIteration, Py_None))) {
+    raise_here(std::move(stop));
+  }
+  return nullptr;
+}
+
+auto asend_next_method(PyObject* self, PyObject*) -> PyObject* { return asend_send_method(self, Py_None); }
+
+/// What `async for` calls on 3.12 to 3.14: the item travels in a StopIteration, so that is recycled.
+auto asend_iternext(PyObject* self) -> PyObject* {
+  PyObject* result = nullptr;
+  if (asend_send(self, Py_None, &result) != PYGEN_RETURN) return result;
+  if constexpr (!compat::send_uses_iternext) {
+    if (result != Py_None) set_stop_iteration(result);
+    Py_DECREF(result);
+  } else if (result == Py_None) {  // no exception at all means StopIteration(None)
+    Py_DECREF(result);
+  } else {
+    set_recycled_stop(*as<Awaitable>(self).state, result);
+  }
+  return nullptr;
+}
+
+// Attributes ------------------------------------------------------------------------------------------------------------
+
+auto generator_of(PyObject* self) -> PyObject* { return as<Awaitable>(self).generator.object(); }
+
+auto get_generator(PyObject* self, void*) -> PyObject* { return Py_NewRef(generator_of(self)); }
+
+
+auto get_attribute(PyObject* self, void* name) -> PyObject* {
+  return PyObject_GetAttrString(generator_of(self), static_cast<char const*>(name));
+}
+
+auto named(char const* name) -> void* { return const_cast<char*>(name); }
+
+PyGetSetDef awaitable_getset[] = {
+    {"ag_gen", get_generator, nullptr, PyDoc_STR("The generator that this operation belongs to."), nullptr},
+    {"__name__", get_attribute, nullptr, PyDoc_STR("The generator's name."), named("__name__")},
+    {"__qualname__", get_attribute, nullptr, PyDoc_STR("The generator's qualified name."), named("__qualname__")},
+    {"cr_frame", get_attribute, nullptr, PyDoc_STR("The generator's frame."), named("ag_frame")},
+    {"cr_code", get_attribute, nullptr, PyDoc_STR("The generator's code."), named("ag_code")},
+    {"cr_await", get_attribute, nullptr, PyDoc_STR("What the generator awaits."), named("ag_await")},
+    {"cr_running", get_attribute, nullptr, PyDoc_STR("Whether the generator runs."), named("ag_running")},
+    {"_it", get_attribute, nullptr, nullptr, named("_coroutine")},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+// Life ------------------------------------------------------------------------------------------------------------------
+
+/// "coroutine method 'asend' of 'f' was never awaited", with the generator as its source (3.13's warning).
+void warn_unawaited_operation(Awaitable& awaitable) {
+  char const* method = iterates(awaitable) ? "asend" : awaitable.operation == operation::athrow ? "athrow" : "aclose";
+  auto before = compat::take_exception();
+  auto const name = steal(get_attribute(object_of(awaitable), named("__qualname__")));
+  auto const text = name ? steal(PyUnicode_FromFormat("coroutine method '%s' of '%U' was never awaited", method, name.get())) : nullptr;
+  auto const warnings = text ? steal(PyImport_ImportModule("warnings")) : nullptr;
+  auto const done = warnings ? steal(PyObject_CallMethod(warnings.get(), "warn", "OOiO", text.get(), PyExc_RuntimeWarning, 1,
+                                                         awaitable.generator.object()))
+                             : nullptr;
+  if (!done) compat::write_unraisable(awaitable.generator.object());
+  compat::restore_exception(std::move(before));
+}
+
+/// Dropped in the middle of an await: the body is told, and the generator is not left locked.
+void abandon(Awaitable& awaitable) {
+  auto before = compat::take_exception();
+  auto const closed = steal(awaitable_close(object_of(awaitable), nullptr));
+  if (!closed) compat::write_unraisable(awaitable.generator.object());
+  awaitable.generator->flags.clear(flag::running | flag::executing);
+  compat::restore_exception(std::move(before));
+}
+
+void awaitable_finalize(PyObject* self) {
+  auto& awaitable = as<Awaitable>(self);
+  Stage const stage = awaitable.stage;
+  if (stage == Stage::finished || !awaitable.generator) return;
+  if (stage == Stage::initial) warn_unawaited_operation(awaitable);
+  else abandon(awaitable);
+  awaitable.stage = Stage::finished;
+}
+
+auto awaitable_traverse(PyObject* self, visitproc visit, void* arg) -> int {
+  auto& awaitable = as<Awaitable>(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(awaitable.generator.object());
+  Py_VISIT(awaitable.argument.get());
+  return 0;
+}
+
+auto awaitable_clear(PyObject* self) -> int {
+  as<Awaitable>(self).argument.reset();
+  return 0;  // the generator stays: an awaitable without one would have to check for it at every step
+}
+
+void awaitable_dealloc(PyObject* self) {
+  auto& awaitable = as<Awaitable>(self);
+  if (awaitable.stage != Stage::finished && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  PyObject_GC_UnTrack(self);
+  awaitable.generator.reset();
+  awaitable.argument.reset();
+  bool const plain = awaitable.operation == operation::anext || awaitable.operation == operation::asend;
+  if (plain && !PyObject_GC_IsFinalized(self) && awaitable.state->awaitables.give(&awaitable)) return;
+  PyTypeObject* type = Py_TYPE(self);
+  PyObject_GC_Del(self);
+  Py_DECREF(type);
+}
+
+using AsendSlots = AwaitableSlots<asend_send, awaitable_raise, awaitable_close>;
+using AthrowSlots = AwaitableSlots<athrow_send, awaitable_raise, awaitable_close>;
+
+PyMethodDef asend_methods[] = {
+    {"send", asend_send_method, METH_O, PyDoc_STR("send(value) -> what the generator waits for, or StopIteration(item).")},
+    AsendSlots::methods[1],
+    AsendSlots::methods[2],
+    {"__next__", asend_next_method, METH_NOARGS | METH_COEXIST, PyDoc_STR("Same as send(None).")},
+    AsendSlots::methods[4],
+    AsendSlots::methods[5],
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyType_Slot asend_slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(awaitable_dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(awaitable_traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(awaitable_clear)},
+    {Py_tp_finalize, reinterpret_cast<void*>(awaitable_finalize)},
+    {Py_tp_getset, awaitable_getset},
+    AsendSlots::await,
+    AsendSlots::send,
+    AsendSlots::iter,
+    {Py_tp_iternext, reinterpret_cast<void*>(asend_iternext)},
+    {Py_tp_methods, asend_methods},
+    {0, nullptr},
+};
+
+PyType_Slot athrow_slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(awaitable_dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(awaitable_traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(awaitable_clear)},
+    {Py_tp_finalize, reinterpret_cast<void*>(awaitable_finalize)},
+    {Py_tp_getset, awaitable_getset},
+    AthrowSlots::await,
+    AthrowSlots::send,
+    AthrowSlots::iter,
+    AthrowSlots::next,
+    {Py_tp_methods, AthrowSlots::methods},
+    {0, nullptr},
+};
+
+constexpr unsigned awaitable_flags =
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE;
+
+}  // namespace
+
+PyType_Spec asend_spec = {"async_generator._engine.async_generator_asend", sizeof(Awaitable), 0, awaitable_flags, asend_slots};
+PyType_Spec athrow_spec = {"async_generator._engine.async_generator_athrow", sizeof(Awaitable), 0, awaitable_flags, athrow_slots};
+
+auto new_awaitable(Generator& generator, operation operation, PyObject* argument, bool packed) -> PyObject* {
+  if (!generator.flags.has(flag::hooks_ready) && !prepare_hooks(generator)) return nullptr;
+  State& state = state_of(object_of(generator));
+  bool const plain = operation == operation::anext || operation == operation::asend;
+  Awaitable* awaitable = plain ? state.awaitables.take() : nullptr;
+  if (awaitable == nullptr) {
+    awaitable = PyObject_GC_New(Awaitable, plain ? state.asend_type : state.athrow_type);
+    if (awaitable == nullptr) return nullptr;
+    awaitable->state = &state;
+    new (&awaitable->generator) Ref<Generator>();
+    new (&awaitable->argument) Object();
+  }
+  awaitable->generator = Ref<Generator>::borrow(&generator);
+  awaitable->argument = borrow(argument);
+  awaitable->operation = operation;
+  awaitable->stage = Stage::initial;
+  awaitable->packed = packed;
+  PyObject_GC_Track(awaitable);
+  return object_of(*awaitable);
+}
+
+auto close_at_once(State& state, Generator& generator) -> bool {
+  bool const at_yield = !generator.flags.has(flag::running);
+  auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
+  if (!exit) return false;
+  generator.flags.set(flag::running | flag::executing);
+  Object out;
+  Drive drive(state, generator, at_yield);
+  Outcome const outcome = drive.raise(std::move(exit), out.out());
+  generator.flags.clear(flag::running | flag::executing);
+  if (outcome == Outcome::awaits) {
+    auto const name = steal(PyObject_GetAttrString(object_of(generator), "__name__"));
+    if (name) {
+      PyErr_Format(PyExc_RuntimeError,
+                   "async_generator '%U' awaited during finalization; install a finalization hook to support this, or "
+                   "wrap it in 'async with aclosing(...):'",
+                   name.get());
+    }
+    return false;
+  }
+  PyObject* answer = out.release();
+  Object const closed = conclude_aclose(generator, outcome, &answer) == PYGEN_RETURN ? steal(answer) : nullptr;
+  return static_cast<bool>(closed);
+}
+
+}  // namespace engine

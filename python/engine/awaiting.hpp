@@ -1,0 +1,86 @@
+// Awaiting from C++, and being awaited: how the engine drives a foreign awaitable, and the methods and slots that every
+// awaitable of the engine shares.
+#ifndef ASYNC_GENERATOR_ENGINE_AWAITING_HPP
+#define ASYNC_GENERATOR_ENGINE_AWAITING_HPP
+
+#include "objects.hpp"
+
+namespace engine {
+
+/// What `await awaitable` iterates (Python/ceval.c, _PyCoro_GetAwaitableIter). Null with an exception set.
+auto await_iterator(PyObject* awaitable) -> Object;
+/// Sends into what await_iterator() answered.
+auto await_send(PyObject* iterator, PyObject* value, PyObject** out) -> PySendResult;
+/// Throws into what await_iterator() answered; GeneratorExit closes it (Objects/genobject.c, _gen_throw).
+auto await_raise(State& state, PyObject* iterator, PyObject* exception, PyObject** out) -> PySendResult;
+
+/// The exception instance for the arguments of throw() or athrow() (Objects/genobject.c, _gen_throw): `type` may be an
+/// instance, the others null. Null with a TypeError set. An error in the class's constructor is what is then thrown.
+auto make_exception(PyObject* type, PyObject* value, PyObject* traceback) -> Object;
+
+/// Raises `exception` in the frame that awaits us: what is being handled there becomes its context.
+void raise_here(Object exception);
+/// Sets the StopIteration by which an awaitable's send() ends with `value`.
+void set_stop_iteration(PyObject* value);
+/// Warns "coroutine 'NAME' was never awaited".
+void warn_never_awaited(char const* name);
+/// What close() makes of the answer to a GeneratorExit.
+auto closed_answer(PySendResult result, char const* still_alive) -> PyObject*;
+/// throw()'s arguments as an exception; null with an exception set.
+auto thrown(PyObject* const* arguments, Py_ssize_t count) -> Object;
+
+using SendFunction = PySendResult (*)(PyObject*, PyObject*, PyObject**);
+using RaiseFunction = PySendResult (*)(PyObject*, Object, PyObject**);
+
+/// The slots and methods of an awaitable that is its own iterator: __await__, __iter__, __next__, send, throw, close.
+template <SendFunction Send, RaiseFunction Raise, PyCFunction Close>
+class AwaitableSlots {
+  static auto next_item(PyObject* self) -> PyObject* {
+    PyObject* result = nullptr;
+    if (Send(self, Py_None, &result) != PYGEN_RETURN) return result;
+    if (result != Py_None) set_stop_iteration(result);
+    Py_DECREF(result);
+    return nullptr;
+  }
+  static auto send_method(PyObject* self, PyObject* value) -> PyObject* {
+    PyObject* result = nullptr;
+    PySendResult const how = Send(self, value, &result);
+    return ended(how, result);
+  }
+  static auto throw_method(PyObject* self, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
+    auto exception = thrown(arguments, count);
+    if (!exception) return nullptr;
+    PyObject* result = nullptr;
+    PySendResult const how = Raise(self, std::move(exception), &result);
+    return ended(how, result);
+  }
+  static auto next_method(PyObject* self, PyObject*) -> PyObject* { return send_method(self, Py_None); }
+  static auto self_method(PyObject* self, PyObject*) -> PyObject* { return Py_NewRef(self); }
+
+  static auto ended(PySendResult how, PyObject* result) -> PyObject* {
+    if (how != PYGEN_RETURN) return result;
+    set_stop_iteration(result);
+    Py_DECREF(result);
+    return nullptr;
+  }
+
+ public:
+  static inline PyMethodDef methods[] = {
+      {"send", send_method, METH_O, PyDoc_STR("send(value) -> what the awaitable waits for, or StopIteration(result).")},
+      {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(throw_method)), METH_FASTCALL,
+       PyDoc_STR("throw(exception)\nthrow(type[, value[, traceback]])\n\nRaise the exception where the awaitable waits.")},
+      {"close", Close, METH_NOARGS, PyDoc_STR("close() -> raise GeneratorExit where the awaitable waits, and end it.")},
+      {"__next__", next_method, METH_NOARGS | METH_COEXIST, PyDoc_STR("Same as send(None).")},
+      {"__await__", self_method, METH_NOARGS | METH_COEXIST, PyDoc_STR("The awaitable itself.")},
+      {"__iter__", self_method, METH_NOARGS | METH_COEXIST, PyDoc_STR("The awaitable itself.")},
+      {nullptr, nullptr, 0, nullptr},
+  };
+  static inline PyType_Slot const await = {Py_am_await, reinterpret_cast<void*>(PyObject_SelfIter)};
+  static inline PyType_Slot const send = {Py_am_send, reinterpret_cast<void*>(Send)};
+  static inline PyType_Slot const iter = {Py_tp_iter, reinterpret_cast<void*>(PyObject_SelfIter)};
+  static inline PyType_Slot const next = {Py_tp_iternext, reinterpret_cast<void*>(next_item)};
+};
+
+}  // namespace engine
+
+#endif

@@ -1,0 +1,59 @@
+// Boxes without private symbols: PyAsyncGen_Type's am_send is the raw send of the generator, and answers the box itself.
+#include "boxes.hpp"
+
+namespace engine {
+
+namespace {
+
+/// Where a box of the checked layout keeps its item: right behind the object's head (Objects/genobject.c,
+/// _PyAsyncGenWrappedValue).
+auto slot(PyObject* box) noexcept -> PyObject** { return reinterpret_cast<PyObject**>(reinterpret_cast<char*>(box) + sizeof(PyObject)); }
+
+auto take_first(PyObject* object, void* found) -> int {
+  auto** slot = static_cast<PyObject**>(found);
+  if (*slot == nullptr) *slot = object;
+  return 0;
+}
+
+/// A box made by the interpreter: the helper generator yields what it is sent.
+auto box_by_generator(State& state, PyObject* item) -> Object {
+  Object box;
+  PySendResult const result = PyIter_Send(state.boxer.get(), item, box.out());
+  if (result == PYGEN_NEXT) return box;
+  if (result == PYGEN_RETURN) PyErr_SetString(PyExc_SystemError, "the generator that wraps items has ended");
+  return nullptr;
+}
+
+}  // namespace
+
+auto set_up_boxes(State& state, PyObject* native_generator) -> bool {
+  state.boxer = borrow(native_generator);
+  if (!box_by_generator(state, Py_None)) return false;
+  auto const probe = steal(PyUnicode_FromString("what the box holds"));
+  if (!probe) return false;
+  auto const sample = box_by_generator(state, probe.get());
+  if (!sample) return false;
+  state.box_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(sample.get()))));
+  state.boxes_directly = state.box_type->tp_basicsize == static_cast<Py_ssize_t>(sizeof(PyObject) + sizeof(PyObject*)) &&
+                         PyType_IS_GC(state.box_type) && state.box_type->tp_itemsize == 0 &&
+                         *slot(sample.get()) == probe.get();
+  return true;
+}
+
+auto box(State& state, Object item) -> Object {
+  if (!state.boxes_directly) return box_by_generator(state, item.get());
+  PyObject* made = PyObject_GC_New(PyObject, state.box_type);
+  if (made == nullptr) return nullptr;
+  *slot(made) = item.release();
+  PyObject_GC_Track(made);
+  return steal(made);
+}
+
+auto unbox(State& state, PyObject* box) -> Object {
+  if (state.boxes_directly) return borrow(*slot(box));
+  PyObject* item = nullptr;
+  state.box_type->tp_traverse(box, take_first, &item);
+  return borrow(item);
+}
+
+}  // namespace engine

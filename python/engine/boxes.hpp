@@ -1,0 +1,20 @@
+// Boxes: the interpreter's own async_generator_wrapped_value objects. A yield_() that is awaited hands its item up in one,
+// so that the innermost generator takes it, ours or native, whatever coroutines stand between.
+#ifndef ASYNC_GENERATOR_ENGINE_BOXES_HPP
+#define ASYNC_GENERATOR_ENGINE_BOXES_HPP
+
+#include "objects.hpp"
+
+namespace engine {
+
+/// Finds the type of boxes through public slots only, and checks its layout. False with an exception set.
+/// \param native_generator  a new native async generator that wraps what is sent into it: `while True: x = yield x`
+auto set_up_boxes(State& state, PyObject* native_generator) -> bool;
+/// A new box that holds `item`. Null with an exception set.
+auto box(State& state, Object item) -> Object;
+/// What a box holds.
+auto unbox(State& state, PyObject* box) -> Object;
+
+}  // namespace engine
+
+#endif

@@ -1,0 +1,182 @@
+// Every difference between versions of CPython, and nothing else. No other file tests PY_VERSION_HEX.
+#ifndef ASYNC_GENERATOR_ENGINE_COMPAT_HPP
+#define ASYNC_GENERATOR_ENGINE_COMPAT_HPP
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <frameobject.h>
+#include <structmember.h>
+
+#include "ref.hpp"
+
+#if PY_VERSION_HEX < 0x030A0000
+#error "async_generator needs CPython 3.10 or newer"
+#endif
+
+namespace engine::compat {
+
+// SEND asks an awaitable that is not a coroutine through tp_iternext on 3.12, 3.13 and 3.14, and through am_send on the
+// other versions (Python/bytecodes.c). tp_iternext has to raise a StopIteration for each item, so there it is recycled.
+#if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030F0000
+inline constexpr bool send_uses_iternext = true;
+#else
+inline constexpr bool send_uses_iternext = false;
+#endif
+
+#ifdef Py_GIL_DISABLED
+inline constexpr bool free_threaded = true;
+#else
+inline constexpr bool free_threaded = false;
+#endif
+
+// Objects are recycled by setting their reference count, which a free-threaded or a reference-debugging interpreter
+// does not allow, and which would hide errors from the address sanitizer.
+#if defined(Py_GIL_DISABLED) || defined(Py_DEBUG) || defined(Py_TRACE_REFS) || defined(AGEN_NO_FREELISTS)
+inline constexpr bool recycles = false;
+#else
+inline constexpr bool recycles = true;
+#endif
+
+/// Takes the current exception away from the thread, with its traceback attached; null when there is none.
+inline auto take_exception() noexcept -> Object {
+#if PY_VERSION_HEX >= 0x030C0000
+  return steal(PyErr_GetRaisedException());
+#else
+  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);
+  if (type == nullptr) return nullptr;
+  PyErr_NormalizeException(&type, &value, &traceback);
+  if (traceback != nullptr) PyException_SetTraceback(value, traceback);
+  Py_XDECREF(type);
+  Py_XDECREF(traceback);
+  return steal(value);
+#endif
+}
+
+/// Makes `exception` (an instance) the thread's current one, as it is: no context is chained.
+inline void restore_exception(Object exception) noexcept {
+#if PY_VERSION_HEX >= 0x030C0000
+  PyErr_SetRaisedException(exception.release());
+#else
+  if (!exception) {
+    PyErr_Clear();
+    return;
+  }
+  PyObject* value = exception.release();
+  PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(value))), value, PyException_GetTraceback(value));
+#endif
+}
+
+/// The exception that the running code is handling (sys.exception()), or null.
+inline auto handled_exception() noexcept -> Object {
+#if PY_VERSION_HEX >= 0x030B0000
+  auto handled = steal(PyErr_GetHandledException());
+#else
+  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+  PyErr_GetExcInfo(&type, &value, &traceback);
+  Py_XDECREF(type);
+  Py_XDECREF(traceback);
+  auto handled = steal(value);
+#endif
+  if (handled.get() == Py_None) handled.reset();
+  return handled;
+}
+
+/// Sets what handled_exception() answers.
+inline void set_handled_exception(Object handled) noexcept {
+#if PY_VERSION_HEX >= 0x030B0000
+  PyErr_SetHandledException(handled.get());
+#else
+  PyObject* value = handled.release();
+  PyObject* type = value != nullptr ? Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(value))) : nullptr;
+  PyErr_SetExcInfo(type, value, value != nullptr ? PyException_GetTraceback(value) : nullptr);
+#endif
+}
+
+/// True when a coroutine made its "coroutine raised StopIteration" at its own frame, told by the error's traceback: such
+/// an error has no entry up to 3.11, and exactly one from 3.12 on (where the frame itself raises it).
+inline auto made_at_own_frame(PyObject* traceback) noexcept -> bool {
+#if PY_VERSION_HEX >= 0x030C0000
+  return traceback != nullptr && reinterpret_cast<PyTracebackObject*>(traceback)->tb_next == nullptr;
+#else
+  return traceback == nullptr;
+#endif
+}
+
+/// Warns of the (type, value, traceback) form of `method`, deprecated in 3.12. Negative with an exception set.
+inline auto warn_three_arguments([[maybe_unused]] char const* method) -> int {
+#if PY_VERSION_HEX >= 0x030C0000
+  return PyErr_WarnFormat(PyExc_DeprecationWarning, 1,
+                          "the (type, exc, tb) signature of %s() is deprecated, use the single-arg signature instead.", method);
+#else
+  return 0;
+#endif
+}
+
+/// Reports the current exception as unraisable: "Exception ignored in: <object>".
+inline void write_unraisable(PyObject* object) noexcept { PyErr_WriteUnraisable(object); }
+
+/// Gives `function` (a Python function) an entry point in C. Python-to-Python calls of 3.11 inline the function's code
+/// whatever the entry point is, so there the code itself must do the same (python/async_generator/_function.py).
+inline void set_entry_point(PyObject* function, vectorcallfunc entry) noexcept {
+#if PY_VERSION_HEX >= 0x030C0000
+  PyFunction_SetVectorcall(reinterpret_cast<PyFunctionObject*>(function), entry);
+#else
+  reinterpret_cast<PyFunctionObject*>(function)->vectorcall = entry;
+#endif
+}
+
+/// The thread's hooks (PEP 525), from the public fields of the thread state: sys.get_asyncgen_hooks() would make a tuple.
+struct Hooks {
+  Object firstiter;
+  Object finalizer;
+};
+inline auto asyncgen_hooks() noexcept -> Hooks {
+  PyThreadState const* thread = PyThreadState_Get();
+  return {borrow(thread->async_gen_firstiter), borrow(thread->async_gen_finalizer)};
+}
+
+/// The notes of an exception, or null; they came with 3.11.
+inline auto exception_notes([[maybe_unused]] PyBaseExceptionObject const& exception) noexcept -> PyObject* {
+#if PY_VERSION_HEX >= 0x030B0000
+  return exception.notes;
+#else
+  return nullptr;
+#endif
+}
+
+/// Locks the structure of delegation chains. With the GIL there is nothing to lock.
+#ifdef Py_GIL_DISABLED
+using Mutex = PyMutex;
+class Lock {
+ public:
+  explicit Lock(Mutex& mutex) noexcept : mutex_(mutex) { PyMutex_Lock(&mutex_); }
+  ~Lock() { PyMutex_Unlock(&mutex_); }
+  Lock(Lock const&) = delete;
+  auto operator=(Lock const&) -> Lock& = delete;
+
+ private:
+  Mutex& mutex_;
+};
+#else
+struct Mutex {};
+struct Lock {
+  explicit Lock(Mutex&) noexcept {}
+};
+#endif
+
+// Py_mod_gil and Py_mod_multiple_interpreters came with 3.13 and 3.12.
+#if PY_VERSION_HEX >= 0x030D0000
+#define ENGINE_SLOT_GIL {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#else
+#define ENGINE_SLOT_GIL
+#endif
+#if PY_VERSION_HEX >= 0x030C0000
+#define ENGINE_SLOT_INTERPRETERS {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#else
+#define ENGINE_SLOT_INTERPRETERS
+#endif
+
+}  // namespace engine::compat
+
+#endif

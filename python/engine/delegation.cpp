@@ -1,0 +1,356 @@
+// yield_from_(): the awaitable, and PEP 828's expansion for iterators that are not driven directly.
+#include "delegation.hpp"
+
+#include "awaiting.hpp"
+#include "boxes.hpp"
+
+namespace engine {
+
+namespace {
+
+/// Remembers the operation just made and starts it.
+auto start(Delegation& delegation, agen::operation operation, Object awaitable, PyObject** out) -> Outcome {
+  if (!awaitable) return Outcome::raised;
+  delegation.awaiting = await_iterator(awaitable.get());
+  if (!delegation.awaiting) return Outcome::raised;
+  delegation.under_way = operation;
+  return send_foreign(delegation, Py_None, out);
+}
+
+/// StopAsyncIteration's value: its attribute where it has one (3.16, subclasses), else its first argument.
+auto stop_value(State& state, PyObject* stop) -> Object {
+  auto value = steal(PyObject_GetAttr(stop, state.names.value.get()));
+  if (value) return value;
+  PyErr_Clear();
+  auto const args = steal(PyObject_GetAttr(stop, state.names.args.get()));
+  PyErr_Clear();
+  if (args && PyTuple_Check(args.get()) && PyTuple_GET_SIZE(args.get()) > 0) return borrow(PyTuple_GET_ITEM(args.get(), 0));
+  return none();
+}
+
+/// The operation under way has answered.
+auto conclude(Delegation& delegation, PySendResult result, PyObject** out) -> Outcome {
+  if (result == PYGEN_NEXT) return Outcome::awaits;
+  delegation.awaiting.reset();
+  bool const closing = delegation.under_way == agen::operation::aclose;
+  if (result == PYGEN_RETURN) {
+    if (!closing) return Outcome::yielded;
+    Py_CLEAR(*out);
+    compat::restore_exception(std::move(delegation.pending_exit));
+    return Outcome::raised;
+  }
+  delegation.pending_exit.reset();
+  if (closing || !PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) return Outcome::raised;
+  auto const stop = compat::take_exception();
+  *out = stop_value(*delegation.state, stop.get()).release();
+  return Outcome::returned;
+}
+
+/// The iterator's method, null without an exception when it has none.
+auto method(Delegation& delegation, Object const& name) -> Object {
+  auto found = steal(PyObject_GetAttr(delegation.iterator.get(), name.get()));
+  if (!found && PyErr_ExceptionMatches(PyExc_AttributeError)) PyErr_Clear();
+  return found;
+}
+
+auto raise_now(Object exception) -> Outcome {
+  compat::restore_exception(std::move(exception));
+  return Outcome::raised;
+}
+
+}  // namespace
+
+auto iterate(State& state, PyObject* source) -> Object {
+  if (Py_TYPE(source) == state.generator_type) return borrow(source);
+  if (Py_TYPE(source)->tp_as_async == nullptr || Py_TYPE(source)->tp_as_async->am_aiter == nullptr) {
+    PyErr_Format(PyExc_TypeError,
+                 "'%.100s' object is not an async iterable: yield_from_() delegates to async iterables only; "
+                 "for another iterable write `for item in ...: await yield_(item)`",
+                 Py_TYPE(source)->tp_name);
+    return nullptr;
+  }
+  return steal(PyObject_GetAIter(source));
+}
+
+auto begin_foreign(Delegation& delegation, PyObject** out) -> Outcome {
+  return send_foreign(delegation, Py_None, out);
+}
+
+auto send_foreign(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome {
+  if (delegation.awaiting) return conclude(delegation, await_send(delegation.awaiting.get(), value, out), out);
+  PyObject* iterator = delegation.iterator.get();
+  if (value == Py_None) {
+    PyAsyncMethods const* methods = Py_TYPE(iterator)->tp_as_async;
+    if (methods == nullptr || methods->am_anext == nullptr) {
+      PyErr_Format(PyExc_TypeError, "'%.100s' object is not an async iterator", Py_TYPE(iterator)->tp_name);
+      return Outcome::raised;
+    }
+    return start(delegation, agen::operation::anext, steal(methods->am_anext(iterator)), out);
+  }
+  auto const asend = steal(PyObject_GetAttr(iterator, delegation.state->names.asend.get()));
+  if (!asend) return Outcome::raised;
+  return start(delegation, agen::operation::asend, steal(PyObject_CallOneArg(asend.get(), value)), out);
+}
+
+auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> Outcome {
+  if (delegation.awaiting) {
+    return conclude(delegation, await_raise(*delegation.state, delegation.awaiting.get(), exception.get(), out), out);
+  }
+  Names const& names = delegation.state->names;
+  if (is_generator_exit(exception.get())) {
+    auto const aclose = method(delegation, names.aclose);
+    if (!aclose) return PyErr_Occurred() != nullptr ? Outcome::raised : raise_now(std::move(exception));
+    delegation.pending_exit = std::move(exception);
+    return start(delegation, agen::operation::aclose, steal(PyObject_CallNoArgs(aclose.get())), out);
+  }
+  auto const athrow = method(delegation, names.athrow);
+  if (!athrow) {
+    if (PyErr_Occurred() != nullptr) return Outcome::raised;
+    PyException_SetCause(exception.get(), nullptr);  // raise ... from None
+    return raise_now(std::move(exception));
+  }
+  return start(delegation, agen::operation::athrow, steal(PyObject_CallOneArg(athrow.get(), exception.get())), out);
+}
+
+void unlink(Delegation& delegation) noexcept {
+  Object const dropped = std::move(delegation.handled);  // before the lock: it may be the last reference
+  compat::Lock lock(delegation.state->chains);
+  if (delegation.delegate != nullptr) {
+    delegation.delegate->flags.clear(flag::delegated);
+    if (Delegation* below = delegation_of(*delegation.state, *delegation.delegate)) below->outer = nullptr;
+  }
+  delegation.delegate = nullptr;
+  delegation.parent = nullptr;
+  delegation.outer = nullptr;
+  delegation.innermost = nullptr;
+  delegation.stage = delegation.awaited ? delegation.stage : Stage::finished;
+}
+
+// The awaitable -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Where an awaited yield_from_() stands.
+enum class Place : std::uint8_t { ours, native, nowhere };
+
+/// Looks down the stack for the generator that this await belongs to: the body that the thread's driver runs, or a native
+/// async generator nearer by.
+auto find_place(State& state) -> Place {
+  Drive* drive = Drive::current();
+  Object body_code;
+  if (drive != nullptr && &drive->state() == &state) {
+    body_code = steal(PyObject_GetAttr(drive->member().body.get(), state.names.cr_code.get()));
+    PyErr_Clear();
+  }
+  constexpr int coroutines = CO_COROUTINE | CO_GENERATOR | CO_ITERABLE_COROUTINE;
+  auto frame = Ref<PyFrameObject>::borrow(PyEval_GetFrame());
+  while (frame) {
+    auto const code = Ref<PyCodeObject>::steal(PyFrame_GetCode(frame.get()));
+    if (code.object() == body_code.get()) return Place::ours;
+    if ((code->co_flags & CO_ASYNC_GENERATOR) != 0) return Place::native;
+    if ((code->co_flags & coroutines) == 0) break;
+    frame = Ref<PyFrameObject>::steal(PyFrame_GetBack(frame.get()));
+  }
+  // A generator of ours further away, with a foreign iterator's coroutine between.
+  return drive != nullptr ? Place::native : Place::nowhere;
+}
+
+}  // namespace
+
+auto inside_generator(State& state) -> bool { return Drive::current() != nullptr || find_place(state) != Place::nowhere; }
+
+namespace {
+
+void set_outside() {
+  PyErr_SetString(PyExc_RuntimeError,
+                  "yield_from_() was awaited outside an async generator: await it in the body of an async generator, or in "
+                  "a coroutine that the body awaits; a function that uses it needs @async_generator");
+}
+
+/// What the interpreter sees of an answer of the expansion.
+auto answer(Delegation& delegation, Outcome outcome, PyObject** out) -> PySendResult {
+  switch (outcome) {
+    case Outcome::awaits:
+      return PYGEN_NEXT;
+    case Outcome::yielded: {
+      auto boxed = box(*delegation.state, steal(std::exchange(*out, nullptr)));
+      *out = boxed.release();
+      if (*out != nullptr) return PYGEN_NEXT;
+      [[fallthrough]];
+    }
+    case Outcome::raised:
+    case Outcome::delegates:
+      delegation.stage = Stage::finished;
+      return PYGEN_ERROR;
+    case Outcome::returned:
+      break;
+  }
+  delegation.stage = Stage::finished;
+  return PYGEN_RETURN;
+}
+
+auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+  auto& delegation = as<Delegation>(self);
+  *out = nullptr;
+  if (delegation.stage == Stage::initial) {
+    Place const place = find_place(*delegation.state);
+    if (place == Place::nowhere) {
+      delegation.stage = Stage::finished;
+      set_outside();
+      return PYGEN_ERROR;
+    }
+    delegation.handled = compat::handled_exception();
+    delegation.stage = Stage::started;
+    delegation.awaited = true;
+    if (place == Place::ours) {  // the driver takes it from here, and comes back with the result
+      *out = Py_NewRef(self);
+      return PYGEN_NEXT;
+    }
+    delegation.handled.reset();
+    delegation.awaited = false;
+    auto iterator = iterate(*delegation.state, delegation.iterator.get());
+    if (!iterator) {
+      delegation.stage = Stage::finished;
+      return PYGEN_ERROR;
+    }
+    delegation.iterator = std::move(iterator);
+    return answer(delegation, begin_foreign(delegation, out), out);
+  }
+  if (delegation.stage == Stage::finished) {
+    PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_from_()");
+    return PYGEN_ERROR;
+  }
+  if (!delegation.awaited) return answer(delegation, send_foreign(delegation, value, out), out);
+  delegation.stage = Stage::finished;
+  if (delegation.pending) {
+    raise_here(std::move(delegation.pending));
+    return PYGEN_ERROR;
+  }
+  *out = Py_NewRef(value);
+  return PYGEN_RETURN;
+}
+
+auto delegation_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
+  auto& delegation = as<Delegation>(self);
+  *out = nullptr;
+  if (delegation.stage == Stage::started && !delegation.awaited) {
+    return answer(delegation, raise_foreign(delegation, std::move(exception), out), out);
+  }
+  // Not begun, or the frames above are thrown into behind the driver's back.
+  if (delegation.delegate != nullptr) unlink(delegation);
+  delegation.stage = Stage::finished;
+  compat::restore_exception(std::move(exception));
+  return PYGEN_ERROR;
+}
+
+auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
+  auto& delegation = as<Delegation>(self);
+  if (delegation.stage != Stage::started) {
+    delegation.stage = Stage::finished;
+    return Py_NewRef(Py_None);
+  }
+  if (delegation.awaited) {  // the body is taken apart without its driver: close what it delegates to from here
+    unlink(delegation);
+    delegation.awaited = false;
+    delegation.stage = Stage::started;
+  }
+  auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
+  if (!exit) return nullptr;
+  Object ignored;
+  auto const result = delegation_raise(self, std::move(exit), ignored.out());
+  return closed_answer(result, "coroutine ignored GeneratorExit");
+}
+
+void delegation_finalize(PyObject* self) {
+  auto& delegation = as<Delegation>(self);
+  if (delegation.stage != Stage::initial) return;
+  delegation.stage = Stage::finished;
+  warn_never_awaited("yield_from_");
+}
+
+auto delegation_traverse(PyObject* self, visitproc visit, void* arg) -> int {
+  auto& delegation = as<Delegation>(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(delegation.iterator.get());
+  Py_VISIT(delegation.awaiting.get());
+  Py_VISIT(delegation.pending_exit.get());
+  Py_VISIT(delegation.pending.get());
+  Py_VISIT(delegation.handled.get());
+  return 0;
+}
+
+auto delegation_clear(PyObject* self) -> int {
+  auto& delegation = as<Delegation>(self);
+  unlink(delegation);
+  delegation.iterator.reset();
+  delegation.awaiting.reset();
+  delegation.pending_exit.reset();
+  delegation.pending.reset();
+  return 0;
+}
+
+void delegation_dealloc(PyObject* self) {
+  auto& delegation = as<Delegation>(self);
+  if (delegation.stage == Stage::initial && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  PyTypeObject* type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  delegation_clear(self);
+  std::destroy_at(&delegation.iterator);
+  std::destroy_at(&delegation.awaiting);
+  std::destroy_at(&delegation.pending_exit);
+  std::destroy_at(&delegation.pending);
+  std::destroy_at(&delegation.handled);
+  PyObject_GC_Del(self);
+  Py_DECREF(type);
+}
+
+PyDoc_STRVAR(delegation_doc,
+             "What yield_from_() returns: await it in the body of an async generator (PEP 828's `yield from`).");
+
+using DelegationSlots = AwaitableSlots<delegation_send, delegation_raise, delegation_close>;
+
+PyType_Slot delegation_slots[] = {
+    {Py_tp_doc, const_cast<char*>(delegation_doc)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(delegation_dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(delegation_traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(delegation_clear)},
+    {Py_tp_finalize, reinterpret_cast<void*>(delegation_finalize)},
+    DelegationSlots::await,
+    DelegationSlots::send,
+    DelegationSlots::iter,
+    DelegationSlots::next,
+    {Py_tp_methods, DelegationSlots::methods},
+    {0, nullptr},
+};
+
+}  // namespace
+
+PyType_Spec delegation_spec = {
+    "async_generator._engine.yield_from_awaitable",
+    sizeof(Delegation),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    delegation_slots,
+};
+
+auto new_delegation(State& state, PyObject* source) -> PyObject* {
+  auto* delegation = PyObject_GC_New(Delegation, state.delegation_type);
+  if (delegation == nullptr) return nullptr;
+  delegation->state = &state;
+  new (&delegation->iterator) Object(borrow(source));
+  new (&delegation->awaiting) Object();
+  new (&delegation->pending_exit) Object();
+  new (&delegation->pending) Object();
+  new (&delegation->handled) Object(compat::handled_exception());
+  delegation->parent = nullptr;
+  delegation->delegate = nullptr;
+  delegation->outer = nullptr;
+  delegation->innermost = nullptr;
+  delegation->under_way = agen::operation::anext;
+  delegation->stage = Stage::initial;
+  delegation->awaited = false;
+  PyObject_GC_Track(delegation);
+  return object_of(*delegation);
+}
+
+}  // namespace engine

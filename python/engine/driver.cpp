@@ -1,0 +1,472 @@
+// The driver: one resumption of a generator, from the root to the leaf and back.
+#include "driver.hpp"
+
+#include "boxes.hpp"
+#include "delegation.hpp"
+
+namespace engine {
+
+constinit thread_local Drive* Drive::current_ = nullptr;
+
+namespace {
+
+/// Resumes a body with a value. Bodies are coroutines, C++ ones included: all have am_send.
+inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> PySendResult {
+  PyObject* body = generator.body.get();
+  return Py_TYPE(body)->tp_as_async->am_send(body, value, out);
+}
+
+/// Throws into a body at the point where it stands. A StopIteration that comes out is the body's return: a coroutine
+/// lets no other one out, except when it had not begun (gh-152685).
+auto body_throw(State& state, Generator& generator, PyObject* exception, PyObject** out) -> PySendResult {
+  bool const unstarted = generator.flags.has(flag::created);
+  *out = PyObject_CallMethodOneArg(generator.body.get(), state.names.throw_.get(), exception);
+  if (*out != nullptr) return PYGEN_NEXT;
+  if (unstarted || !PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;
+  auto const stop = compat::take_exception();
+  PyObject* value = as<PyStopIterationObject>(stop.get()).value;
+  *out = Py_NewRef(value != nullptr ? value : Py_None);
+  return PYGEN_RETURN;
+}
+
+/// The handled exception of a delegating body, made visible to what it delegates to (see Delegation::handled).
+class HandledScope {
+ public:
+  explicit HandledScope(Delegation const* delegation) : active_(delegation != nullptr && delegation->handled) {
+    if (!active_) [[likely]] return;
+    before_ = compat::handled_exception();
+    compat::set_handled_exception(delegation->handled);
+  }
+  ~HandledScope() {
+    if (active_) compat::set_handled_exception(std::move(before_));
+  }
+  HandledScope(HandledScope const&) = delete;
+  auto operator=(HandledScope const&) -> HandledScope& = delete;
+
+ private:
+  Object before_;
+  bool active_;
+};
+
+/// Replaces the current exception by RuntimeError(text) raised from it (PEP 479).
+void raise_from_current(char const* text) {
+  auto cause = compat::take_exception();
+  auto error = runtime_error(text);
+  if (!error) return;
+  PyException_SetCause(error.get(), Object(cause).release());
+  PyException_SetContext(error.get(), cause.release());
+  compat::restore_exception(std::move(error));
+}
+
+/// A coroutine says "coroutine raised StopIteration". Says "async generator" instead, when it was made at the body's own
+/// frame: such an error has no traceback entry up to 3.11, and one from 3.12 on.
+void translate_stop_iteration(State& state) {
+  auto error = compat::take_exception();
+  auto const cause = steal(PyException_GetCause(error.get()));
+  auto const args = steal(PyObject_GetAttr(error.get(), state.names.args.get()));
+  if (cause && PyErr_GivenExceptionMatches(cause.get(), PyExc_StopIteration) && args && PyTuple_GET_SIZE(args.get()) == 1) {
+    auto const traceback = steal(PyException_GetTraceback(error.get()));
+    bool const own_frame = compat::made_at_own_frame(traceback.get());
+    PyObject* text = PyTuple_GET_ITEM(args.get(), 0);
+    if (own_frame && PyUnicode_Check(text) && PyUnicode_CompareWithASCIIString(text, "coroutine raised StopIteration") == 0) {
+      auto const better = steal(Py_BuildValue("(s)", "async generator raised StopIteration"));
+      if (better) PyObject_SetAttr(error.get(), state.names.args.get(), better.get());
+    }
+  }
+  PyErr_Clear();
+  compat::restore_exception(std::move(error));
+}
+
+/// Gives an exception that leaves a body the form that PEP 479 and PEP 525 want.
+void translate_escape(State& state) {
+  if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
+    raise_from_current("async generator raised StopAsyncIteration");
+  } else if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+    raise_from_current("async generator raised StopIteration");
+  } else if (PyErr_ExceptionMatches(PyExc_RuntimeError)) {
+    translate_stop_iteration(state);
+  }
+}
+
+}  // namespace
+
+auto runtime_error(char const* text) -> Object {
+  auto const message = steal(PyUnicode_FromString(text));
+  if (!message) return nullptr;
+  return steal(PyObject_CallOneArg(PyExc_RuntimeError, message.get()));
+}
+
+void set_already_running(State& state, agen::operation operation) {
+  char const* name = operation == agen::operation::athrow   ? "athrow"
+                     : operation == agen::operation::aclose ? "aclose"
+                                                            : "anext";
+  PyErr_Format(state.already_running.get(), "%s(): asynchronous generator is already running", name);
+}
+
+auto lifecycle_state(Generator const& generator) noexcept -> agen::state {
+  auto const flags = generator.flags.get();
+  if ((flags & flag::running) != 0) return agen::state::running;
+  if ((flags & flag::closed) != 0) return agen::state::closed;
+  return (flags & flag::created) != 0 ? agen::state::created : agen::state::suspended;
+}
+
+auto delegation_of(State& state, Generator const& generator) noexcept -> Delegation* {
+  PyObject* suspension = generator.suspension.get();
+  if (suspension == nullptr || Py_TYPE(suspension) != state.delegation_type) return nullptr;
+  return &as<Delegation>(suspension);
+}
+
+auto is_running(State& state, Generator& generator) noexcept -> bool {
+  if (generator.flags.has(flag::running)) return true;
+  if (!generator.flags.has(flag::delegated)) return false;
+  compat::Lock lock(state.chains);
+  Delegation* delegation = delegation_of(state, generator);
+  if (delegation == nullptr) return false;
+  for (delegation = delegation->outer; delegation != nullptr; delegation = delegation->outer) {
+    if (delegation->parent->flags.has(flag::running)) return true;
+  }
+  return false;
+}
+
+void Drive::note_yield(Yield& yield) noexcept { yielding_ = Ref<Yield>::borrow(&yield); }
+
+auto Drive::send(PyObject* value, PyObject** out) -> Outcome {
+  // The hot path: a body that stands at a real yield, delegates to nobody and yields again.
+  if (!root_.suspension) [[likely]] {
+    PySendResult const result = body_send(root_, value, out);
+    if (result == PYGEN_NEXT && Py_TYPE(*out) == state_.yield_type && as<Yield>(*out).stage == Stage::initial) [[likely]] {
+      auto const yield = Ref<Yield>::steal(&as<Yield>(*out));
+      yield->stage = Stage::finished;
+      *out = yield->value.release();
+      return Outcome::yielded;
+    }
+    return settle(classify(result, out), out);
+  }
+  if (!enter(out)) return settle(refused(nullptr, out), out);
+  return settle(resume_send(borrow(value), out), out);
+}
+
+auto Drive::raise(Object exception, PyObject** out) -> Outcome {
+  if (!enter(out)) return settle(refused(std::move(exception), out), out);
+  bool const closes = starting_ && inner_ != nullptr && is_generator_exit(exception.get());
+  return settle(closes ? close_chain(std::move(exception), out) : resume_raise(std::move(exception), out), out);
+}
+
+/// Finds the leaf. False when a delegate on the way runs, or has ended, by somebody else's hand.
+auto Drive::enter(PyObject** out) -> bool {
+  *out = nullptr;
+  Delegation* first = delegation_of(state_, root_);
+  if (first == nullptr) return true;
+  compat::Lock lock(state_.chains);
+  // What is driven here may be a link of a longer chain: whoever remembers its leaf must look again.
+  for (Delegation* above = first->outer; above != nullptr; above = above->outer) above->innermost = nullptr;
+  Delegation* last = first->innermost;
+  // Someone may have driven the leaf by itself since: then it delegates, or has ended.
+  bool const valid = last != nullptr && (last->delegate == nullptr || delegation_of(state_, *last->delegate) == nullptr);
+  if (!valid) find_leaf(*first);
+  last = blocked_ != nullptr ? blocked_ : first->innermost;
+  Generator* delegate = last->delegate;
+  bool const usable = blocked_ == nullptr &&
+                      (delegate == nullptr || !starting_ || delegate->flags.claim(flag::running, flag::running | flag::closed));
+  if (usable && delegate != nullptr) {
+    member_ = delegate;
+    inner_ = last;
+    return true;
+  }
+  member_ = last->parent;
+  inner_ = last->outer;
+  if (usable) foreign_ = last;
+  else blocked_ = last;
+  if (member_ != &root_) member_->flags.set(flag::running);
+  return usable;
+}
+
+/// Walks the chain from the root, linking upwards, and remembers where it ends.
+auto Drive::find_leaf(Delegation& first) -> void {
+  Delegation* last = &first;
+  while (last->delegate != nullptr) {
+    Generator& delegate = *last->delegate;
+    Delegation* next = delegation_of(state_, delegate);
+    if (next == nullptr) break;
+    if (starting_ && delegate.flags.has(flag::running | flag::closed)) {
+      blocked_ = last;
+      first.innermost = nullptr;
+      return;
+    }
+    next->outer = last;
+    next->innermost = nullptr;
+    last = next;
+  }
+  first.innermost = last;
+}
+
+/// Answers for a delegate that cannot be resumed, as its own operation would (PEP 828 on top of PEP 525).
+auto Drive::refused(Object exception, PyObject** out) -> Outcome {
+  Delegation& delegation = *blocked_;
+  Generator& delegate = *delegation.delegate;
+  bool const exits = exception && is_generator_exit(exception.get());
+  auto const operation = !exception ? agen::operation::anext : exits ? agen::operation::aclose : agen::operation::athrow;
+  if (agen::admit(operation, lifecycle_state(delegate)) == agen::admission::already_running) {
+    unlink(delegation);
+    set_already_running(state_, operation);
+    return raise_current(out);
+  }
+  if (exception && !exits) {  // athrow() on an ended generator answers None, which is then the item
+    *out = Py_NewRef(Py_None);
+    return Outcome::yielded;
+  }
+  unlink(delegation);
+  return exits ? resume_raise(std::move(exception), out) : resume_send(none(), out);
+}
+
+/// Works through what bodies answer until something has to leave the root.
+auto Drive::settle(Outcome outcome, PyObject** out) -> Outcome {
+  for (;;) {
+    switch (outcome) {
+      case Outcome::awaits:
+        return outcome;
+      case Outcome::delegates:
+        outcome = begin_delegation(out);
+        break;
+      case Outcome::yielded:
+        if (member_ != &root_ && member_->flags.has(flag::closing)) {
+          outcome = hand_over(outcome, out);
+          break;
+        }
+        if (member_ != &root_) member_->flags.clear(flag::running);
+        return outcome;
+      case Outcome::returned:
+      case Outcome::raised:
+        if (foreign_ != nullptr) {
+          outcome = leave_foreign(outcome, out);
+          break;
+        }
+        finish(outcome);
+        if (member_ == &root_) return outcome;
+        outcome = hand_over(outcome, out);
+        break;
+    }
+  }
+}
+
+/// The member's body has ended.
+void Drive::finish(Outcome outcome) noexcept {
+  member_->flags.clear(flag::created);
+  member_->flags.set(flag::closed);
+  if (outcome == Outcome::raised) translate_escape(state_);
+}
+
+/// Reads an answer of the member's body.
+auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
+  if (result == PYGEN_RETURN) return Outcome::returned;
+  if (result == PYGEN_ERROR) return Outcome::raised;
+  PyObject* object = *out;
+  PyTypeObject* type = Py_TYPE(object);
+  if (type == state_.yield_type && as<Yield>(object).stage == Stage::initial) {
+    as<Yield>(object).stage = Stage::finished;
+    *out = as<Yield>(object).value.release();
+    Py_DECREF(object);
+    return Outcome::yielded;
+  }
+  if (type == state_.box_type) {
+    if (foreign_ == nullptr && yielding_ && yielding_->box == object) {
+      member_->suspension = steal(reinterpret_cast<PyObject*>(yielding_.release()));
+    }
+    *out = unbox(state_, object).release();
+    Py_DECREF(object);
+    return Outcome::yielded;
+  }
+  if (type == state_.delegation_type && foreign_ == nullptr) return Outcome::delegates;
+  if (object != Py_None && awaits_foreign_object(object)) {
+    Py_CLEAR(*out);
+    PyErr_SetString(PyExc_TypeError,
+                    "the name that this generator awaits as yield_() or yield_from_() now means something else; "
+                    "rebind it before the generator is made, not while it runs");
+    return raise_current(out);
+  }
+  return Outcome::awaits;
+}
+
+/// True when a real yield that replaced `await yield_()` handed out an object that is none of ours: the name was rebound.
+auto Drive::awaits_foreign_object(PyObject* object) const -> bool {
+  if (foreign_ != nullptr || !member_->flags.has(flag::real_yields) || member_->flags.has(flag::native_syntax)) return false;
+  static_cast<void>(object);
+  auto const awaited = steal(PyObject_GetAttr(member_->body.get(), state_.names.cr_await.get()));
+  PyErr_Clear();
+  return awaited.get() == Py_None;
+}
+
+auto Drive::resume_send(Object value, PyObject** out) -> Outcome {
+  HandledScope const scope(foreign_ != nullptr ? foreign_ : inner_);
+  if (foreign_ != nullptr) {
+    Outcome const outcome = send_foreign(*foreign_, value.get(), out);
+    return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
+  }
+  member_->suspension.reset();
+  return classify(body_send(*member_, value.get(), out), out);
+}
+
+auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
+  HandledScope const scope(foreign_ != nullptr ? foreign_ : inner_);
+  if (foreign_ != nullptr) {
+    Outcome const outcome = raise_foreign(*foreign_, std::move(exception), out);
+    return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
+  }
+  Object const suspension = std::move(member_->suspension);
+  PySendResult result;
+  if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) {
+    // Sent up as a value so that every helper on the way may await while it cleans up.
+    as<Yield>(suspension.get()).pending = std::move(exception);
+    result = body_send(*member_, Py_None, out);
+  } else if (suspension && as<Delegation>(suspension.get()).awaited) {
+    as<Delegation>(suspension.get()).pending = std::move(exception);
+    result = body_send(*member_, Py_None, out);
+  } else {
+    result = body_throw(state_, *member_, exception.get(), out);
+  }
+  return classify(result, out);
+}
+
+/// Throws the thread's current exception into the member.
+auto Drive::raise_current(PyObject** out) -> Outcome { return resume_raise(compat::take_exception(), out); }
+
+/// PEP 828's answer to GeneratorExit at a delegation: every level closes the one below with an exit of its own, and
+/// raises the one it was given when that is done.
+auto Drive::close_chain(Object exit, PyObject** out) -> Outcome {
+  for (Delegation* delegation = inner_;; delegation = delegation->outer) {
+    delegation->delegate->flags.set(flag::closing);
+    if (delegation->parent == &root_) {
+      delegation->pending_exit = std::move(exit);
+      break;
+    }
+  }
+  auto fresh = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
+  if (!fresh) return raise_current(out);
+  return resume_raise(std::move(fresh), out);
+}
+
+/// The member asks to delegate: `*out` is its request.
+auto Drive::begin_delegation(PyObject** out) -> Outcome {
+  auto delegation = Ref<Delegation>::steal(&as<Delegation>(std::exchange(*out, nullptr)));
+  if (delegation->parent != nullptr || delegation->stage == Stage::finished) {
+    PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_from_()");
+    return raise_current(out);
+  }
+  delegation->stage = Stage::started;
+  delegation->parent = member_;
+  member_->suspension = borrow(delegation.object());
+  if (delegation->handled && delegation->handled.get() == compat::handled_exception().get()) delegation->handled.reset();
+  auto iterator = iterate(state_, delegation->iterator.get());
+  if (!iterator) return raise_current(out);
+  delegation->iterator = std::move(iterator);
+  PyObject* source = delegation->iterator.get();
+  if (Py_TYPE(source) == state_.generator_type) {
+    auto& delegate = as<Generator>(source);
+    if (!prepare_hooks(delegate)) return raise_current(out);
+    if (attach(*delegation, delegate)) return resume_send(none(), out);
+  }
+  foreign_ = delegation.get();
+  {
+    compat::Lock lock(state_.chains);
+    link(*delegation);
+    delegation_of(state_, root_)->innermost = foreign_;
+  }
+  HandledScope const scope(foreign_);
+  Outcome const outcome = begin_foreign(*delegation, out);
+  return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
+}
+
+/// Makes `delegation`, of the member, the end of the chain.
+void Drive::link(Delegation& delegation) noexcept {
+  delegation.outer = inner_;
+  if (!delegation.handled && inner_ != nullptr) delegation.handled = inner_->handled;
+}
+
+/// Puts `delegate`, and all it delegates to, at the end of the chain. False when it is not free: then its own
+/// operations are used, and they say why.
+auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
+  compat::Lock lock(state_.chains);
+  constexpr auto taken = flag::running | flag::delegated | flag::closed | flag::exit_ignored;
+  if (!delegate.flags.claim(flag::running | flag::delegated, taken)) return false;
+  Delegation* last = &delegation;
+  if (Delegation* own = delegation_of(state_, delegate)) {  // partly consumed: its leaf becomes ours
+    find_leaf(*own);
+    last = own->innermost;
+    bool const free = blocked_ == nullptr &&
+                      (last->delegate == nullptr || last->delegate->flags.claim(flag::running, flag::running | flag::closed));
+    blocked_ = nullptr;
+    if (!free) {
+      delegate.flags.clear(flag::running | flag::delegated);
+      return false;
+    }
+    own->innermost = nullptr;
+    own->outer = &delegation;
+    if (last->delegate != nullptr || last->parent != &delegate) delegate.flags.clear(flag::running);
+  }
+  delegate.flags.clear(flag::created);
+  if (member_ != &root_) member_->flags.clear(flag::running);
+  delegation.delegate = &delegate;
+  link(delegation);
+  delegation_of(state_, root_)->innermost = last;
+  if (last->delegate != nullptr) {
+    inner_ = last;
+    member_ = last->delegate;
+  } else {
+    inner_ = last->outer;
+    member_ = last->parent;
+    foreign_ = last;
+    member_->flags.set(flag::running);
+  }
+  return true;
+}
+
+/// The delegate has ended, or yields while it is being closed: its parent goes on.
+auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
+  Delegation& delegation = *inner_;
+  auto const child = Ref<Generator>::borrow(member_);
+  bool const closing = child->flags.has(flag::closing);
+  Object answer = steal(std::exchange(*out, nullptr));
+  Object exception = outcome == Outcome::raised ? compat::take_exception() : nullptr;
+  Object exit = std::move(delegation.pending_exit);
+  bool const at_root = delegation.parent == &root_;
+  member_ = delegation.parent;
+  Delegation* above = at_root ? nullptr : delegation.outer;
+  unlink(delegation);
+  inner_ = above;
+  child->flags.clear(flag::running | flag::closing);
+  if (!at_root) {
+    member_->flags.set(flag::running);
+    compat::Lock lock(state_.chains);
+    delegation_of(state_, root_)->innermost = above;
+  }
+  if (!closing) {
+    return exception ? resume_raise(std::move(exception), out) : resume_send(std::move(answer), out);
+  }
+  if (outcome == Outcome::yielded) {
+    child->flags.set(flag::exit_ignored);
+    exception = runtime_error("async generator ignored GeneratorExit");
+  } else {
+    bool const ended = exception && is_generator_exit(exception.get());
+    auto const step = exception ? agen::step::raised : agen::step::returned;
+    if (agen::after_exit(step, ended) == agen::closing::done) {
+      exception = exit ? std::move(exit) : steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
+    }
+  }
+  if (!exception) return raise_current(out);
+  return resume_raise(std::move(exception), out);
+}
+
+/// A foreign iterator is done with: its result or exception goes to the member that delegated.
+auto Drive::leave_foreign(Outcome outcome, PyObject** out) -> Outcome {
+  Object answer = steal(std::exchange(*out, nullptr));
+  Object exception = outcome == Outcome::raised ? compat::take_exception() : nullptr;
+  unlink(*foreign_);
+  foreign_ = nullptr;
+  if (member_ != &root_) {
+    compat::Lock lock(state_.chains);
+    delegation_of(state_, root_)->innermost = inner_;
+  }
+  return exception ? resume_raise(std::move(exception), out) : resume_send(std::move(answer), out);
+}
+
+}  // namespace engine

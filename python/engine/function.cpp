@@ -1,0 +1,189 @@
+// A maker turns a call of a decorated function into a generator. What it calls to get the body is prepared on the first
+// call (python/async_generator/_function.py): a copy of the user's function, whose code may have real yields.
+#include "function.hpp"
+
+#include "generator.hpp"
+
+namespace engine {
+
+namespace {
+
+/// Asks Python for the function that makes bodies: prepare(original) -> (function, names, flags).
+auto prepare(Maker& maker) -> bool {
+  auto const prepared = steal(PyObject_CallOneArg(maker.prepare.get(), maker.original.get()));
+  if (!prepared) return false;
+  PyObject* function = nullptr;
+  PyObject* names = nullptr;
+  unsigned flags = 0;
+  if (!PyArg_ParseTuple(prepared.get(), "OO!I", &function, &PyTuple_Type, &names, &flags)) return false;
+  maker.function = borrow(function);
+  maker.names = PyTuple_GET_SIZE(names) > 0 ? borrow(names) : nullptr;
+  maker.flags = flags;
+  maker.code = PyFunction_Check(maker.original.get()) ? borrow(PyFunction_GetCode(maker.original.get())) : nullptr;
+  return true;
+}
+
+/// True while what the prepared copy was made from is what it was. Defaults that changed since are taken over.
+auto in_step(Maker& maker) -> bool {
+  if (!maker.function) return false;
+  if (!maker.code) return true;
+  PyObject* original = maker.original.get();
+  PyObject* function = maker.function.get();
+  if (original == function) return true;
+  if (PyFunction_GET_CODE(original) != maker.code.get()) return false;
+  PyObject* defaults = PyFunction_GET_DEFAULTS(original);
+  if (defaults != PyFunction_GET_DEFAULTS(function)) PyFunction_SetDefaults(function, defaults == nullptr ? Py_None : defaults);
+  PyObject* by_keyword = PyFunction_GET_KW_DEFAULTS(original);
+  if (by_keyword != PyFunction_GET_KW_DEFAULTS(function)) PyFunction_SetKwDefaults(function, by_keyword == nullptr ? Py_None : by_keyword);
+  return true;
+}
+
+/// True while the names that rewritten code relies on still mean yield_ and yield_from_.
+auto names_hold(Maker& maker) -> bool {
+  if (!maker.names) return true;
+  PyObject* globals = PyFunction_GET_GLOBALS(maker.original.get());
+  for (Py_ssize_t i = 0; i + 1 < PyTuple_GET_SIZE(maker.names.get()); i += 2) {
+    if (PyDict_GetItemWithError(globals, PyTuple_GET_ITEM(maker.names.get(), i)) != PyTuple_GET_ITEM(maker.names.get(), i + 1)) return false;
+  }
+  return true;
+}
+
+/// The error for a function that did not return a coroutine.
+void set_not_a_coroutine(Maker& maker, PyObject* result) {
+  if (PyErr_Occurred() != nullptr) return;
+  State& state = *maker.state;
+  if (Py_TYPE(result) == state.generator_type) {
+    PyErr_Format(PyExc_TypeError, "%R is decorated with @async_generator twice", maker.original.get());
+  } else if (PyObject_HasAttrString(result, "__aenter__")) {
+    PyErr_Format(PyExc_TypeError,
+                 "%R returned a context manager: write @asynccontextmanager on top of @async_generator, not below it",
+                 maker.original.get());
+  } else if (PyAsyncGen_CheckExact(result)) {
+    PyErr_Format(PyExc_TypeError, "%R returned a native async generator: decorate the async generator function itself, or leave the "
+                 "decorator out", maker.original.get());
+  } else {
+    PyErr_Format(PyExc_TypeError, "%R returned %.100s, not a coroutine: @async_generator goes on an `async def` function",
+                 maker.original.get(), Py_TYPE(result)->tp_name);
+  }
+}
+
+/// True for a body that the engine can drive: a coroutine, or an object with a coroutine's slots and methods.
+auto is_coroutine(State& state, PyObject* body) -> bool {
+  if (PyCoro_CheckExact(body)) return true;
+  PyAsyncMethods const* methods = Py_TYPE(body)->tp_as_async;
+  return methods != nullptr && methods->am_send != nullptr && methods->am_await != nullptr &&
+         PyObject_HasAttr(body, state.names.throw_.get()) && PyObject_HasAttrString(body, "cr_await");
+}
+
+auto make(Maker& maker, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
+  if (!in_step(maker) && !prepare(maker)) return nullptr;
+  bool const rewritten = names_hold(maker);
+  PyObject* function = rewritten ? maker.function.get() : maker.original.get();
+  auto body = steal(PyObject_Vectorcall(function, arguments, count, keywords));
+  if (!body) return nullptr;
+  if (!is_coroutine(*maker.state, body.get())) {
+    set_not_a_coroutine(maker, body.get());
+    return nullptr;
+  }
+  return new_generator(*maker.state, std::move(body), rewritten ? maker.flags : 0);
+}
+
+auto maker_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
+  return make(as<Maker>(self), arguments, count, keywords);
+}
+
+/// The entry point of a decorated function: its maker is in the last cell of its closure.
+auto function_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
+  PyObject* closure = PyFunction_GET_CLOSURE(self);
+  PyObject* cell = PyTuple_GET_ITEM(closure, PyTuple_GET_SIZE(closure) - 1);
+  return make(as<Maker>(PyCell_GET(cell)), arguments, count, keywords);
+}
+
+auto maker_traverse(PyObject* self, visitproc visit, void* arg) -> int {
+  auto& maker = as<Maker>(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(maker.original.get());
+  Py_VISIT(maker.prepare.get());
+  Py_VISIT(maker.function.get());
+  Py_VISIT(maker.names.get());
+  Py_VISIT(maker.code.get());
+  return 0;
+}
+
+auto maker_clear(PyObject* self) -> int {
+  auto& maker = as<Maker>(self);
+  maker.function.reset();
+  maker.names.reset();
+  maker.code.reset();
+  return 0;  // the original stays: a call in the middle of a collection must still find it
+}
+
+void maker_dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  auto& maker = as<Maker>(self);
+  PyObject_GC_UnTrack(self);
+  maker_clear(self);
+  maker.original.reset();
+  maker.prepare.reset();
+  PyObject_GC_Del(self);
+  Py_DECREF(type);
+}
+
+PyMemberDef maker_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Maker, vectorcall), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+PyType_Slot maker_slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(maker_dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(maker_traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(maker_clear)},
+    {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+    {Py_tp_members, maker_members},
+    {0, nullptr},
+};
+
+}  // namespace
+
+PyType_Spec maker_spec = {
+    "async_generator._engine.maker",
+    sizeof(Maker),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+        Py_TPFLAGS_IMMUTABLETYPE,
+    maker_slots,
+};
+
+auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
+  if (count != 2) {
+    PyErr_Format(PyExc_TypeError, "maker() takes the function and how to prepare it, not %zd arguments", count);
+    return nullptr;
+  }
+  auto* state = static_cast<State*>(PyModule_GetState(module));
+  auto* maker = PyObject_GC_New(Maker, state->maker_type);
+  if (maker == nullptr) return nullptr;
+  maker->vectorcall = maker_entry;
+  maker->state = state;
+  new (&maker->original) Object(borrow(arguments[0]));
+  new (&maker->prepare) Object(borrow(arguments[1]));
+  new (&maker->function) Object();
+  new (&maker->names) Object();
+  new (&maker->code) Object();
+  maker->flags = 0;
+  PyObject_GC_Track(maker);
+  return object_of(*maker);
+}
+
+auto module_bind(PyObject* module, PyObject* function) -> PyObject* {
+  auto const* state = static_cast<State*>(PyModule_GetState(module));
+  PyObject* closure = PyFunction_Check(function) ? PyFunction_GET_CLOSURE(function) : nullptr;
+  PyObject* cell = closure != nullptr && PyTuple_GET_SIZE(closure) > 0 ? PyTuple_GET_ITEM(closure, PyTuple_GET_SIZE(closure) - 1) : nullptr;
+  if (cell == nullptr || PyCell_GET(cell) == nullptr || Py_TYPE(PyCell_GET(cell)) != state->maker_type) {
+    PyErr_SetString(PyExc_TypeError, "bind() takes a function whose last closure cell holds a maker");
+    return nullptr;
+  }
+  compat::set_entry_point(function, function_entry);
+  return Py_NewRef(function);
+}
+
+}  // namespace engine

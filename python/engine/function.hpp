@@ -1,0 +1,16 @@
+// Decorated functions: what happens when one is called.
+#ifndef ASYNC_GENERATOR_ENGINE_FUNCTION_HPP
+#define ASYNC_GENERATOR_ENGINE_FUNCTION_HPP
+
+#include "objects.hpp"
+
+namespace engine {
+
+/// `_engine.maker(function, prepare)`: what a decorated function calls.
+auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count) -> PyObject*;
+/// `_engine.bind(function)`: gives a Python function, the last cell of whose closure holds a maker, its entry in C.
+auto module_bind(PyObject* module, PyObject* function) -> PyObject*;
+
+}  // namespace engine
+
+#endif

@@ -1,0 +1,319 @@
+// The generator object (PEP 525, "Asynchronous Generator Object"): what a user sees of it, and how it ends.
+#include "generator.hpp"
+
+#include "awaitables.hpp"
+#include "delegation.hpp"
+#include "driver.hpp"
+
+namespace engine {
+
+// Operations ------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+using agen::operation;
+
+auto generator_anext(PyObject* self) -> PyObject* { return new_awaitable(as<Generator>(self), operation::anext, nullptr); }
+
+auto generator_aclose(PyObject* self, PyObject*) -> PyObject* { return new_awaitable(as<Generator>(self), operation::aclose, nullptr); }
+
+/// Sorts keyword arguments in behind the positional ones. False with TypeError set.
+auto arguments_of(char const* function, char const* const* names, Py_ssize_t most, PyObject* const* given, Py_ssize_t count,
+                  PyObject* keywords, PyObject** found) -> bool {
+  if (count > most) {
+    PyErr_Format(PyExc_TypeError, "%s expected at most %zd arguments, got %zd", function, most, count);
+    return false;
+  }
+  for (Py_ssize_t i = 0; i < count; ++i) found[i] = given[i];
+  Py_ssize_t const named = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+  for (Py_ssize_t k = 0; k < named; ++k) {
+    PyObject* keyword = PyTuple_GET_ITEM(keywords, k);
+    Py_ssize_t i = 0;
+    while (i < most && PyUnicode_CompareWithASCIIString(keyword, names[i]) != 0) ++i;
+    if (i == most || found[i] != nullptr) {
+      PyErr_Format(PyExc_TypeError, i == most ? "%s() got an unexpected keyword argument '%U'" : "%s() got multiple values for argument '%U'",
+                   function, keyword);
+      return false;
+    }
+    found[i] = given[count + k];
+  }
+  return true;
+}
+
+auto generator_asend(PyObject* self, PyObject* const* given, Py_ssize_t count, PyObject* keywords) -> PyObject* {
+  static constexpr char const* names[] = {"value"};
+  PyObject* found[1] = {};
+  if (count == 1 && keywords == nullptr) return new_awaitable(as<Generator>(self), operation::asend, given[0]);
+  if (count > 1 || (count == 0 && keywords == nullptr)) {
+    PyErr_Format(PyExc_TypeError, "async_generator.asend() takes exactly one argument (%zd given)", count);
+    return nullptr;
+  }
+  if (!arguments_of("asend", names, 1, given, count, keywords, found)) return nullptr;
+  return new_awaitable(as<Generator>(self), operation::asend, found[0]);
+}
+
+auto generator_athrow(PyObject* self, PyObject* const* given, Py_ssize_t count, PyObject* keywords) -> PyObject* {
+  static constexpr char const* names[] = {"type", "value", "traceback"};
+  PyObject* found[3] = {};
+  if (!arguments_of("athrow", names, 3, given, count, keywords, found)) return nullptr;
+  if (found[0] == nullptr) {
+    PyErr_SetString(PyExc_TypeError, "athrow expected at least 1 argument, got 0");
+    return nullptr;
+  }
+  if (found[1] == nullptr && found[2] == nullptr) return new_awaitable(as<Generator>(self), operation::athrow, found[0]);
+  if (compat::warn_three_arguments("athrow") < 0) return nullptr;
+  auto const packed = steal(PyTuple_Pack(3, found[0], found[1] != nullptr ? found[1] : Py_None, found[2] != nullptr ? found[2] : Py_None));
+  return packed ? new_awaitable(as<Generator>(self), operation::athrow, packed.get(), true) : nullptr;
+}
+
+// Attributes ------------------------------------------------------------------------------------------------------------
+
+auto from_body(PyObject* self, char const* name) -> PyObject* { return PyObject_GetAttrString(as<Generator>(self).body.get(), name); }
+
+template <bool Qualified>
+auto get_name(PyObject* self, void*) -> PyObject* {
+  return from_body(self, Qualified ? "__qualname__" : "__name__");
+}
+
+template <bool Qualified>
+auto set_name(PyObject* self, PyObject* value, void*) -> int {
+  if (value == nullptr || !PyUnicode_Check(value)) {
+    PyErr_Format(PyExc_TypeError, "%s must be set to a string object", Qualified ? "__qualname__" : "__name__");
+    return -1;
+  }
+  return PyObject_SetAttrString(as<Generator>(self).body.get(), Qualified ? "__qualname__" : "__name__", value);
+}
+
+auto get_frame(PyObject* self, void*) -> PyObject* {
+  if (PySys_Audit("object.__getattr__", "Os", self, "ag_frame") < 0) return nullptr;
+  return from_body(self, "cr_frame");
+}
+
+auto get_code(PyObject* self, void*) -> PyObject* {
+  if (PySys_Audit("object.__getattr__", "Os", self, "ag_code") < 0) return nullptr;
+  return from_body(self, "cr_code");
+}
+
+auto get_running(PyObject* self, void*) -> PyObject* { return PyBool_FromLong(is_running(state_of(self), as<Generator>(self))); }
+
+/// True while the frame, or one that it delegates to, is on the stack.
+auto is_executing(State& state, Generator& generator) -> bool {
+  Generator* leaf = &generator;
+  while (Delegation* delegation = delegation_of(state, *leaf)) {
+    if (delegation->delegate == nullptr) break;
+    leaf = delegation->delegate;
+  }
+  auto const running = steal(from_body(object_of(*leaf), "cr_running"));
+  PyErr_Clear();
+  return running.get() == Py_True;
+}
+
+auto state_name(PyObject* self) -> char const* {
+  auto& generator = as<Generator>(self);
+  if (generator.flags.has(flag::closed)) return "AGEN_CLOSED";
+  if (is_executing(state_of(self), generator)) return "AGEN_RUNNING";
+  return generator.flags.has(flag::created) ? "AGEN_CREATED" : "AGEN_SUSPENDED";
+}
+
+auto get_state(PyObject* self, void*) -> PyObject* { return PyUnicode_FromString(state_name(self)); }
+
+auto get_suspended(PyObject* self, void*) -> PyObject* { return PyBool_FromLong(state_name(self)[5] == 'S'); }
+
+/// None at a yield, as native: what is awaited there is our own business.
+auto get_await(PyObject* self, void*) -> PyObject* {
+  auto& generator = as<Generator>(self);
+  State& state = state_of(self);
+  if (!is_running(state, generator)) return Py_NewRef(Py_None);
+  if (Delegation* delegation = delegation_of(state, generator)) {
+    if (delegation->delegate != nullptr) return Py_NewRef(object_of(*delegation->delegate));
+    return Py_NewRef(delegation->awaiting ? delegation->awaiting.get() : Py_None);
+  }
+  return from_body(self, "cr_await");
+}
+
+auto get_coroutine(PyObject* self, void*) -> PyObject* { return Py_NewRef(as<Generator>(self).body.get()); }
+
+auto generator_repr(PyObject* self) -> PyObject* {
+  auto const name = steal(get_name<true>(self, nullptr));
+  return name ? PyUnicode_FromFormat("<async_generator object %S at %p>", name.get(), self) : nullptr;
+}
+
+auto generator_sizeof(PyObject* self, PyObject*) -> PyObject* {
+  auto const body = steal(PyObject_CallMethod(as<Generator>(self).body.get(), "__sizeof__", nullptr));
+  return body ? PyLong_FromSsize_t(static_cast<Py_ssize_t>(sizeof(Generator)) + PyLong_AsSsize_t(body.get())) : nullptr;
+}
+
+auto generator_reduce(PyObject* self, PyObject*) -> PyObject* {
+  PyErr_Format(PyExc_TypeError, "cannot pickle '%s' object", Py_TYPE(self)->tp_name);
+  return nullptr;
+}
+
+// Life ------------------------------------------------------------------------------------------------------------------
+
+/// What native's finalizer does (Objects/genobject.c, _PyGen_Finalize). False with the error set that closing ended in.
+auto finish_dropped(PyObject* self) -> bool {
+  auto& generator = as<Generator>(self);
+  if (generator.flags.has(flag::closed) || !generator.body) return true;
+  if (generator.finalizer && !generator.flags.has(flag::exit_ignored)) {
+    Object const finalizer = std::move(generator.finalizer);  // called once
+    return static_cast<bool>(steal(PyObject_CallOneArg(finalizer.get(), self)));
+  }
+  if (generator.flags.has(flag::created)) return true;
+  return close_at_once(state_of(self), generator);
+}
+
+void generator_finalize(PyObject* self) {
+  auto before = compat::take_exception();
+  if (!finish_dropped(self)) compat::write_unraisable(self);
+  compat::restore_exception(std::move(before));
+}
+
+/// `__del__()` by hand: as the destructor, but the error is raised. 1.10 let its users call it.
+auto generator_del(PyObject* self, PyObject*) -> PyObject* { return finish_dropped(self) ? Py_NewRef(Py_None) : nullptr; }
+
+auto generator_traverse(PyObject* self, visitproc visit, void* arg) -> int {
+  auto& generator = as<Generator>(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(generator.body.get());
+  Py_VISIT(generator.suspension.get());
+  Py_VISIT(generator.finalizer.get());
+  Py_VISIT(generator.dict);
+  return 0;
+}
+
+/// Drops what a body waits at. A chain of delegations is taken apart in a loop: one frame of the C stack for each link
+/// would overflow it.
+void drop_suspension(State& state, Generator& generator) {
+  static thread_local bool dismantling = false;
+  static thread_local PyObject* next = nullptr;  // owned; the links wait in their `awaiting`
+  Object suspension = std::move(generator.suspension);
+  if (!suspension || Py_TYPE(suspension.get()) != state.delegation_type) return;
+  auto& delegation = as<Delegation>(suspension.get());
+  unlink(delegation);
+  if (delegation.awaiting) return;
+  delegation.awaiting = steal(std::exchange(next, nullptr));
+  next = suspension.release();
+  if (dismantling) return;
+  dismantling = true;
+  while (next != nullptr) {
+    Object const link = steal(next);
+    next = as<Delegation>(link.get()).awaiting.release();
+  }
+  dismantling = false;
+}
+
+auto generator_clear(PyObject* self) -> int {
+  auto& generator = as<Generator>(self);
+  drop_suspension(state_of(self), generator);
+  generator.finalizer.reset();
+  Py_CLEAR(generator.dict);
+  return 0;  // the body stays: every attribute asks it, and it clears its own frame
+}
+
+void generator_dealloc(PyObject* self) {
+  auto& generator = as<Generator>(self);
+  if (generator.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
+  auto const flags = generator.flags.get();
+  bool const silent = (flags & flag::closed) != 0 || ((flags & flag::created) != 0 && !generator.finalizer);
+  if (!silent && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  PyObject_GC_UnTrack(self);
+  if (generator.flags.has(flag::created)) {  // a coroutine that never ran would warn that nobody awaited it
+    auto before = compat::take_exception();
+    if (!steal(PyObject_CallMethodNoArgs(generator.body.get(), state_of(self).names.close.get()))) compat::write_unraisable(self);
+    compat::restore_exception(std::move(before));
+  }
+  generator.body.reset();
+  generator_clear(self);
+  PyTypeObject* type = Py_TYPE(self);
+  PyObject_GC_Del(self);
+  Py_DECREF(type);
+}
+
+PyMethodDef generator_methods[] = {
+    {"asend", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(generator_asend)), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("asend($self, value, /)\n--\n\nasend(value) -> awaitable of the next item; `value` is what the yield evaluates to.\n\n"
+               "Raises StopAsyncIteration(result) when the body returns, TypeError for a value other than None before the\n"
+               "body has begun, RuntimeError while another operation is under way (PEP 525).")},
+    {"athrow", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(generator_athrow)), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("athrow($self, type, value=None, traceback=None, /)\n--\n\nathrow(exception) -> awaitable of the next item; the exception is raised at the yield.\n\n"
+               "The form athrow(type, value, traceback) is deprecated from Python 3.12 on. On a finished generator the\n"
+               "awaitable answers None (PEP 525).")},
+    {"aclose", generator_aclose, METH_NOARGS,
+     PyDoc_STR("aclose($self, /)\n--\n\naclose() -> awaitable that raises GeneratorExit at the yield and awaits the end of the body.\n\n"
+               "Raises RuntimeError if the body yields again (PEP 525).")},
+    {"__del__", generator_del, METH_NOARGS | METH_COEXIST,
+     PyDoc_STR("Do what dropping the generator does, and raise what that would report.")},
+    {"__sizeof__", generator_sizeof, METH_NOARGS, PyDoc_STR("Size in bytes of the generator and its body.")},
+    {"__reduce__", generator_reduce, METH_NOARGS, nullptr},
+    {"__reduce_ex__", generator_reduce, METH_O, nullptr},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, PyDoc_STR("See PEP 585")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef generator_getset[] = {
+    {"__name__", get_name<false>, set_name<false>, PyDoc_STR("name of the async generator"), nullptr},
+    {"__qualname__", get_name<true>, set_name<true>, PyDoc_STR("qualified name of the async generator"), nullptr},
+    {"ag_await", get_await, nullptr, PyDoc_STR("object being awaited on, or None"), nullptr},
+    {"ag_frame", get_frame, nullptr, PyDoc_STR("frame of the body, or None when it is finished"), nullptr},
+    {"ag_code", get_code, nullptr, PyDoc_STR("code of the body"), nullptr},
+    {"ag_running", get_running, nullptr, PyDoc_STR("whether an operation is under way"), nullptr},
+    {"ag_suspended", get_suspended, nullptr, PyDoc_STR("whether the body stands at a yield or an await"), nullptr},
+    {"ag_state", get_state, nullptr, PyDoc_STR("AGEN_CREATED, AGEN_RUNNING, AGEN_SUSPENDED or AGEN_CLOSED"), nullptr},
+    {"_coroutine", get_coroutine, nullptr, nullptr, nullptr},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyMemberDef generator_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Generator, weakrefs), READONLY, nullptr},
+    {"__dictoffset__", T_PYSSIZET, offsetof(Generator, dict), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+PyType_Slot generator_slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(generator_dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(generator_traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(generator_clear)},
+    {Py_tp_finalize, reinterpret_cast<void*>(generator_finalize)},
+    {Py_tp_repr, reinterpret_cast<void*>(generator_repr)},
+    {Py_tp_methods, generator_methods},
+    {Py_tp_getset, generator_getset},
+    {Py_tp_members, generator_members},
+    {Py_am_aiter, reinterpret_cast<void*>(PyObject_SelfIter)},
+    {Py_am_anext, reinterpret_cast<void*>(generator_anext)},
+    {0, nullptr},
+};
+
+}  // namespace
+
+PyType_Spec generator_spec = {
+    "async_generator._engine.async_generator",
+    sizeof(Generator),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    generator_slots,
+};
+
+auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject* {
+  auto* generator = PyObject_GC_New(Generator, state.generator_type);
+  if (generator == nullptr) return nullptr;
+  new (&generator->body) Object(std::move(body));
+  new (&generator->suspension) Object();
+  new (&generator->finalizer) Object();
+  generator->weakrefs = nullptr;
+  generator->dict = nullptr;
+  new (&generator->flags) Flags();
+  generator->flags.set(flags | flag::created);
+  PyObject_GC_Track(generator);
+  return object_of(*generator);
+}
+
+auto prepare_hooks(Generator& generator) -> bool {
+  if (generator.flags.has(flag::hooks_ready)) return true;
+  generator.flags.set(flag::hooks_ready);
+  auto const hooks = compat::asyncgen_hooks();
+  generator.finalizer = hooks.finalizer;
+  return !hooks.firstiter || steal(PyObject_CallOneArg(hooks.firstiter.get(), object_of(generator)));
+}
+
+}  // namespace engine

@@ -1,0 +1,15 @@
+// The generator object: its methods, attributes, hooks and end of life.
+#ifndef ASYNC_GENERATOR_ENGINE_GENERATOR_HPP
+#define ASYNC_GENERATOR_ENGINE_GENERATOR_HPP
+
+#include "objects.hpp"
+
+namespace engine {
+
+/// A generator over a body that has not begun. Null with an exception set.
+/// \param flags  flag::real_yields and flag::native_syntax, as they apply to the body
+auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject*;
+
+}  // namespace engine
+
+#endif

@@ -1,0 +1,160 @@
+// The extension module async_generator._engine: what Python sees of the engine, and the set-up of an interpreter's copy.
+#include "awaitables.hpp"
+#include "boxes.hpp"
+#include "driver.hpp"
+#include "function.hpp"
+#include "stop_iteration.hpp"
+#include "yield.hpp"
+
+namespace engine {
+
+extern PyType_Spec generator_spec, asend_spec, athrow_spec, yield_spec, delegation_spec, maker_spec, operator_spec;
+
+auto state_of(PyObject* instance) noexcept -> State& {
+  PyObject* module = reinterpret_cast<PyHeapTypeObject*>(Py_TYPE(instance))->ht_module;
+  return *static_cast<State*>(PyModule_GetState(module));
+}
+
+namespace {
+
+/// Makes a type. `shown` is what error messages of the interpreter call it: the native type's name, where there is one.
+auto make_type(PyObject* module, PyTypeObject** slot, PyType_Spec& spec, char const* shown) -> bool {
+  auto* type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, nullptr));
+  if (type == nullptr) return false;
+  type->tp_name = shown;
+  *slot = type;
+  return true;
+}
+
+auto make_types(PyObject* module, State& state) -> bool {
+  state.stop_type = new_stop_type(module);
+  return state.stop_type != nullptr && make_type(module, &state.generator_type, generator_spec, "async_generator") &&
+         make_type(module, &state.asend_type, asend_spec, "async_generator_asend") &&
+         make_type(module, &state.athrow_type, athrow_spec, "async_generator_athrow") &&
+         make_type(module, &state.yield_type, yield_spec, "yield_") &&
+         make_type(module, &state.delegation_type, delegation_spec, "yield_from_") &&
+         make_type(module, &state.maker_type, maker_spec, "async_generator_maker") &&
+         make_type(module, &state.operator_type, operator_spec, "function");
+}
+
+auto intern_names(Names& names) -> bool {
+  struct Entry {
+    Object& slot;
+    char const* text;
+  };
+  for (auto const& entry : {Entry{names.throw_, "throw"}, {names.close, "close"}, {names.asend, "asend"}, {names.athrow, "athrow"},
+                            {names.aclose, "aclose"}, {names.value, "value"}, {names.args, "args"}, {names.cr_await, "cr_await"},
+                            {names.cr_code, "cr_code"}}) {
+    entry.slot = steal(PyUnicode_InternFromString(entry.text));
+    if (!entry.slot) return false;
+  }
+  return true;
+}
+
+/// class AlreadyRunning(RuntimeError, ValueError): native raises the one, 1.10 the other.
+auto make_error(State& state, PyObject* module) -> bool {
+  auto const bases = steal(PyTuple_Pack(2, PyExc_RuntimeError, PyExc_ValueError));
+  if (!bases) return false;
+  state.already_running = steal(PyErr_NewExceptionWithDoc(
+      "async_generator.AlreadyRunning",
+      "An operation was awaited while another one on the same generator is under way. It is the RuntimeError of native async "
+      "generators and the ValueError of async_generator 1.10.",
+      bases.get(), nullptr));
+  return state.already_running && PyModule_AddObjectRef(module, "AlreadyRunning", state.already_running.get()) == 0;
+}
+
+/// set_up(boxer): called once by the package, with a new native async generator that yields what it is sent.
+auto module_set_up(PyObject* module, PyObject* boxer) -> PyObject* {
+  if (!PyAsyncGen_CheckExact(boxer)) {
+    PyErr_SetString(PyExc_TypeError, "set_up() takes a native async generator");
+    return nullptr;
+  }
+  return set_up_boxes(*static_cast<State*>(PyModule_GetState(module)), boxer) ? Py_NewRef(Py_None) : nullptr;
+}
+
+/// fast_paths(): which of the optional fast paths are on.
+auto module_fast_paths(PyObject* module, PyObject*) -> PyObject* {
+  auto const* state = static_cast<State*>(PyModule_GetState(module));
+  return Py_BuildValue("{sOsOsO}", "direct boxes", state->boxes_directly ? Py_True : Py_False, "recycled objects",
+                       compat::recycles ? Py_True : Py_False, "recycled StopIteration",
+                       compat::recycles && compat::send_uses_iternext ? Py_True : Py_False);
+}
+
+auto add_public(PyObject* module, State& state) -> bool {
+  auto const yield = new_operator(state, yield_entry);
+  auto const yield_from = new_operator(state, yield_from_entry);
+  auto const add = [module](char const* name, PyObject* object) { return PyModule_AddObjectRef(module, name, object) == 0; };
+  auto const add_type = [&add](char const* name, PyTypeObject* type) { return add(name, reinterpret_cast<PyObject*>(type)); };
+  return yield && yield_from && add("yield_", yield.get()) && add("yield_from_", yield_from.get()) &&
+         add_type("async_generator", state.generator_type) && add_type("async_generator_asend", state.asend_type) &&
+         add_type("async_generator_athrow", state.athrow_type) && add_type("yield_awaitable", state.yield_type) &&
+         PyModule_AddIntConstant(module, "REAL_YIELDS", flag::real_yields) == 0 &&
+         PyModule_AddIntConstant(module, "NATIVE_SYNTAX", flag::native_syntax) == 0;
+}
+
+auto module_exec(PyObject* module) -> int {
+  State& state = *new (PyModule_GetState(module)) State();
+  state.empty_tuple = steal(PyTuple_New(0));
+  bool const done = state.empty_tuple && intern_names(state.names) && make_types(module, state) && make_error(state, module) &&
+                    add_public(module, state);
+  return done ? 0 : -1;
+}
+
+auto module_traverse(PyObject* module, visitproc visit, void* arg) -> int {
+  auto* state = static_cast<State*>(PyModule_GetState(module));
+  if (state == nullptr) return 0;
+  for (PyTypeObject* type : {state->generator_type, state->asend_type, state->athrow_type, state->yield_type, state->delegation_type,
+                             state->maker_type, state->operator_type, state->stop_type}) {
+    Py_VISIT(type);
+  }
+  Py_VISIT(state->already_running.get());
+  Py_VISIT(state->boxer.get());
+  return 0;
+}
+
+auto module_clear(PyObject* module) -> int {
+  auto* state = static_cast<State*>(PyModule_GetState(module));
+  if (state == nullptr) return 0;
+  state->awaitables.close(PyObject_GC_Del);
+  state->yields.close(PyObject_Free);
+  state->stops.close([](void* stop) {
+    Py_CLEAR(static_cast<PyStopIterationObject*>(stop)->args);
+    PyObject_GC_Del(stop);
+  });
+  return 0;  // the types stay until the module goes: their instances ask the state
+}
+
+void module_free(void* module) {
+  auto* state = static_cast<State*>(PyModule_GetState(static_cast<PyObject*>(module)));
+  if (state == nullptr) return;
+  module_clear(static_cast<PyObject*>(module));
+  for (PyTypeObject* type : {state->generator_type, state->asend_type, state->athrow_type, state->yield_type, state->delegation_type,
+                             state->maker_type, state->operator_type, state->stop_type, state->box_type}) {
+    Py_XDECREF(type);
+  }
+  std::destroy_at(state);
+}
+
+PyMethodDef module_methods[] = {
+    {"maker", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_maker)), METH_FASTCALL, nullptr},
+    {"bind", module_bind, METH_O, nullptr},
+    {"set_up", module_set_up, METH_O, nullptr},
+    {"fast_paths", module_fast_paths, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, reinterpret_cast<void*>(module_exec)},
+    ENGINE_SLOT_INTERPRETERS ENGINE_SLOT_GIL{0, nullptr},
+};
+
+PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT, "_engine",       "The engine of async_generator.", sizeof(State), module_methods, module_slots,
+    module_traverse,       module_clear, module_free,
+};
+
+}  // namespace
+
+}  // namespace engine
+
+extern "C" __attribute__((visibility("default"))) PyObject* PyInit__engine() { return PyModuleDef_Init(&engine::module_definition); }

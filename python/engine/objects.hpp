@@ -1,0 +1,196 @@
+// The layout of the engine's objects and of its per-interpreter state. How they behave stands in the file named after
+// each of them.
+#ifndef ASYNC_GENERATOR_ENGINE_OBJECTS_HPP
+#define ASYNC_GENERATOR_ENGINE_OBJECTS_HPP
+
+#include "compat.hpp"  // first, as Python.h has to be
+
+#include <agen/lifecycle.hpp>
+#include <atomic>
+#include <cstdint>
+
+#include "freelist.hpp"
+
+namespace engine {
+
+struct State;
+struct Delegation;
+
+/// A generator's flags. `busy` is what keeps an operation from the fast path.
+namespace flag {
+inline constexpr std::uint32_t running = 1;       ///< an operation is under way here (ag_running)
+inline constexpr std::uint32_t executing = 2;     ///< the C++ driver is inside this generator, as root
+inline constexpr std::uint32_t closed = 4;        ///< the body is finished
+inline constexpr std::uint32_t created = 8;       ///< the body has not begun
+inline constexpr std::uint32_t delegated = 16;    ///< another generator delegates to this one
+inline constexpr std::uint32_t closing = 32;      ///< the delegating generator is closing this one
+inline constexpr std::uint32_t exit_ignored = 64; ///< aclose() ended in "ignored GeneratorExit"
+inline constexpr std::uint32_t hooks_ready = 128; ///< firstiter was called and the finalizer captured
+inline constexpr std::uint32_t real_yields = 256; ///< items leave the frame by a yield, not through an await of yield_()
+inline constexpr std::uint32_t native_syntax = 512; ///< the body was written with `yield`
+inline constexpr std::uint32_t busy = running | executing | closed | created | delegated | closing;
+}  // namespace flag
+
+/// Plain bits under the GIL, atomic ones without it.
+class Flags {
+ public:
+  [[nodiscard]] auto get() const noexcept -> std::uint32_t {
+#ifdef Py_GIL_DISABLED
+    return bits_.load(std::memory_order_acquire);
+#else
+    return bits_;
+#endif
+  }
+  [[nodiscard]] auto has(std::uint32_t bits) const noexcept -> bool { return (get() & bits) != 0; }
+  void set(std::uint32_t bits) noexcept {
+#ifdef Py_GIL_DISABLED
+    bits_.fetch_or(bits, std::memory_order_acq_rel);
+#else
+    bits_ |= bits;
+#endif
+  }
+  void clear(std::uint32_t bits) noexcept {
+#ifdef Py_GIL_DISABLED
+    bits_.fetch_and(~bits, std::memory_order_acq_rel);
+#else
+    bits_ &= ~bits;
+#endif
+  }
+  /// Sets `bits` unless one of `against` is set, in one step that no other thread can come between.
+  auto claim(std::uint32_t bits, std::uint32_t against) noexcept -> bool {
+#ifdef Py_GIL_DISABLED
+    std::uint32_t seen = bits_.load(std::memory_order_acquire);
+    do {
+      if ((seen & against) != 0) return false;
+    } while (!bits_.compare_exchange_weak(seen, seen | bits, std::memory_order_acq_rel));
+    return true;
+#else
+    if ((bits_ & against) != 0) return false;
+    bits_ |= bits;
+    return true;
+#endif
+  }
+
+ private:
+#ifdef Py_GIL_DISABLED
+  std::atomic<std::uint32_t> bits_{0};
+#else
+  std::uint32_t bits_ = 0;
+#endif
+};
+
+/// The object that the user iterates (generator.cpp). Kept to six words: memory per generator is a figure we promise.
+struct Generator {
+  PyObject_HEAD
+  Object body;        ///< what is driven: a coroutine. Null only while the collector takes a cycle apart.
+  Object suspension;  ///< what the body waits at: its Delegation, a Yield that a helper awaits, or null
+  Object finalizer;   ///< the finalizer hook captured at the first iteration
+  PyObject* weakrefs;
+  PyObject* dict;
+  Flags flags;
+};
+
+/// How far an awaitable of the engine has come.
+enum class Stage : std::uint8_t { initial, started, finished };
+
+/// What an operation returns (awaitables.cpp): an `async_generator_asend` or an `async_generator_athrow`.
+struct Awaitable {
+  PyObject_HEAD
+  State* state;
+  Ref<Generator> generator;
+  Object argument;  ///< asend: the value, or null; athrow: the exception, or its tuple of arguments
+  agen::operation operation;
+  Stage stage;
+  bool packed;      ///< `argument` is the tuple of athrow(type, value, traceback)
+};
+
+/// What yield_() returns (yield.cpp).
+struct Yield {
+  PyObject_HEAD
+  State* state;
+  Object value;        ///< the item, until it is handed out
+  Object pending;      ///< an exception that the next resumption raises at the await
+  PyObject* box;       ///< compared, never followed: the marker that carries the item through the awaits above
+  Stage stage;
+};
+
+/// What yield_from_() returns, and the state of a delegation (delegation.cpp).
+struct Delegation {
+  PyObject_HEAD
+  State* state;
+  Object iterator;         ///< the argument at first, then what aiter() made of it
+  Object awaiting;         ///< the operation of a foreign iterator that is under way
+  Object pending_exit;     ///< the GeneratorExit to raise in the delegating body when the iterator is closed
+  Object pending;          ///< an exception that the next resumption raises at the await
+  Object handled;          ///< the exception that the delegating body was handling, where the consumer is not
+  Generator* parent;       ///< whose body delegates; it owns this object. Null while nobody drives the delegation.
+  Generator* delegate;     ///< the iterator, when it is ours and driven directly; owned by `iterator`
+  Delegation* outer;       ///< the delegation in which `parent` is the delegate, as far as the root looked
+  Delegation* innermost;   ///< root only: where the leaf is, or null when that must be looked up
+  agen::operation under_way;
+  Stage stage;
+  bool awaited;            ///< a frame waits for this object: answers travel through it, not past it
+};
+
+/// What a decorated function calls (function.cpp): the function that makes bodies, and how to drive them.
+struct Maker {
+  PyObject_HEAD
+  vectorcallfunc vectorcall;
+  State* state;
+  Object original;      ///< the user's function, as it was decorated
+  Object prepare;       ///< makes `function` of it (python/async_generator/_function.py)
+  Object function;      ///< makes the body; null before the first call
+  Object names;         ///< (name, object, name, object ...): the globals that rewritten code relies on, or null
+  Object code;          ///< the original's code that `function` was made of, or null
+  std::uint32_t flags;  ///< of the generators made
+};
+
+/// yield_ and yield_from_ themselves (yield.cpp): callables with the attributes of a Python function.
+struct Operator {
+  PyObject_HEAD
+  vectorcallfunc vectorcall;
+  State* state;
+  PyObject* dict;
+};
+
+/// Interned names.
+struct Names {
+  Object throw_, close, asend, athrow, aclose, value, args, cr_await, cr_code;
+};
+
+/// What one interpreter's copy of the module owns.
+struct State {
+  PyTypeObject* generator_type;
+  PyTypeObject* asend_type;
+  PyTypeObject* athrow_type;
+  PyTypeObject* yield_type;
+  PyTypeObject* delegation_type;
+  PyTypeObject* maker_type;
+  PyTypeObject* operator_type;
+  PyTypeObject* stop_type;     ///< the recycled StopIteration
+  PyTypeObject* box_type;      ///< the interpreter's async_generator_wrapped_value
+  Object already_running;      ///< the exception class
+  Object boxer;                ///< a native async generator that wraps what is sent into it
+  Object empty_tuple;
+  Names names;
+  bool boxes_directly;         ///< the layout of box_type was verified
+  FreeList<Awaitable> awaitables;
+  FreeList<Yield> yields;
+  FreeList<PyStopIterationObject> stops;
+  compat::Mutex chains;        ///< guards the links between delegations
+};
+
+auto state_of(PyObject* instance) noexcept -> State&;
+
+template <class T>
+auto as(PyObject* object) noexcept -> T& {
+  return *reinterpret_cast<T*>(object);
+}
+template <class T>
+auto object_of(T& t) noexcept -> PyObject* {
+  return reinterpret_cast<PyObject*>(&t);
+}
+
+}  // namespace engine
+
+#endif

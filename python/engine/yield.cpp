@@ -1,0 +1,235 @@
+// yield_(): what it returns, and the callables yield_ and yield_from_ themselves.
+//
+// A body in which `await yield_(x)` became a real yield (python/async_generator/_rewriting.py) hands the Yield object
+// straight to the driver. Anywhere else it is awaited: it then hands up a box (boxes.hpp), which the innermost generator
+// takes, ours or native.
+#include "yield.hpp"
+
+#include "awaiting.hpp"
+#include "boxes.hpp"
+#include "delegation.hpp"
+
+namespace engine {
+
+namespace {
+
+auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+  auto& yield = as<Yield>(self);
+  *out = nullptr;
+  if (yield.stage == Stage::started) {
+    yield.stage = Stage::finished;
+    if (yield.pending) {
+      raise_here(std::move(yield.pending));
+      return PYGEN_ERROR;
+    }
+    *out = Py_NewRef(value);
+    return PYGEN_RETURN;
+  }
+  if (yield.stage == Stage::finished) {
+    PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_()");
+    return PYGEN_ERROR;
+  }
+  if (!inside_generator(*yield.state)) {
+    yield.stage = Stage::finished;
+    PyErr_SetString(PyExc_RuntimeError,
+                    "yield_() was awaited outside an async generator: await it in the body of an async generator, or in a "
+                    "coroutine that the body awaits; a function that uses it needs @async_generator");
+    return PYGEN_ERROR;
+  }
+  yield.stage = Stage::started;
+  auto boxed = box(*yield.state, std::move(yield.value));
+  if (!boxed) {
+    yield.stage = Stage::finished;
+    return PYGEN_ERROR;
+  }
+  yield.box = boxed.get();
+  if (Drive* drive = Drive::current()) drive->note_yield(yield);
+  *out = boxed.release();
+  return PYGEN_NEXT;
+}
+
+auto yield_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
+  *out = nullptr;
+  as<Yield>(self).stage = Stage::finished;
+  if (PyErr_GivenExceptionMatches(exception.get(), PyExc_StopIteration) != 0) exception = stop_iteration_at_yield(std::move(exception));
+  if (exception) compat::restore_exception(std::move(exception));
+  return PYGEN_ERROR;
+}
+
+auto yield_close(PyObject* self, PyObject*) -> PyObject* {
+  as<Yield>(self).stage = Stage::finished;
+  return Py_NewRef(Py_None);
+}
+
+void yield_dealloc(PyObject* self) {
+  auto& yield = as<Yield>(self);
+  if (yield.stage == Stage::initial) [[unlikely]] warn_never_awaited("yield_");
+  yield.value.reset();
+  yield.pending.reset();
+  if (yield.state->yields.give(&yield)) return;
+  PyTypeObject* type = Py_TYPE(self);
+  PyObject_Free(self);
+  Py_DECREF(type);
+}
+
+PyDoc_STRVAR(yield_doc, "What yield_() returns: await it to hand the value to the consumer of the async generator.");
+
+using YieldSlots = AwaitableSlots<yield_send, yield_raise, yield_close>;
+
+PyType_Slot yield_slots[] = {
+    {Py_tp_doc, const_cast<char*>(yield_doc)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(yield_dealloc)},
+    YieldSlots::await,
+    YieldSlots::send,
+    YieldSlots::iter,
+    YieldSlots::next,
+    {Py_tp_methods, YieldSlots::methods},
+    {0, nullptr},
+};
+
+/// The one argument of an operator, by position or by `name`; `fallback` when it is left out. Null with TypeError set.
+auto only_argument(char const* function, char const* name, PyObject* fallback, PyObject* const* arguments, size_t count,
+                   PyObject* keywords) -> PyObject* {
+  Py_ssize_t const positional = PyVectorcall_NARGS(count);
+  Py_ssize_t const named = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+  if (named > 0 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), name) != 0) {
+    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", function, PyTuple_GET_ITEM(keywords, 0));
+    return nullptr;
+  }
+  if (positional + named == 1) return arguments[0];
+  if (positional + named == 0 && fallback != nullptr) return fallback;
+  if (positional + named == 0) {
+    PyErr_Format(PyExc_TypeError, "%s() missing 1 required positional argument: '%s'", function, name);
+  } else if (named > 0) {
+    PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%s'", function, name);
+  } else {
+    PyErr_Format(PyExc_TypeError, "%s() takes %s but %zd were given", function,
+                 fallback != nullptr ? "from 0 to 1 positional arguments" : "1 positional argument", positional);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+auto stop_iteration_at_yield(Object exception) -> Object {
+  auto error = runtime_error("generator raised StopIteration");
+  if (!error) return nullptr;
+  PyException_SetContext(error.get(), Object(exception).release());
+  PyException_SetCause(error.get(), exception.release());
+  return error;
+}
+
+PyType_Spec yield_spec = {
+    "async_generator._engine.yield_awaitable",
+    sizeof(Yield),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    yield_slots,
+};
+
+auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
+  State& state = *as<Operator>(self).state;
+  PyObject* value = PyVectorcall_NARGS(count) == 1 && keywords == nullptr
+                        ? arguments[0]
+                        : only_argument("yield_", "value", Py_None, arguments, count, keywords);
+  if (value == nullptr) return nullptr;
+  Yield* yield = state.yields.take();
+  if (yield == nullptr) {
+    yield = PyObject_New(Yield, state.yield_type);
+    if (yield == nullptr) return nullptr;
+    yield->state = &state;
+    new (&yield->value) Object();
+    new (&yield->pending) Object();
+  }
+  yield->value = borrow(value);
+  yield->box = nullptr;
+  yield->stage = Stage::initial;
+  return object_of(*yield);
+}
+
+auto yield_from_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
+  PyObject* source = only_argument("yield_from_", "delegate", nullptr, arguments, count, keywords);
+  return source == nullptr ? nullptr : new_delegation(*as<Operator>(self).state, source);
+}
+
+// The callables ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+auto operator_repr(PyObject* self) -> PyObject* {
+  auto const name = steal(PyObject_GetAttrString(self, "__qualname__"));
+  return name ? PyUnicode_FromFormat("<function %U at %p>", name.get(), self) : nullptr;
+}
+
+/// Pickled and copied by name, as functions are.
+auto operator_reduce(PyObject* self, PyObject*) -> PyObject* { return PyObject_GetAttrString(self, "__qualname__"); }
+
+auto operator_traverse(PyObject* self, visitproc visit, void* arg) -> int {
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(as<Operator>(self).dict);
+  return 0;
+}
+
+auto operator_clear(PyObject* self) -> int {
+  Py_CLEAR(as<Operator>(self).dict);
+  return 0;
+}
+
+void operator_dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  operator_clear(self);
+  PyObject_GC_Del(self);
+  Py_DECREF(type);
+}
+
+PyMethodDef operator_methods[] = {
+    {"__reduce__", operator_reduce, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMemberDef operator_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Operator, vectorcall), READONLY, nullptr},
+    {"__dictoffset__", T_PYSSIZET, offsetof(Operator, dict), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+PyGetSetDef operator_getset[] = {
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyType_Slot operator_slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(operator_dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(operator_traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(operator_clear)},
+    {Py_tp_repr, reinterpret_cast<void*>(operator_repr)},
+    {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+    {Py_tp_methods, operator_methods},
+    {Py_tp_members, operator_members},
+    {Py_tp_getset, operator_getset},
+    {0, nullptr},
+};
+
+}  // namespace
+
+PyType_Spec operator_spec = {
+    "async_generator._engine.operator",
+    sizeof(Operator),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+        Py_TPFLAGS_IMMUTABLETYPE,
+    operator_slots,
+};
+
+auto new_operator(State& state, vectorcallfunc entry) -> Object {
+  auto* made = PyObject_GC_New(Operator, state.operator_type);
+  if (made == nullptr) return nullptr;
+  made->vectorcall = entry;
+  made->state = &state;
+  made->dict = nullptr;
+  PyObject_GC_Track(made);
+  return steal(object_of(*made));
+}
+
+}  // namespace engine

@@ -1,0 +1,22 @@
+// yield_(): the awaitable that hands an item to the consumer, and the two public callables.
+#ifndef ASYNC_GENERATOR_ENGINE_YIELD_HPP
+#define ASYNC_GENERATOR_ENGINE_YIELD_HPP
+
+#include "objects.hpp"
+
+namespace engine {
+
+/// A new yield_ or yield_from_ callable. Null with an exception set.
+auto new_operator(State& state, vectorcallfunc entry) -> Object;
+auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject*;
+auto yield_from_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject*;
+
+/// What a StopIteration becomes that is thrown in at a yield_(): an await cannot let one through (1.10 pins the text).
+auto stop_iteration_at_yield(Object exception) -> Object;
+
+/// True when the running frame belongs to an async generator, ours or native, that takes what it yields.
+auto inside_generator(State& state) -> bool;
+
+}  // namespace engine
+
+#endif
