@@ -27,12 +27,13 @@ CHAINS = {
     "coroutine": ["coroutine"],
     "syntax": ["syntax"],
     "helper": ["coroutine_helper"],
-    "ours": ["coroutine", "syntax", "coroutine_helper"],
+    "alias": ["coroutine_alias"],
+    "ours": ["coroutine", "syntax", "coroutine_helper", "coroutine_alias"],
     "native": ["native"],
     "mixed": ["coroutine", "native", "syntax", "native_helper"],
     "reference": ["reference"],
 }
-OURS = ["coroutine", "syntax", "helper", "ours"]
+OURS = ["coroutine", "syntax", "helper", "alias", "ours"]
 SHALLOW = 40
 DEEP = 1000
 

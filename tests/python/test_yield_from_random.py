@@ -185,7 +185,7 @@ async def interpreter(run, body, number):
     run.saw(number, "ends")
 
 
-PACKAGE_KINDS = ["coroutine", "coroutine_helper", "syntax", "native", "native_calls", "native_helper"]
+PACKAGE_KINDS = ["coroutine", "coroutine_helper", "coroutine_alias", "syntax", "native", "native_calls", "native_helper"]
 PACKAGE = {kind: KINDS[kind].make(interpreter) for kind in PACKAGE_KINDS}
 # What native syntax cannot return, the reference does not return there either.
 REFERENCE = {kind: reference(interpreter, "box" if KINDS[kind].returns else "mute") for kind in PACKAGE_KINDS}
