@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import weakref
 
 import pytest
 
@@ -79,11 +80,19 @@ class Hooks:
     """Recording asyncgen hooks."""
 
     def __init__(self):
-        self.begun = []
+        self._begun = []
         self.dropped = []
 
-    def install(self, *, firstiter=True, finalizer=True):
-        sys.set_asyncgen_hooks(self.begun.append if firstiter else None, self.dropped.append if finalizer else None)
+    @property
+    def begun(self):
+        """The generators that firstiter was called with and that are alive, in order."""
+        return [generator for generator in (reference() for reference in self._begun) if generator is not None]
+
+    def _firstiter(self, generator):
+        self._begun.append(weakref.ref(generator))
+
+    def install(self):
+        sys.set_asyncgen_hooks(self._firstiter, self.dropped.append)
 
 
 @pytest.fixture
@@ -93,5 +102,4 @@ def hooks(unraisable):
     recorder.install()
     yield recorder
     sys.set_asyncgen_hooks(*before)
-    recorder.begun.clear()
     recorder.dropped.clear()

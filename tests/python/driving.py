@@ -2,6 +2,9 @@
 
 import types
 
+#: More traps than any test has: whoever hands over more of them will not end.
+MANY = 100_000
+
 
 @types.coroutine
 def trap(value=None):
@@ -30,12 +33,13 @@ def run(awaitable, answers=()):
     answers = iter(answers)
     iterator = awaitable.__await__()
     send = None
-    while True:
+    for _ in range(MANY):
         try:
             iterator.send(send)
         except StopIteration as stop:
             return stop.value
         send = next(answers, None)
+    raise AssertionError(f"not at its end after {MANY} traps")
 
 
 def suspend(awaitable, value=None):

@@ -318,11 +318,11 @@ def test_awaitables_of_every_kind_where_a_yield_stood():
 
     generator = body()
     traps, items = [], []
-    while True:
+    for _ in range(10):
         awaiting = generator.asend("sent") if items else generator.__anext__()
         send = None
         try:
-            while True:
+            for _ in range(10):
                 traps.append(awaiting.send(send))
                 send = "answer"
         except StopIteration as stop:
