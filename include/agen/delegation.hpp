@@ -37,11 +37,10 @@ template <class Yield, class Send, class Range>
 auto each_of(Range source) -> async_generator<Yield, Send> {
   for (auto&& element : source) {
     if constexpr (std::is_void_v<Send>) {
-      co_yield static_cast<decltype(element)>(element);
+      co_yield forward_item(static_cast<decltype(element)>(element));
     } else {
-      static_assert(std::is_convertible_v<decltype(element), reference_of<Yield>>,
-                    "yield_from(range): the elements cannot be yielded by reference from this generator");
-      if (co_yield forwarded<Yield>{static_cast<decltype(element)>(element)}) {
+      auto* const given = co_yield forward_item(static_cast<decltype(element)>(element));
+      if (given != nullptr) {
         throw send_unsupported("yield_from(range): a value was sent, and a range takes none");
       }
     }
@@ -99,9 +98,10 @@ auto each_awaited(Source source)
     [[maybe_unused]] std::conditional_t<std::is_void_v<Send>, char, Send>* sent = nullptr;
     try {
       if constexpr (std::is_void_v<Send>) {
-        co_yield *answer.get();
+        co_yield forward_item(*answer.get());
       } else {
-        sent = co_yield forwarded<Yield>{*answer.get()};
+        auto* const given = co_yield forward_item(*answer.get());
+        sent = given;  // in one expression, g++ 12 dies of an internal error
       }
     } catch (...) {
       thrown = std::current_exception();

@@ -32,7 +32,7 @@ class [[nodiscard]] abandoned_generator {
     return *this;
   }
   ~abandoned_generator() {
-    if (frame_ != nullptr) detail::destroy_chain(*frame_);
+    if (frame_ != nullptr) detail::destroy_chain(*frame_, false);
   }
 
   /// See generator_ref::id().

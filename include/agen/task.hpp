@@ -97,7 +97,11 @@ class task_promise : public task_result<T> {
       static_assert(natively_awaitable<Awaited>,
                     "co_await in a task: this type is not awaitable; give it an operator co_await, the three await_ "
                     "members, or specialise agen::await_adapter for it");
-      return static_cast<Awaited&&>(awaited);
+      if constexpr (natively_awaitable<Awaited>) {
+        return plain_awaiter<awaiter_of<Awaited>>{get_awaiter(static_cast<Awaited&&>(awaited))};
+      } else {
+        return std::suspend_never();
+      }
     }
   }
 };

@@ -24,8 +24,8 @@ concept allocator = requires(T& a, std::size_t n) {
 };
 // std::allocator_arg_t cannot be named without <memory>; no other empty class stands before an allocator in practice.
 template <class Tag, class Allocator>
-concept allocator_follows = std::is_empty_v<std::remove_cvref_t<Tag>> && !allocator<std::remove_cvref_t<Tag>> &&
-                            allocator<std::remove_cvref_t<Allocator>>;
+concept allocator_follows = allocator<std::remove_cvref_t<Allocator>> && !allocator<std::remove_cvref_t<Tag>> &&
+                            std::is_empty_v<std::remove_cvref_t<Tag>>;  // last: a lambda's type may be incomplete here
 
 /// std::allocator_traits<A>::rebind_alloc<U> without <memory>.
 template <class Allocator, class U>

@@ -34,7 +34,7 @@ concept adapted = requires(T&& a) { await_adapter<std::remove_cvref_t<T>>::adapt
 template <class T>
 concept natively_awaitable = has_member_co_await<T> || has_free_co_await<T> || awaiter<std::remove_reference_t<T>>;
 
-/// The awaiter of an awaitable: a prvalue of operator co_await, or the expression itself.
+/// The awaiter of an awaitable: what its operator co_await gives, or a reference to the awaitable itself.
 template <natively_awaitable T>
 auto get_awaiter(T&& a) -> decltype(auto) {
   if constexpr (has_member_co_await<T>) {
@@ -48,6 +48,19 @@ auto get_awaiter(T&& a) -> decltype(auto) {
 
 template <class T>
 using awaiter_of = decltype(detail::get_awaiter(std::declval<T>()));
+
+/// Passes everything on to `inner`, which may be a reference: g++ copies what await_transform returns by reference.
+template <class Awaiter>
+struct plain_awaiter {
+  Awaiter inner;
+
+  auto await_ready() -> bool { return inner.await_ready() ? true : false; }
+  template <class Promise>
+  auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
+    return inner.await_suspend(h);
+  }
+  auto await_resume() -> decltype(auto) { return inner.await_resume(); }
+};
 
 /// What an await_adapter returned, beside its awaiter, which may refer to it.
 template <class Awaitable>

@@ -22,8 +22,9 @@ inline void detach(frame& f, control& c) noexcept {
 }
 
 /// Destroys `root` and the generators that its chain owns, the leaf first, as leaving scopes would. What it delegates to
-/// by reference stays alive; what was started under hooks of its own goes to its finalizer.
-AGEN_NOINLINE inline void destroy_chain(frame& root) noexcept {
+/// by reference stays alive. With `hand_over`, what was started under hooks goes to its finalizer instead, as one with
+/// everything below it; without, the chain has been with a finalizer, which let go of it.
+AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
   control& c = root.own;
   // A frame cannot be destroyed while it executes; nothing that could still be done would be right.
   if (c.now == stage::running) std::terminate();
@@ -32,10 +33,11 @@ AGEN_NOINLINE inline void destroy_chain(frame& root) noexcept {
     if (c.has_raised && c.link == &no_consumer) report_unraisable(c.take());
     return handle_of(root).destroy();
   }
+  hand_over = hand_over && c.now != stage::elsewhere;
   frame* survivor = nullptr;
   frame* f = &c.leaf.promise();
   for (frame* g = f; g != &root; g = g->own.parent->parent) {
-    if (!g->own.parent->owns || (has_finalizer(*g) && c.now != stage::elsewhere)) survivor = g;
+    if (!g->own.parent->owns || (hand_over && has_finalizer(*g))) survivor = g;
   }
   if (survivor != nullptr) {
     delegation& at = *survivor->own.parent;
@@ -75,7 +77,7 @@ AGEN_NOINLINE inline void drop(frame& f) noexcept {
   if (f.own.attached) leave_parent(f);
   bool const at_yield = f.own.now == stage::suspended || f.own.now == stage::unclaimed;
   if (at_yield && has_finalizer(f)) return abandon(f);
-  destroy_chain(f);
+  destroy_chain(f, true);
 }
 
 }  // namespace agen::detail

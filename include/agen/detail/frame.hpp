@@ -53,6 +53,9 @@ struct pending {
 
   // What an item that comes at once does not need stays uninitialised: three stores are 5 % of its price.
   pending() noexcept : at(arrived) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  pending(pending&& /*not awaited yet*/) noexcept : pending() {}
+  auto operator=(pending&&) -> pending& = delete;
+  ~pending() = default;
   constexpr explicit pending(status now) noexcept : at(now), loop(nullptr), consumer(nullptr) {}
 };
 

@@ -77,13 +77,14 @@ AGEN_NOINLINE inline auto is_exit(std::exception_ptr const& error) noexcept -> b
   }
 }
 
-/// What every awaitable of an operation is made of. Neither copied nor moved once awaited: the body knows its address.
+/// What every awaitable of an operation is made of. It may be moved until it is awaited: from then on the body knows its
+/// address.
 template <class Pending = pending>
 class operation_base : protected Pending {
  public:
   explicit operation_base(frame& f) noexcept : frame_(&f) {}
-  operation_base(operation_base const&) = delete;
-  auto operator=(operation_base const&) -> operation_base& = delete;
+  operation_base(operation_base&& other) noexcept = default;
+  auto operator=(operation_base&&) -> operation_base& = delete;
   ~operation_base() {
     if (this->at == waiting) [[unlikely]] desert(frame_->own);
   }

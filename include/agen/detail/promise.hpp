@@ -55,16 +55,28 @@ struct yield_copy_awaiter : yield_awaiter<Send> {
 };
 
 /// co_yield by the library's own bodies, which must know whether a value was sent: gives a pointer to it, or null.
-template <class Yield>
+template <class Element>
 struct forwarded {
-  reference_of<Yield> item;
+  Element&& element;
 };
+template <class Element>
+auto forward_item(Element&& element) noexcept -> forwarded<Element> {
+  return {static_cast<Element&&>(element)};
+}
 template <class Send>
 struct forward_awaiter : yield_awaiter<Send> {
   auto await_resume() const -> Send* {
     control& c = *this->body->of;
     if (c.throwing) rethrow_thrown(c);
     return static_cast<Send*>(c.slot);
+  }
+};
+template <class Item, class Send>
+struct forward_copy_awaiter : forward_awaiter<Send> {
+  Item copy;
+  void await_suspend(std::coroutine_handle<> h) noexcept {
+    this->body->of->slot = address_of(copy);
+    forward_awaiter<Send>::await_suspend(h);
   }
 };
 
@@ -121,9 +133,20 @@ class generator_promise : public promise_with_return<Return> {
   {
     return {{this}, item};
   }
-  auto yield_value(forwarded<Yield> item) noexcept -> forward_awaiter<Send> {
-    this->of->slot = erased(address_of(item.item));
-    return {{this}};
+  // An element that the consumer's reference can bind to is handed on as it is, any other is converted into the frame.
+  template <class Element>
+  auto yield_value(forwarded<Element> item) {
+    constexpr bool binds = std::is_convertible_v<std::remove_reference_t<Element>*, item_type*> &&
+                           (!std::is_rvalue_reference_v<Yield> || !std::is_lvalue_reference_v<Element>);
+    if constexpr (binds) {
+      this->of->slot = erased(static_cast<item_type*>(address_of(item.element)));
+      return forward_awaiter<Send>{{this}};
+    } else {
+      static_assert(!yields_lvalues || std::is_const_v<item_type>,
+                    "yield_from: the source's items cannot be yielded by reference from this generator");
+      using value = std::remove_const_t<item_type>;
+      return forward_copy_awaiter<value, Send>{{{this}}, static_cast<value>(static_cast<Element&&>(item.element))};
+    }
   }
 
   template <class Source>
