@@ -116,28 +116,17 @@ def test_the_decorator_on_top_of_asynccontextmanager_is_refused_with_a_sentence(
         manager().__anext__()
 
 
-def test_asynccontextmanager_on_a_coroutine_function_is_refused():
-    async def body():
-        pass
-
-    try:
-        manager = asynccontextmanager(body)
-        with pytest.raises((TypeError, AttributeError)):
-            run_manager(manager)
-    except TypeError:
-        pass
-
-
-def run_manager(manager):
-    async def use():
-        async with manager():
-            pass
-
-    coroutine = use()
-    try:
-        run(coroutine)
-    finally:
-        coroutine.close()
+@pytest.mark.parametrize("kind", ["plain", "plain generator", "coroutine"])
+def test_asynccontextmanager_takes_async_generator_functions_only(kind):
+    namespace = {}
+    source = {
+        "plain": "def function(): pass",
+        "plain generator": "def function(): yield",
+        "coroutine": "async def function(): pass",
+    }
+    exec(source[kind], namespace)
+    with pytest.raises(TypeError):
+        asynccontextmanager(namespace["function"])  # 1.10 fact K1
 
 
 @pytest.mark.parametrize("delegate", [[1, 2], 5, None, "text", (number for number in ())], ids=["list", "int", "None", "str", "generator"])
