@@ -126,6 +126,8 @@ def main():
             chosen = ["--contender", *arguments.contender] if arguments.contender else []
             measured |= child([path, MEASURE, "memory", *chosen], env)
         results[name] = measured
+        if arguments.tree:
+            print(f"(the tree has {arguments.tree:,} nodes in this run)")
         print(table(arguments.what, name, measured), flush=True)
     complete = not (arguments.python or arguments.case or arguments.contender or arguments.tree)
     files = [arguments.json] if arguments.json else []

@@ -23,17 +23,23 @@ class Case:
     # How many items a run of length n is for time, and the two lengths whose difference gives instructions.
     length: int = 2000
     spans: tuple = (500, 2500)
-    # 1.10 is up to four orders of magnitude slower: it gets this fraction of the items.
+    # 1.10 is up to four orders of magnitude slower, and native up to two: they get this fraction of the items.
     peer_share: float = 0.1
+    native_share: float = 1.0
     native_syntax: bool = False
     since: tuple = (3, 10)
     # Makes what a run of length n needs, outside the measured part.
     prepare: Callable = int
 
-    def spans_of(self, contender_is_peer):
-        """The two lengths for a contender; 1.10's are shorter, and never equal."""
+    def length_of(self, contender):
+        """How many items a timed run of a contender has."""
+        share = {"1.10": self.peer_share, "native": self.native_share}.get(contender, 1)
+        return max(int(self.length * share), 4)
+
+    def spans_of(self, contender):
+        """The two lengths whose difference is counted; 1.10's are shorter, and never equal."""
         low, high = self.spans
-        if not contender_is_peer:
+        if contender != "1.10":
             return low, high
         return min(low, 2), min(low, 2) + max(int((high - low) * self.peer_share), 3)
 
@@ -94,9 +100,30 @@ CASES = [
         spans=(100, 500),
         native_syntax=True,
     ),
-    Case("from-1", "yield_from_ at depth 1", _nested(1), None, None, length=1000, spans=(300, 1300)),
-    Case("from-10", "yield_from_ at depth 10", _nested(10), None, None, length=200, spans=(100, 400), peer_share=0.1),
-    Case("from-100", "yield_from_ at depth 100", _nested(100), None, None, length=100, spans=(20, 80), peer_share=0.05),
+    # Long runs, so that creating the chain of generators, which does cost by depth, is no part of an item's cost.
+    Case("from-1", "yield_from_ at depth 1", _nested(1), None, None, length=10_000, spans=(300, 1300)),
+    Case(
+        "from-10",
+        "yield_from_ at depth 10",
+        _nested(10),
+        None,
+        None,
+        length=10_000,
+        spans=(100, 400),
+        peer_share=0.01,
+        native_share=0.2,
+    ),
+    Case(
+        "from-100",
+        "yield_from_ at depth 100",
+        _nested(100),
+        None,
+        None,
+        length=10_000,
+        spans=(20, 80),
+        peer_share=0.001,
+        native_share=0.1,
+    ),
     Case(
         "tree",
         f"walk of a tree of {TREE_NODES:,} nodes",

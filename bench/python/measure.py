@@ -27,10 +27,6 @@ def mark():
     os.getppid()
 
 
-def length(case, contender):
-    return max(int(case.length * case.peer_share), 4) if contender == PEER else case.length
-
-
 def plan(arguments):
     """(case, contender, its generators, run) in the order in which they are measured."""
     own_syntax, with_yield = load(arguments.contender)
@@ -45,7 +41,7 @@ def measure_time(arguments):
     results = {}
     for case, apis in plan(arguments):
         best = {}
-        lengths = {name: length(case, name) for name in apis}
+        lengths = {name: case.length_of(name) for name in apis}
         for n in lengths.values():
             case.prepare(n)
         end = clock() + arguments.seconds
@@ -68,7 +64,7 @@ def measure_instructions(arguments):
     sections = []
     for case, apis in plan(arguments):
         for name, api in apis.items():
-            low, high = case.spans_of(name == PEER)
+            low, high = case.spans_of(name)
             if case.name == "tree" and arguments.tree:
                 high = min(high, arguments.tree)
             for n in (low, high):
