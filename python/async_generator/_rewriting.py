@@ -21,6 +21,11 @@ _VERSION = sys.version_info[:2]
 _CALL = {(3, 10): "CALL_FUNCTION", (3, 11): "PRECALL"}.get(_VERSION, "CALL")
 # How many stack slots a callable takes below its arguments: itself and, from 3.11 on, a NULL or self.
 _CALLABLE_SLOTS = 1 if _VERSION == (3, 10) else 2
+# How an await begins.
+_AWAIT = {
+    (3, 10): ["GET_AWAITABLE", "LOAD_CONST", "YIELD_FROM"],
+    (3, 15): ["GET_AWAITABLE", "PUSH_NULL", "LOAD_COMMON_CONSTANT", "SEND"],
+}.get(_VERSION, ["GET_AWAITABLE", "LOAD_CONST", "SEND"])
 _LEAVES = {"RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE", "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_ABSOLUTE"}
 
 #: Why nothing is rewritten, or None while rewriting is on. Unknown until the sample has run.
@@ -89,21 +94,16 @@ _JUMPS = set(dis.hasjrel) | set(dis.hasjabs)
 
 def _replace_await(instructions: list[dis.Instruction], index: int, code: bytearray) -> bool:
     """Turn the await that begins at ``index`` into a real yield. False where no await of the known shape begins."""
-    shape = instructions[index : index + 3]
-    names = [instruction.opname for instruction in shape]
-    if len(shape) < 3 or names[0] != "GET_AWAITABLE" or not names[1].startswith("LOAD_"):
+    shape = instructions[index : index + len(_AWAIT)]
+    if [instruction.opname for instruction in shape] != _AWAIT:
         return False
     start = shape[0].offset
-    if shape[1].offset != start + 2 or shape[2].offset != start + 4:
+    if shape[-1].offset != start + 2 * (len(shape) - 1):  # EXTENDED_ARG in between
         return False
     if _VERSION == (3, 10):
-        if names[2] != "YIELD_FROM":
-            return False
         code[start : start + 6] = bytes([dis.opmap["YIELD_VALUE"], 0, dis.opmap["NOP"], 0, dis.opmap["NOP"], 0])
         return True
-    if names[2] != "SEND":
-        return False
-    end = shape[2].argval
+    end = shape[-1].argval
     if _VERSION >= (3, 12):  # the loop ends in END_SEND, which drops the awaitable
         end += 2
     made = [dis.opmap["YIELD_VALUE"], 0, dis.opmap["RESUME"], 1]

@@ -88,10 +88,18 @@ auto conclude_aclose(Generator& generator, Outcome outcome, PyObject** out) -> P
   return PYGEN_ERROR;
 }
 
+/// Shows the awaitable to the cyclic collector. One that `async for` makes and uses up in the same breath never is.
+inline void track(Awaitable& awaitable) noexcept {
+  if (awaitable.tracked) return;
+  awaitable.tracked = true;
+  PyObject_GC_Track(&awaitable);
+}
+
 /// The answer of an operation after a resumption.
 inline auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
   if (outcome == Outcome::awaits) {
     generator.flags.clear(flag::executing);
+    track(awaitable);
     return PYGEN_NEXT;
   }
   generator.flags.clear(flag::running | flag::executing);
@@ -113,8 +121,7 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
     generator.flags.clear(flag::running | flag::executing);
     return answer_at_once(awaitable, agen::admit(awaitable.operation, agen::state::closed), out);
   }
-  Drive drive(*awaitable.state, generator, false);
-  return conclude(awaitable, generator, drive.send(value, out), out);
+  return conclude(awaitable, generator, drive_send(*awaitable.state, generator, value, false, out), out);
 }
 
 /// An anext or asend that does not find its generator idle at a yield.
@@ -126,8 +133,7 @@ auto begin_iteration(Awaitable& awaitable, PyObject* value, PyObject** out) -> P
   if (!generator.flags.claim(flag::running | flag::executing, flag::running | flag::executing)) return refuse_running(awaitable);
   generator.flags.clear(flag::created);
   awaitable.stage = Stage::started;
-  Drive drive(state, generator, true);
-  return conclude(awaitable, generator, drive.send(value, out), out);
+  return conclude(awaitable, generator, drive_send(state, generator, value, true, out), out);
 }
 
 auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
@@ -138,8 +144,7 @@ auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
   Generator& generator = *awaitable.generator.get();
   if (!generator.flags.claim(flag::running | flag::executing, flag::busy)) [[unlikely]] return begin_iteration(awaitable, value, out);
   awaitable.stage = Stage::started;
-  Drive drive(*awaitable.state, generator, true);
-  return conclude(awaitable, generator, drive.send(value, out), out);
+  return conclude(awaitable, generator, drive_send(*awaitable.state, generator, value, true, out), out);
 }
 
 /// The exception that an athrow or aclose throws; null with TypeError set.
@@ -156,8 +161,7 @@ auto throw_in(Awaitable& awaitable, Object exception, PyObject** out) -> PySendR
   Generator& generator = *awaitable.generator.get();
   if (!generator.flags.claim(flag::running | flag::executing, flag::running | flag::executing)) return refuse_running(awaitable);
   awaitable.stage = Stage::started;
-  Drive drive(*awaitable.state, generator, true);
-  return conclude(awaitable, generator, drive.raise(std::move(exception), out), out);
+  return conclude(awaitable, generator, drive_raise(*awaitable.state, generator, std::move(exception), true, out), out);
 }
 
 auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
@@ -198,8 +202,7 @@ auto awaitable_raise(PyObject* self, Object exception, PyObject** out) -> PySend
     PyErr_SetString(PyExc_ValueError, "async generator already executing");
     return PYGEN_ERROR;
   }
-  Drive drive(*awaitable.state, generator, false);
-  return conclude(awaitable, generator, drive.raise(std::move(exception), out), out);
+  return conclude(awaitable, generator, drive_raise(*awaitable.state, generator, std::move(exception), false, out), out);
 }
 
 auto awaitable_close(PyObject* self, PyObject*) -> PyObject* {
@@ -318,11 +321,11 @@ auto awaitable_clear(PyObject* self) -> int {
 void awaitable_dealloc(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
   if (awaitable.stage != Stage::finished && PyObject_CallFinalizerFromDealloc(self) != 0) return;
-  PyObject_GC_UnTrack(self);
+  if (awaitable.tracked) PyObject_GC_UnTrack(self);
   awaitable.generator.reset();
   awaitable.argument.reset();
-  bool const plain = awaitable.operation == operation::anext || awaitable.operation == operation::asend;
-  if (plain && !PyObject_GC_IsFinalized(self) && awaitable.state->awaitables.give(&awaitable)) return;
+  bool const recyclable = iterates(awaitable) && !(awaitable.tracked && PyObject_GC_IsFinalized(self));
+  if (recyclable && awaitable.state->awaitables.give(&awaitable)) return;
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_Del(self);
   Py_DECREF(type);
@@ -377,24 +380,23 @@ constexpr unsigned awaitable_flags =
 PyType_Spec asend_spec = {"async_generator._engine.async_generator_asend", sizeof(Awaitable), 0, awaitable_flags, asend_slots};
 PyType_Spec athrow_spec = {"async_generator._engine.async_generator_athrow", sizeof(Awaitable), 0, awaitable_flags, athrow_slots};
 
-auto new_awaitable(Generator& generator, operation operation, PyObject* argument, bool packed) -> PyObject* {
-  if (!generator.flags.has(flag::hooks_ready) && !prepare_hooks(generator)) return nullptr;
+auto new_awaitable(Generator& generator, operation operation, PyObject* argument, bool tracked, bool packed) -> PyObject* {
+  if (!generator.flags.has(flag::hooks_ready) && !prepare_hooks(generator)) [[unlikely]] return nullptr;
   State& state = state_of(object_of(generator));
   bool const plain = operation == operation::anext || operation == operation::asend;
   Awaitable* awaitable = plain ? state.awaitables.take() : nullptr;
-  if (awaitable == nullptr) {
+  if (awaitable == nullptr) [[unlikely]] {
     awaitable = PyObject_GC_New(Awaitable, plain ? state.asend_type : state.athrow_type);
     if (awaitable == nullptr) return nullptr;
     awaitable->state = &state;
-    new (&awaitable->generator) Ref<Generator>();
-    new (&awaitable->argument) Object();
   }
-  awaitable->generator = Ref<Generator>::borrow(&generator);
-  awaitable->argument = borrow(argument);
+  new (&awaitable->generator) Ref<Generator>(Ref<Generator>::borrow(&generator));
+  new (&awaitable->argument) Object(borrow(argument));
   awaitable->operation = operation;
   awaitable->stage = Stage::initial;
   awaitable->packed = packed;
-  PyObject_GC_Track(awaitable);
+  awaitable->tracked = false;
+  if (tracked) track(*awaitable);
   return object_of(*awaitable);
 }
 
@@ -404,8 +406,7 @@ auto close_at_once(State& state, Generator& generator) -> bool {
   if (!exit) return false;
   generator.flags.set(flag::running | flag::executing);
   Object out;
-  Drive drive(state, generator, at_yield);
-  Outcome const outcome = drive.raise(std::move(exit), out.out());
+  Outcome const outcome = drive_raise(state, generator, std::move(exit), at_yield, out.out());
   generator.flags.clear(flag::running | flag::executing);
   if (outcome == Outcome::awaits) {
     auto const name = steal(PyObject_GetAttrString(object_of(generator), "__name__"));

@@ -5,10 +5,6 @@ namespace engine {
 
 namespace {
 
-/// Where a box of the checked layout keeps its item: right behind the object's head (Objects/genobject.c,
-/// _PyAsyncGenWrappedValue).
-auto slot(PyObject* box) noexcept -> PyObject** { return reinterpret_cast<PyObject**>(reinterpret_cast<char*>(box) + sizeof(PyObject)); }
-
 auto take_first(PyObject* object, void* found) -> int {
   auto** slot = static_cast<PyObject**>(found);
   if (*slot == nullptr) *slot = object;
@@ -36,7 +32,7 @@ auto set_up_boxes(State& state, PyObject* native_generator) -> bool {
   state.box_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(sample.get()))));
   state.boxes_directly = state.box_type->tp_basicsize == static_cast<Py_ssize_t>(sizeof(PyObject) + sizeof(PyObject*)) &&
                          PyType_IS_GC(state.box_type) && state.box_type->tp_itemsize == 0 &&
-                         *slot(sample.get()) == probe.get();
+                         *slot_of(sample.get()) == probe.get();
   return true;
 }
 
@@ -44,13 +40,13 @@ auto box(State& state, Object item) -> Object {
   if (!state.boxes_directly) return box_by_generator(state, item.get());
   PyObject* made = PyObject_GC_New(PyObject, state.box_type);
   if (made == nullptr) return nullptr;
-  *slot(made) = item.release();
+  *slot_of(made) = item.release();
   PyObject_GC_Track(made);
   return steal(made);
 }
 
 auto unbox(State& state, PyObject* box) -> Object {
-  if (state.boxes_directly) return borrow(*slot(box));
+  if (state.boxes_directly) return borrow(*slot_of(box));
   PyObject* item = nullptr;
   state.box_type->tp_traverse(box, take_first, &item);
   return borrow(item);

@@ -15,6 +15,24 @@ auto box(State& state, Object item) -> Object;
 /// What a box holds.
 auto unbox(State& state, PyObject* box) -> Object;
 
+/// Where a box of the checked layout keeps its item: right behind the object's head (Objects/genobject.c,
+/// _PyAsyncGenWrappedValue).
+inline auto slot_of(PyObject* box) noexcept -> PyObject** {
+  return reinterpret_cast<PyObject**>(reinterpret_cast<char*>(box) + sizeof(PyObject));
+}
+
+/// Takes the item out of a box that the caller owns, and drops the box.
+inline auto take_from_box(State& state, PyObject* box) -> PyObject* {
+  PyObject* item;
+  if (state.boxes_directly && Py_REFCNT(box) == 1) [[likely]] {
+    item = std::exchange(*slot_of(box), nullptr);
+  } else {
+    item = unbox(state, box).release();
+  }
+  Py_DECREF(box);
+  return item;
+}
+
 }  // namespace engine
 
 #endif

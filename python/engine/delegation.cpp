@@ -136,10 +136,10 @@ enum class Place : std::uint8_t { ours, native, nowhere };
 /// Looks down the stack for the generator that this await belongs to: the body that the thread's driver runs, or a native
 /// async generator nearer by.
 auto find_place(State& state) -> Place {
-  Drive* drive = Drive::current();
+  Resumption const* resumption = Resumption::current();
   Object body_code;
-  if (drive != nullptr && &drive->state() == &state) {
-    body_code = steal(PyObject_GetAttr(drive->member().body.get(), state.names.cr_code.get()));
+  if (resumption != nullptr && &resumption->state == &state) {
+    body_code = steal(PyObject_GetAttr(resumption->member->body.get(), state.names.cr_code.get()));
     PyErr_Clear();
   }
   constexpr int coroutines = CO_COROUTINE | CO_GENERATOR | CO_ITERABLE_COROUTINE;
@@ -152,12 +152,12 @@ auto find_place(State& state) -> Place {
     frame = Ref<PyFrameObject>::steal(PyFrame_GetBack(frame.get()));
   }
   // A generator of ours further away, with a foreign iterator's coroutine between.
-  return drive != nullptr ? Place::native : Place::nowhere;
+  return resumption != nullptr ? Place::native : Place::nowhere;
 }
 
 }  // namespace
 
-auto inside_generator(State& state) -> bool { return Drive::current() != nullptr || find_place(state) != Place::nowhere; }
+auto inside_generator(State& state) -> bool { return Resumption::current() != nullptr || find_place(state) != Place::nowhere; }
 
 namespace {
 

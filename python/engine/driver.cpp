@@ -6,15 +6,9 @@
 
 namespace engine {
 
-constinit thread_local Drive* Drive::current_ = nullptr;
+constinit thread_local Resumption* Resumption::current_ = nullptr;
 
 namespace {
-
-/// Resumes a body with a value. Bodies are coroutines, C++ ones included: all have am_send.
-inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> PySendResult {
-  PyObject* body = generator.body.get();
-  return Py_TYPE(body)->tp_as_async->am_send(body, value, out);
-}
 
 /// Throws into a body at the point where it stands. A StopIteration that comes out is the body's return: a coroutine
 /// lets no other one out, except when it had not begun (gh-152685).
@@ -128,20 +122,47 @@ auto is_running(State& state, Generator& generator) noexcept -> bool {
   return false;
 }
 
-void Drive::note_yield(Yield& yield) noexcept { yielding_ = Ref<Yield>::borrow(&yield); }
+namespace {
+
+/// The general case of a resumption: what is off the hot path of drive_send().
+class Drive {
+ public:
+  Drive(Resumption& resumption, Generator& root, bool starting) noexcept
+      : state_(resumption.state), resumption_(resumption), root_(root), member_(resumption.member), starting_(starting) {}
+
+  auto send(PyObject* value, PyObject** out) -> Outcome;
+  auto raise(Object exception, PyObject** out) -> Outcome;
+  /// Goes on from an answer of the root's body.
+  auto go_on(PySendResult result, PyObject** out) -> Outcome { return settle(classify(result, out), out); }
+
+ private:
+  auto enter(PyObject** out) -> bool;
+  void find_leaf(Delegation& first);
+  auto refused(Object exception, PyObject** out) -> Outcome;
+  auto settle(Outcome outcome, PyObject** out) -> Outcome;
+  auto classify(PySendResult result, PyObject** out) -> Outcome;
+  auto resume_send(Object value, PyObject** out) -> Outcome;
+  auto resume_raise(Object exception, PyObject** out) -> Outcome;
+  auto raise_current(PyObject** out) -> Outcome;
+  auto close_chain(Object exit, PyObject** out) -> Outcome;
+  auto begin_delegation(PyObject** out) -> Outcome;
+  void link(Delegation& delegation) noexcept;
+  auto attach(Delegation& delegation, Generator& delegate) -> bool;
+  auto hand_over(Outcome outcome, PyObject** out) -> Outcome;
+  auto leave_foreign(Outcome outcome, PyObject** out) -> Outcome;
+  void finish(Outcome outcome) noexcept;
+
+  State& state_;
+  Resumption& resumption_;
+  Generator& root_;
+  Generator*& member_;             ///< whose body is driven
+  Delegation* inner_ = nullptr;    ///< the delegation in which `member_` is the delegate; null at the root
+  Delegation* foreign_ = nullptr;  ///< the member's own delegation, when its iterator is not driven directly
+  Delegation* blocked_ = nullptr;  ///< its delegate runs or ended by somebody else's hand
+  bool starting_;
+};
 
 auto Drive::send(PyObject* value, PyObject** out) -> Outcome {
-  // The hot path: a body that stands at a real yield, delegates to nobody and yields again.
-  if (!root_.suspension) [[likely]] {
-    PySendResult const result = body_send(root_, value, out);
-    if (result == PYGEN_NEXT && Py_TYPE(*out) == state_.yield_type && as<Yield>(*out).stage == Stage::initial) [[likely]] {
-      auto const yield = Ref<Yield>::steal(&as<Yield>(*out));
-      yield->stage = Stage::finished;
-      *out = yield->value.release();
-      return Outcome::yielded;
-    }
-    return settle(classify(result, out), out);
-  }
   if (!enter(out)) return settle(refused(nullptr, out), out);
   return settle(resume_send(borrow(value), out), out);
 }
@@ -269,31 +290,14 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
     return Outcome::yielded;
   }
   if (type == state_.box_type) {
-    if (foreign_ == nullptr && yielding_ && yielding_->box == object) {
-      member_->suspension = steal(reinterpret_cast<PyObject*>(yielding_.release()));
+    if (foreign_ == nullptr && resumption_.yielding && resumption_.yielding->box == object) {
+      member_->suspension = steal(reinterpret_cast<PyObject*>(resumption_.yielding.release()));
     }
-    *out = unbox(state_, object).release();
-    Py_DECREF(object);
+    *out = take_from_box(state_, object);
     return Outcome::yielded;
   }
   if (type == state_.delegation_type && foreign_ == nullptr) return Outcome::delegates;
-  if (object != Py_None && awaits_foreign_object(object)) {
-    Py_CLEAR(*out);
-    PyErr_SetString(PyExc_TypeError,
-                    "the name that this generator awaits as yield_() or yield_from_() now means something else; "
-                    "rebind it before the generator is made, not while it runs");
-    return raise_current(out);
-  }
   return Outcome::awaits;
-}
-
-/// True when a real yield that replaced `await yield_()` handed out an object that is none of ours: the name was rebound.
-auto Drive::awaits_foreign_object(PyObject* object) const -> bool {
-  if (foreign_ != nullptr || !member_->flags.has(flag::real_yields) || member_->flags.has(flag::native_syntax)) return false;
-  static_cast<void>(object);
-  auto const awaited = steal(PyObject_GetAttr(member_->body.get(), state_.names.cr_await.get()));
-  PyErr_Clear();
-  return awaited.get() == Py_None;
 }
 
 auto Drive::resume_send(Object value, PyObject** out) -> Outcome {
@@ -467,6 +471,21 @@ auto Drive::leave_foreign(Outcome outcome, PyObject** out) -> Outcome {
     delegation_of(state_, root_)->innermost = inner_;
   }
   return exception ? resume_raise(std::move(exception), out) : resume_send(std::move(answer), out);
+}
+
+}  // namespace
+
+auto drive_on(Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out) -> Outcome {
+  return Drive(resumption, root, starting).go_on(result, out);
+}
+
+auto drive_chain(Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
+  return Drive(resumption, root, starting).send(value, out);
+}
+
+auto drive_raise(State& state, Generator& root, Object exception, bool starting, PyObject** out) -> Outcome {
+  Resumption resumption(state, root);
+  return Drive(resumption, root, starting).raise(std::move(exception), out);
 }
 
 }  // namespace engine

@@ -4,6 +4,7 @@
 #ifndef ASYNC_GENERATOR_ENGINE_DRIVER_HPP
 #define ASYNC_GENERATOR_ENGINE_DRIVER_HPP
 
+#include "boxes.hpp"
 #include "objects.hpp"
 
 namespace engine {
@@ -11,62 +12,62 @@ namespace engine {
 /// What a body answered. `delegates` never leaves the driver.
 enum class Outcome : std::uint8_t { awaits, yielded, returned, raised, delegates };
 
-/// The operation under way on this thread, innermost first. One lives on the C stack for each resumption.
-class Drive {
+/// Throws into the leaf. At a yield GeneratorExit closes what is delegated to, level by level (PEP 828).
+auto drive_raise(State& state, Generator& root, Object exception, bool starting, PyObject** out) -> Outcome;
+
+/// A resumption under way on this thread. One lives on the C stack for each; the innermost is `current()`.
+class Resumption {
  public:
-  /// \param starting  an operation begins; otherwise one goes on after an await
-  Drive(State& state, Generator& root, bool starting) noexcept
-      : state_(state), root_(root), member_(&root), outer_(current_), starting_(starting) {
-    current_ = this;
-  }
-  ~Drive() { current_ = outer_; }
-  Drive(Drive const&) = delete;
-  auto operator=(Drive const&) -> Drive& = delete;
+  Resumption(State& state, Generator& root) noexcept : state(state), member(&root), outer_(current_) { current_ = this; }
+  ~Resumption() { current_ = outer_; }
+  Resumption(Resumption const&) = delete;
+  auto operator=(Resumption const&) -> Resumption& = delete;
 
-  /// Sends `value` into the leaf. The answer's object goes to `*out` (a new reference); with `raised` the exception
-  /// is the thread's current one.
-  auto send(PyObject* value, PyObject** out) -> Outcome;
-  /// Throws into the leaf. At a yield GeneratorExit closes what is delegated to, level by level (PEP 828).
-  auto raise(Object exception, PyObject** out) -> Outcome;
+  static auto current() noexcept -> Resumption* { return current_; }
 
-  /// The innermost operation of this thread, or null.
-  static auto current() noexcept -> Drive* { return current_; }
-  /// The generator whose body runs now.
-  [[nodiscard]] auto member() const noexcept -> Generator& { return *member_; }
-  [[nodiscard]] auto state() const noexcept -> State& { return state_; }
-  /// Called by the yield_() that a helper awaits, just before its marker goes up.
-  void note_yield(Yield& yield) noexcept;
+  State& state;
+  Generator* member;    ///< whose body runs
+  Ref<Yield> yielding;  ///< the yield_() that a helper awaits, from when its box goes up until the driver sees it
 
  private:
-  auto enter(PyObject** out) -> bool;
-  auto find_leaf(Delegation& first) -> void;
-  auto refused(Object exception, PyObject** out) -> Outcome;
-  auto settle(Outcome outcome, PyObject** out) -> Outcome;
-  auto classify(PySendResult result, PyObject** out) -> Outcome;
-  auto resume_send(Object value, PyObject** out) -> Outcome;
-  auto resume_raise(Object exception, PyObject** out) -> Outcome;
-  auto raise_current(PyObject** out) -> Outcome;
-  auto close_chain(Object exit, PyObject** out) -> Outcome;
-  auto begin_delegation(PyObject** out) -> Outcome;
-  void link(Delegation& delegation) noexcept;
-  auto attach(Delegation& delegation, Generator& delegate) -> bool;
-  auto hand_over(Outcome outcome, PyObject** out) -> Outcome;
-  auto leave_foreign(Outcome outcome, PyObject** out) -> Outcome;
-  void finish(Outcome outcome) noexcept;
-  auto awaits_foreign_object(PyObject* object) const -> bool;
-
-  static constinit thread_local Drive* current_ __attribute__((tls_model("initial-exec")));
-
-  State& state_;
-  Generator& root_;
-  Generator* member_;             ///< whose body is driven
-  Delegation* inner_ = nullptr;   ///< the delegation in which `member_` is the delegate; null at the root
-  Delegation* foreign_ = nullptr; ///< the member's own delegation, when its iterator is not driven directly
-  Delegation* blocked_ = nullptr; ///< its delegate runs or ended by somebody else's hand
-  Ref<Yield> yielding_;
-  Drive* outer_;
-  bool starting_;
+  static constinit thread_local Resumption* current_ __attribute__((tls_model("initial-exec")));
+  Resumption* outer_;
 };
+
+/// drive_send() for a root that does not stand at a real yield of its own.
+auto drive_chain(Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome;
+/// drive_send() after an answer of the root's body that is not an item.
+auto drive_on(Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out) -> Outcome;
+
+/// Resumes a body with a value. Bodies are coroutines, C++ ones included: all have am_send.
+inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> PySendResult {
+  PyObject* body = generator.body.get();
+  return Py_TYPE(body)->tp_as_async->am_send(body, value, out);
+}
+
+/// Sends `value` into the leaf. The answer's object goes to `*out` (a new reference); with `raised` the exception is the
+/// thread's current one.
+/// \param starting  an operation begins; otherwise one goes on after an await
+inline auto drive_send(State& state, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
+  Resumption resumption(state, root);
+  if (root.suspension) [[unlikely]] return drive_chain(resumption, root, value, starting, out);
+  // The hot path: a body that stands at a real yield, delegates to nobody and yields again.
+  PySendResult const result = body_send(root, value, out);
+  if (result == PYGEN_NEXT) [[likely]] {
+    PyObject* object = *out;
+    if (Py_TYPE(object) == state.box_type && !resumption.yielding) [[likely]] {
+      *out = take_from_box(state, object);
+      return Outcome::yielded;
+    }
+    if (Py_TYPE(object) == state.yield_type) {
+      auto const yield = Ref<Yield>::steal(&as<Yield>(object));
+      yield->stage = Stage::finished;
+      *out = yield->value.release();
+      return Outcome::yielded;
+    }
+  }
+  return drive_on(resumption, root, result, starting, out);
+}
 
 /// True when `exception` is an instance of GeneratorExit.
 inline auto is_generator_exit(PyObject* exception) noexcept -> bool {

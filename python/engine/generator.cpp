@@ -13,7 +13,10 @@ namespace {
 
 using agen::operation;
 
-auto generator_anext(PyObject* self) -> PyObject* { return new_awaitable(as<Generator>(self), operation::anext, nullptr); }
+/// `async for` and anext(): the awaitable is used up at once, as a rule.
+auto generator_anext(PyObject* self) -> PyObject* { return new_awaitable(as<Generator>(self), operation::anext, nullptr, false); }
+
+auto generator_anext_method(PyObject* self, PyObject*) -> PyObject* { return new_awaitable(as<Generator>(self), operation::anext, nullptr); }
 
 auto generator_aclose(PyObject* self, PyObject*) -> PyObject* { return new_awaitable(as<Generator>(self), operation::aclose, nullptr); }
 
@@ -63,7 +66,7 @@ auto generator_athrow(PyObject* self, PyObject* const* given, Py_ssize_t count, 
   if (found[1] == nullptr && found[2] == nullptr) return new_awaitable(as<Generator>(self), operation::athrow, found[0]);
   if (compat::warn_three_arguments("athrow") < 0) return nullptr;
   auto const packed = steal(PyTuple_Pack(3, found[0], found[1] != nullptr ? found[1] : Py_None, found[2] != nullptr ? found[2] : Py_None));
-  return packed ? new_awaitable(as<Generator>(self), operation::athrow, packed.get(), true) : nullptr;
+  return packed ? new_awaitable(as<Generator>(self), operation::athrow, packed.get(), true, true) : nullptr;
 }
 
 // Attributes ------------------------------------------------------------------------------------------------------------
@@ -241,6 +244,8 @@ PyMethodDef generator_methods[] = {
     {"aclose", generator_aclose, METH_NOARGS,
      PyDoc_STR("aclose($self, /)\n--\n\naclose() -> awaitable that raises GeneratorExit at the yield and awaits the end of the body.\n\n"
                "Raises RuntimeError if the body yields again (PEP 525).")},
+    {"__anext__", generator_anext_method, METH_NOARGS | METH_COEXIST,
+     PyDoc_STR("__anext__($self, /)\n--\n\n__anext__() -> awaitable of the next item, as asend(None).")},
     {"__del__", generator_del, METH_NOARGS | METH_COEXIST,
      PyDoc_STR("Do what dropping the generator does, and raise what that would report.")},
     {"__sizeof__", generator_sizeof, METH_NOARGS, PyDoc_STR("Size in bytes of the generator and its body.")},

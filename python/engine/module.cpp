@@ -10,7 +10,9 @@ namespace engine {
 
 extern PyType_Spec generator_spec, asend_spec, athrow_spec, yield_spec, delegation_spec, maker_spec, operator_spec;
 
-auto state_of(PyObject* instance) noexcept -> State& {
+FirstInterpreter first_interpreter;
+
+auto look_up_state(PyObject* instance) noexcept -> State& {
   PyObject* module = reinterpret_cast<PyHeapTypeObject*>(Py_TYPE(instance))->ht_module;
   return *static_cast<State*>(PyModule_GetState(module));
 }
@@ -97,7 +99,12 @@ auto module_exec(PyObject* module) -> int {
   state.empty_tuple = steal(PyTuple_New(0));
   bool const done = state.empty_tuple && intern_names(state.names) && make_types(module, state) && make_error(state, module) &&
                     add_public(module, state);
-  return done ? 0 : -1;
+  if (!done) return -1;
+  if (first_interpreter.state == nullptr) {
+    first_interpreter.state = &state;
+    first_interpreter.generator_type = state.generator_type;
+  }
+  return 0;
 }
 
 auto module_traverse(PyObject* module, visitproc visit, void* arg) -> int {
@@ -128,6 +135,7 @@ void module_free(void* module) {
   auto* state = static_cast<State*>(PyModule_GetState(static_cast<PyObject*>(module)));
   if (state == nullptr) return;
   module_clear(static_cast<PyObject*>(module));
+  if (first_interpreter.state == state) first_interpreter.generator_type = nullptr;
   for (PyTypeObject* type : {state->generator_type, state->asend_type, state->athrow_type, state->yield_type, state->delegation_type,
                              state->maker_type, state->operator_type, state->stop_type, state->box_type}) {
     Py_XDECREF(type);

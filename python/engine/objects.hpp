@@ -102,6 +102,7 @@ struct Awaitable {
   agen::operation operation;
   Stage stage;
   bool packed;      ///< `argument` is the tuple of athrow(type, value, traceback)
+  bool tracked;     ///< by the cyclic collector
 };
 
 /// What yield_() returns (yield.cpp).
@@ -180,7 +181,20 @@ struct State {
   compat::Mutex chains;        ///< guards the links between delegations
 };
 
-auto state_of(PyObject* instance) noexcept -> State&;
+/// The state of the interpreter that imported the engine first, found without a call: most programs have no other.
+struct FirstInterpreter {
+  std::atomic<PyTypeObject*> generator_type{nullptr};
+  State* state = nullptr;
+};
+extern FirstInterpreter first_interpreter;
+
+/// The state behind the module that an instance's type belongs to.
+auto look_up_state(PyObject* instance) noexcept -> State&;
+
+inline auto state_of(PyObject* generator) noexcept -> State& {
+  if (Py_TYPE(generator) == first_interpreter.generator_type.load(std::memory_order_relaxed)) [[likely]] return *first_interpreter.state;
+  return look_up_state(generator);
+}
 
 template <class T>
 auto as(PyObject* object) noexcept -> T& {

@@ -43,7 +43,10 @@ class Ref {
   /// Gives the reference to the caller.
   [[nodiscard]] auto release() noexcept -> T* { return std::exchange(object_, nullptr); }
   /// Drops the reference; the member is empty before the object's destructor runs.
-  void reset() noexcept { Ref(std::move(*this)); }
+  void reset() noexcept {
+    T* object = release();
+    Py_XDECREF(as_object(object));
+  }
   /// Where a C function may put a new reference. The holder must be empty.
   auto out() noexcept -> T** { return &object_; }
 

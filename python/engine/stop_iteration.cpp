@@ -19,7 +19,7 @@ auto untouched(PyStopIterationObject& stop) noexcept -> bool {
 
 void stop_dealloc(PyObject* self) {
   auto& stop = as<PyStopIterationObject>(self);
-  State& state = state_of(self);
+  State& state = look_up_state(self);
   PyObject_GC_UnTrack(self);
   if (untouched(stop) && !PyObject_GC_IsFinalized(self)) {
     Py_CLEAR(stop.value);

@@ -13,15 +13,20 @@ namespace engine {
 
 namespace {
 
+auto raise_at_yield(Object exception) -> PySendResult {
+  if (PyErr_GivenExceptionMatches(exception.get(), PyExc_StopIteration) != 0) {
+    exception = stop_iteration_at_yield(std::move(exception));
+  }
+  if (exception) raise_here(std::move(exception));
+  return PYGEN_ERROR;
+}
+
 auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
   auto& yield = as<Yield>(self);
   *out = nullptr;
   if (yield.stage == Stage::started) {
     yield.stage = Stage::finished;
-    if (yield.pending) {
-      raise_here(std::move(yield.pending));
-      return PYGEN_ERROR;
-    }
+    if (yield.pending) return raise_at_yield(std::move(yield.pending));
     *out = Py_NewRef(value);
     return PYGEN_RETURN;
   }
@@ -43,7 +48,7 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
     return PYGEN_ERROR;
   }
   yield.box = boxed.get();
-  if (Drive* drive = Drive::current()) drive->note_yield(yield);
+  if (Resumption* resumption = Resumption::current()) resumption->yielding = Ref<Yield>::borrow(&yield);
   *out = boxed.release();
   return PYGEN_NEXT;
 }
@@ -51,9 +56,7 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
 auto yield_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
   *out = nullptr;
   as<Yield>(self).stage = Stage::finished;
-  if (PyErr_GivenExceptionMatches(exception.get(), PyExc_StopIteration) != 0) exception = stop_iteration_at_yield(std::move(exception));
-  if (exception) compat::restore_exception(std::move(exception));
-  return PYGEN_ERROR;
+  return raise_at_yield(std::move(exception));
 }
 
 auto yield_close(PyObject* self, PyObject*) -> PyObject* {
@@ -138,10 +141,9 @@ auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
     yield = PyObject_New(Yield, state.yield_type);
     if (yield == nullptr) return nullptr;
     yield->state = &state;
-    new (&yield->value) Object();
     new (&yield->pending) Object();
   }
-  yield->value = borrow(value);
+  new (&yield->value) Object(borrow(value));
   yield->box = nullptr;
   yield->stage = Stage::initial;
   return object_of(*yield);
