@@ -2,6 +2,7 @@
 #ifndef AGEN_AGEN_HPP
 #define AGEN_AGEN_HPP
 
+#include "adaptors.hpp"
 #include "async_generator.hpp"
 #include "closing.hpp"
 #include "context_manager.hpp"

@@ -2,6 +2,7 @@
 #ifndef AGEN_CLOSING_HPP
 #define AGEN_CLOSING_HPP
 
+#include "async_generator.hpp"
 #include "task.hpp"
 #include "traits.hpp"
 

@@ -91,11 +91,15 @@ constexpr auto end(Source& /*source*/) noexcept -> async_sentinel {
 
 /// `AGEN_FOR_CO_AWAIT (auto& item, gen) statement`: `for co_await (auto& item : gen) statement`. break and continue work. A
 /// source made in the macro is dropped after the loop, not closed: use for_each or aclosing where its cleanup awaits.
-#define AGEN_FOR_CO_AWAIT(declaration, ...)                                                  \
-  if (auto&& agen_source_ = (__VA_ARGS__); false) {                                          \
-  } else                                                                                     \
-    while (auto agen_item_ = co_await agen_source_.anext())                                  \
-      if (declaration = *agen_item_; false) { /* NOLINT(bugprone-macro-parentheses) */       \
+#define AGEN_FOR_CO_AWAIT(declaration, ...) AGEN_DETAIL_FOR(declaration, __LINE__, (__VA_ARGS__))
+
+// Names that differ from line to line, so that loops can be nested without warnings of shadowing.
+#define AGEN_DETAIL_FOR(declaration, line, source) AGEN_DETAIL_FOR_NAMED(declaration, line, source)
+#define AGEN_DETAIL_FOR_NAMED(declaration, line, source)                                         \
+  if (auto&& agen_source_##line = source; false) {                                               \
+  } else                                                                                         \
+    while (auto agen_item_##line = co_await agen_source_##line.anext())                          \
+      if (declaration = *agen_item_##line; false) { /* NOLINT(bugprone-macro-parentheses) */     \
       } else
 
 #endif  // AGEN_LOOPS_HPP

@@ -2,9 +2,12 @@
 #ifndef AGEN_TRAITS_HPP
 #define AGEN_TRAITS_HPP
 
-#include "async_generator.hpp"
+#include "detail/await.hpp"
 
 namespace agen {
+
+template <class Yield, class Send, class Return>
+class async_generator;
 
 template <class T>
 inline constexpr bool is_async_generator_v = false;

@@ -82,4 +82,6 @@ AGEN_NOINLINE inline void drop(frame& f) noexcept {
 
 }  // namespace agen::detail
 
+#include "../hooks.hpp"  // what is declared above and defined there
+
 #endif  // AGEN_DETAIL_DROP_HPP

@@ -240,4 +240,6 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
 
 }  // namespace agen::detail
 
+#include "../hooks.hpp"  // what is declared above and defined there
+
 #endif  // AGEN_DETAIL_OPERATIONS_HPP

@@ -144,8 +144,8 @@ class generator_promise : public promise_with_return<Return> {
     } else {
       static_assert(!yields_lvalues || std::is_const_v<item_type>,
                     "yield_from: the source's items cannot be yielded by reference from this generator");
-      using value = std::remove_const_t<item_type>;
-      return forward_copy_awaiter<value, Send>{{{this}}, static_cast<value>(static_cast<Element&&>(item.element))};
+      using converted = std::remove_const_t<item_type>;
+      return forward_copy_awaiter<converted, Send>{{{this}}, static_cast<converted>(static_cast<Element&&>(item.element))};
     }
   }
 

@@ -1,0 +1,303 @@
+// Lazy adaptors over async iterables, with pipe syntax: `source | filter(even) | take(3)`. Each is an async generator.
+//
+// A source given as an rvalue is kept by the adaptor and closed, its cleanup awaited, when the adaptor ends, raises or is closed;
+// so closing the last of a pipe closes all of it, from the last to the first. A source given as an lvalue is only iterated.
+// Functions may return awaitables, which are awaited. Items pass by reference wherever an adaptor does not make new ones.
+#ifndef AGEN_ADAPTORS_HPP
+#define AGEN_ADAPTORS_HPP
+
+#include <cstddef>
+#include <tuple>
+#include <vector>
+
+#include "closing.hpp"
+
+namespace agen {
+
+namespace detail {
+
+/// Closes what an adaptor owns, and nothing else.
+template <class Source>
+auto close_owned(std::remove_reference_t<Source>& source) {
+  if constexpr (!std::is_reference_v<Source> && requires { source.aclose(); }) {
+    return source.aclose();
+  } else {
+    return std::suspend_never();
+  }
+}
+
+template <class Source>
+using value_of = std::remove_cvref_t<async_reference_t<Source>>;
+template <class Function, class Source>
+using mapped = settled_t<Function&, async_reference_t<Source>>;
+
+template <class Source, class Function>
+auto transformed(Source source, Function function) -> async_generator<mapped<Function, Source>> {
+  std::exception_ptr error;
+  try {
+    while (auto item = co_await source.anext()) {
+      if constexpr (natively_awaitable<std::invoke_result_t<Function&, async_reference_t<Source>>>) {
+        mapped<Function, Source> result = co_await function(*item);
+        co_yield static_cast<mapped<Function, Source>&&>(result);
+      } else {
+        co_yield function(*item);
+      }
+    }
+  } catch (...) {
+    error = std::current_exception();
+  }
+  co_await close_owned<Source>(source);
+  if (error) std::rethrow_exception(std::move(error));
+}
+
+template <class Source, class Predicate>
+auto filtered(Source source, Predicate predicate, bool ends) -> async_generator<async_reference_t<Source>> {
+  using element = async_reference_t<Source>;
+  std::exception_ptr error;
+  try {
+    while (auto item = co_await source.anext()) {
+      element&& value = *item;
+      bool wanted = false;
+      if constexpr (natively_awaitable<std::invoke_result_t<Predicate&, std::remove_reference_t<element>&>>) {
+        wanted = static_cast<bool>(co_await predicate(value));
+      } else {
+        wanted = static_cast<bool>(predicate(value));
+      }
+      if (wanted) {
+        co_yield static_cast<element&&>(value);
+      } else if (ends) {
+        break;
+      }
+    }
+  } catch (...) {
+    error = std::current_exception();
+  }
+  co_await close_owned<Source>(source);
+  if (error) std::rethrow_exception(std::move(error));
+}
+
+template <class Source>
+auto taken(Source source, std::size_t n) -> async_generator<async_reference_t<Source>> {
+  std::exception_ptr error;
+  try {
+    for (; n != 0; --n) {
+      auto item = co_await source.anext();
+      if (!item) break;
+      co_yield *item;
+    }
+  } catch (...) {
+    error = std::current_exception();
+  }
+  co_await close_owned<Source>(source);
+  if (error) std::rethrow_exception(std::move(error));
+}
+
+template <class Source>
+auto enumerated(Source source, std::size_t index) -> async_generator<std::pair<std::size_t, async_reference_t<Source>>> {
+  using numbered = std::pair<std::size_t, async_reference_t<Source>>;
+  std::exception_ptr error;
+  try {
+    for (; auto item = co_await source.anext(); ++index) {
+      numbered here(index, *item);
+      co_yield here;
+    }
+  } catch (...) {
+    error = std::current_exception();
+  }
+  co_await close_owned<Source>(source);
+  if (error) std::rethrow_exception(std::move(error));
+}
+
+template <class Source>
+auto chunked(Source source, std::size_t size) -> async_generator<std::vector<value_of<Source>>> {
+  std::exception_ptr error;
+  try {
+    std::vector<value_of<Source>> block;
+    while (auto item = co_await source.anext()) {
+      block.push_back(*item);
+      if (block.size() < size) continue;
+      co_yield block;
+      block.clear();
+    }
+    if (!block.empty()) co_yield block;
+  } catch (...) {
+    error = std::current_exception();
+  }
+  co_await close_owned<Source>(source);
+  if (error) std::rethrow_exception(std::move(error));
+}
+
+template <class First, class Second>
+auto chained(First first, Second second) -> async_generator<async_reference_t<First>> {
+  std::exception_ptr error;
+  try {
+    co_await yield_from(first);
+    co_await yield_from(second);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  try {
+    co_await close_owned<Second>(second);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  co_await close_owned<First>(first);
+  if (error) std::rethrow_exception(std::move(error));
+}
+
+template <class First, class Second>
+auto zipped(First first, Second second)
+    -> async_generator<decltype(std::tuple_cat(std::declval<std::tuple<async_reference_t<First>>>(),
+                                               std::declval<value_of<Second>>()))> {
+  std::exception_ptr error;
+  try {
+    while (auto left = co_await first.anext()) {
+      auto right = co_await second.anext();
+      if (!right) break;
+      auto both = std::tuple_cat(std::tuple<async_reference_t<First>>(*left), std::move(*right));
+      co_yield both;
+    }
+  } catch (...) {
+    error = std::current_exception();
+  }
+  try {
+    co_await close_owned<Second>(second);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  co_await close_owned<First>(first);
+  if (error) std::rethrow_exception(std::move(error));
+}
+
+/// The last source of a zip, as tuples of one.
+template <class Source>
+auto zipped_last(Source source) -> async_generator<std::tuple<async_reference_t<Source>>> {
+  std::exception_ptr error;
+  try {
+    while (auto item = co_await source.anext()) {
+      std::tuple<async_reference_t<Source>> one(*item);
+      co_yield one;
+    }
+  } catch (...) {
+    error = std::current_exception();
+  }
+  co_await close_owned<Source>(source);
+  if (error) std::rethrow_exception(std::move(error));
+}
+
+/// What stands right of a pipe.
+template <class Make>
+struct pipe {
+  Make make;
+  template <async_iterable Source>
+  friend auto operator|(Source&& source, pipe&& self) {
+    return self.make(static_cast<Source&&>(source));
+  }
+};
+template <class Make>
+pipe(Make) -> pipe<Make>;
+
+}  // namespace detail
+
+/// Each item through `function`: what it returns (or what awaiting that gives) is the item.
+template <async_iterable Source, class Function>
+auto transform(Source&& source, Function function) {
+  return detail::transformed<Source, Function>(static_cast<Source&&>(source), std::move(function));
+}
+template <class Function>
+auto transform(Function function) {
+  return detail::pipe{[f = std::move(function)]<class Source>(Source&& source) mutable {
+    return transform(static_cast<Source&&>(source), std::move(f));
+  }};
+}
+
+/// The items for which `predicate` is true.
+template <async_iterable Source, class Predicate>
+auto filter(Source&& source, Predicate predicate) {
+  return detail::filtered<Source, Predicate>(static_cast<Source&&>(source), std::move(predicate), false);
+}
+template <class Predicate>
+auto filter(Predicate predicate) {
+  return detail::pipe{[p = std::move(predicate)]<class Source>(Source&& source) mutable {
+    return filter(static_cast<Source&&>(source), std::move(p));
+  }};
+}
+
+/// The items before the first one for which `predicate` is false.
+template <async_iterable Source, class Predicate>
+auto take_while(Source&& source, Predicate predicate) {
+  return detail::filtered<Source, Predicate>(static_cast<Source&&>(source), std::move(predicate), true);
+}
+template <class Predicate>
+auto take_while(Predicate predicate) {
+  return detail::pipe{[p = std::move(predicate)]<class Source>(Source&& source) mutable {
+    return take_while(static_cast<Source&&>(source), std::move(p));
+  }};
+}
+
+/// The first `n` items; the source is not asked for one more.
+template <async_iterable Source>
+auto take(Source&& source, std::size_t n) {
+  return detail::taken<Source>(static_cast<Source&&>(source), n);
+}
+inline auto take(std::size_t n) {
+  return detail::pipe{[n]<class Source>(Source&& source) { return take(static_cast<Source&&>(source), n); }};
+}
+
+/// Pairs of a running number, from `start`, and the item.
+template <async_iterable Source>
+auto enumerate(Source&& source, std::size_t start = 0) {
+  return detail::enumerated<Source>(static_cast<Source&&>(source), start);
+}
+inline auto enumerate(std::size_t start = 0) {
+  return detail::pipe{
+      [start]<class Source>(Source&& source) { return enumerate(static_cast<Source&&>(source), start); }};
+}
+
+/// Vectors of `size` items (at least 1), moved or copied out of the source; the last may be shorter.
+template <async_iterable Source>
+auto chunk(Source&& source, std::size_t size) {
+  return detail::chunked<Source>(static_cast<Source&&>(source), size);
+}
+inline auto chunk(std::size_t size) {
+  return detail::pipe{[size]<class Source>(Source&& source) { return chunk(static_cast<Source&&>(source), size); }};
+}
+
+/// The items of the first source, then those of the second, and so on. `first | chain(second)` with one argument.
+template <async_iterable First, async_iterable Second>
+auto chain(First&& first, Second&& second) {
+  return detail::chained<First, Second>(static_cast<First&&>(first), static_cast<Second&&>(second));
+}
+template <async_iterable First, async_iterable Second, async_iterable... Rest>
+  requires(sizeof...(Rest) != 0)
+auto chain(First&& first, Second&& second, Rest&&... rest) {
+  return chain(static_cast<First&&>(first), chain(static_cast<Second&&>(second), static_cast<Rest&&>(rest)...));
+}
+template <async_iterable Second>
+auto chain(Second&& second) {
+  return detail::pipe{[s = std::tuple<Second>(static_cast<Second&&>(second))]<class First>(First&& first) mutable {
+    return chain(static_cast<First&&>(first), static_cast<Second&&>(std::get<0>(s)));
+  }};
+}
+
+/// Tuples of one item from each source, until one of them ends. `first | zip(second)` with one argument.
+template <async_iterable First, async_iterable Second, async_iterable... Rest>
+auto zip(First&& first, Second&& second, Rest&&... rest) {
+  if constexpr (sizeof...(Rest) == 0) {
+    auto last = detail::zipped_last<Second>(static_cast<Second&&>(second));
+    return detail::zipped<First, decltype(last)>(static_cast<First&&>(first), std::move(last));
+  } else {
+    auto others = zip(static_cast<Second&&>(second), static_cast<Rest&&>(rest)...);
+    return detail::zipped<First, decltype(others)>(static_cast<First&&>(first), std::move(others));
+  }
+}
+template <async_iterable Second>
+auto zip(Second&& second) {
+  return detail::pipe{[s = std::tuple<Second>(static_cast<Second&&>(second))]<class First>(First&& first) mutable {
+    return zip(static_cast<First&&>(first), static_cast<Second&&>(std::get<0>(s)));
+  }};
+}
+
+}  // namespace agen
+
+#endif  // AGEN_ADAPTORS_HPP

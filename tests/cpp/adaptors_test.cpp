@@ -1,0 +1,146 @@
+// agen/adaptors.hpp: what each adaptor gives, and that each closes its source.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <stdexcept>
+
+#include "support.hpp"
+
+using namespace agen;
+using namespace agen_test;
+
+namespace {
+
+auto even(int i) -> bool { return i % 2 == 0; }
+auto is_even_later(int& i) -> task<bool> { co_return i % 2 == 0; }
+auto doubled_later(int& i) -> task<int> { co_return i * 2; }
+
+/// Counts up and writes down how it ended; its cleanup awaits.
+auto recorded(journal& log, std::string name, int n) -> async_generator<int> {
+  std::exception_ptr error;
+  try {
+    for (int i = 0; i < n; ++i) co_yield i;
+  } catch (...) {
+    error = std::current_exception();
+  }
+  co_await [](journal& into, std::string word) -> task<> {
+    into.push_back(std::move(word));
+    co_return;
+  }(log, name + (error ? " closed" : " ended"));
+  if (error) std::rethrow_exception(error);
+}
+
+using ints = std::vector<int>;
+
+TEST(Adaptors, TransformAppliesAFunctionOrAwaitsWhatItReturns) {
+  EXPECT_EQ(sync_wait(collect(count(3) | transform([](int i) { return i + 10; }))), (ints{10, 11, 12}));
+  EXPECT_EQ(sync_wait(collect(count(3) | transform(doubled_later))), (ints{0, 2, 4}));
+}
+
+TEST(Adaptors, FilterKeepsWhatThePredicateAccepts) {
+  EXPECT_EQ(sync_wait(collect(count(5) | filter(even))), (ints{0, 2, 4}));
+  EXPECT_EQ(sync_wait(collect(count(5) | filter(is_even_later))), (ints{0, 2, 4}));
+}
+
+TEST(Adaptors, TakeStopsWithoutAskingForOneMore) {
+  journal log;
+  EXPECT_EQ(sync_wait(collect(recorded(log, "source", 9) | take(2))), (ints{0, 1}));
+  EXPECT_EQ(log, journal{"source closed"});
+  EXPECT_EQ(sync_wait(collect(count(2) | take(5))), (ints{0, 1}));
+  EXPECT_EQ(sync_wait(collect(count(2) | take(0))), ints{});
+}
+
+TEST(Adaptors, TakeWhileStopsAtTheFirstRefusal) {
+  EXPECT_EQ(sync_wait(collect(count(9) | take_while([](int i) { return i != 2; }))), (ints{0, 1}));
+}
+
+TEST(Adaptors, EnumerateNumbersTheItems) {
+  sync_wait([]() -> task<> {
+    auto gen = count(2) | transform([](int i) { return i * 5; }) | enumerate(7);
+    auto first = co_await gen.anext();
+    EXPECT_EQ(first->first, 7U);
+    EXPECT_EQ(first->second, 0);
+    auto second = co_await gen.anext();
+    EXPECT_EQ(second->first, 8U);
+    EXPECT_EQ(second->second, 5);
+  }());
+}
+
+TEST(Adaptors, ChunkGathersItemsAndKeepsTheRest) {
+  std::vector<ints> const want{{0, 1}, {2, 3}, {4}};
+  EXPECT_EQ(sync_wait(collect(count(5) | chunk(2))), want);
+}
+
+TEST(Adaptors, ChainGivesOneAfterTheOther) {
+  EXPECT_EQ(sync_wait(collect(chain(count(2), count(1), count(3)))), (ints{0, 1, 0, 0, 1, 2}));
+  EXPECT_EQ(sync_wait(collect(count(2) | chain(count(1)))), (ints{0, 1, 0}));
+}
+
+TEST(Adaptors, ZipStopsAtTheShortestAndClosesTheOthers) {
+  journal log;
+  sync_wait([](journal& into) -> task<> {
+    auto gen = zip(recorded(into, "a", 9), count(2), recorded(into, "c", 9));
+    int n = 0;
+    while (auto item = co_await gen.anext()) {
+      auto& [a, b, c] = *item;
+      EXPECT_EQ(a, n);
+      EXPECT_EQ(b, n);
+      EXPECT_EQ(c, n);
+      ++n;
+    }
+    EXPECT_EQ(n, 2);
+  }(log));
+  EXPECT_EQ(log, (journal{"c closed", "a closed"}));
+}
+
+TEST(Adaptors, ClosingTheLastOfAPipeClosesAllOfItBeforeItReturns) {
+  journal log;
+  sync_wait([](journal& into) -> task<> {
+    auto gen = recorded(into, "source", 9) | filter(even) | transform([](int i) { return i; }) | take(5) | chunk(2);
+    co_await gen.anext();
+    co_await gen.aclose();
+    into.push_back("after");
+  }(log));
+  EXPECT_EQ(log, (journal{"source closed", "after"}));
+}
+
+TEST(Adaptors, ChainClosesTheSourceItIsAtAndThoseBegunBefore) {
+  journal log;
+  sync_wait([](journal& into) -> task<> {
+    auto second = recorded(into, "second", 9);
+    co_await second.anext();
+    auto gen = chain(recorded(into, "first", 9), std::move(second));
+    co_await gen.anext();
+    co_await gen.aclose();
+  }(log));
+  EXPECT_EQ(log, (journal{"first closed", "second closed"}));
+}
+
+TEST(Adaptors, AnExceptionOfTheFunctionClosesTheSourceAndComesOut) {
+  journal log;
+  EXPECT_THROW(sync_wait(collect(recorded(log, "source", 3) | transform([](int) -> int { throw std::runtime_error("f"); }))),
+               std::runtime_error);
+  EXPECT_EQ(log, journal{"source closed"});
+}
+
+TEST(Adaptors, AnLvalueSourceStaysTheCallersAndOpen) {
+  journal log;
+  auto source = recorded(log, "source", 9);
+  EXPECT_EQ(sync_wait(collect(source | take(2))), (ints{0, 1}));
+  EXPECT_TRUE(log.empty());
+  EXPECT_EQ(*sync_wait(source.anext()), 2);
+}
+
+auto pointers() -> async_generator<std::unique_ptr<int>> {
+  for (int i = 0; i < 4; ++i) co_yield std::make_unique<int>(i);
+}
+
+TEST(Adaptors, PassMoveOnlyItemsByReference) {
+  sync_wait([]() -> task<> {
+    auto gen = pointers() | filter([](std::unique_ptr<int> const& p) { return *p % 2 == 1; }) | take(1);
+    std::unique_ptr<int> const mine = std::move(*co_await gen.anext());
+    EXPECT_EQ(*mine, 1);
+  }());
+}
+
+}  // namespace

@@ -1,0 +1,167 @@
+// Allocation: how often, from where, and what happens when there is no memory.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <memory>
+#include <memory_resource>
+#include <new>
+
+#include "support.hpp"
+
+namespace {
+std::size_t allocations = 0;
+std::size_t allocated_bytes = 0;
+bool refuse = false;
+}  // namespace
+
+auto operator new(std::size_t size) -> void* {
+  if (refuse) throw std::bad_alloc();
+  ++allocations;
+  allocated_bytes += size;
+  if (void* const p = std::malloc(size)) return p;
+  throw std::bad_alloc();
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+
+using namespace agen;
+using namespace agen_test;
+
+namespace {
+
+[[gnu::noinline]] auto numbers() -> async_generator<int> {
+  for (int i = 0;; ++i) co_yield i;
+}
+
+TEST(Allocation, OneAGeneratorAndNoneAnItem) {
+  sync_wait([]() -> task<> {
+    std::size_t const before = allocations;
+    auto gen = numbers();
+    EXPECT_EQ(allocations - before, 1U);
+    for (int i = 0; i < 1000; ++i) co_await gen.anext();
+    EXPECT_EQ(allocations - before, 1U);
+  }());
+}
+
+TEST(Allocation, AFrameHasAtMost128BytesBesideTheLocalsOfItsBody) {
+  std::size_t const before = allocated_bytes;
+  auto gen = numbers();
+#ifdef NDEBUG
+  EXPECT_LE(allocated_bytes - before - sizeof(int), 128U);
+#endif
+  RecordProperty("bytes", static_cast<int>(allocated_bytes - before - sizeof(int)));
+}
+
+TEST(Allocation, AFailureIsBadAllocAtTheCallAndLeaksNothing) {
+  auto with_parameter = [](std::shared_ptr<int> p) -> async_generator<int> { co_yield *p; };
+  auto const shared = std::make_shared<int>(1);
+  refuse = true;
+  EXPECT_THROW(static_cast<void>(with_parameter(shared)), std::bad_alloc);
+  refuse = false;
+  EXPECT_EQ(shared.use_count(), 1);
+}
+
+auto passes_on(int depth) -> async_generator<int> {
+  co_yield 1;
+  refuse = true;
+  try {
+    co_await yield_from(passes_on(depth - 1));
+  } catch (std::bad_alloc const&) {
+    refuse = false;
+  }
+  co_yield 2;
+}
+
+TEST(Allocation, AFailureInADelegationIsRaisedInTheBody) {
+  sync_wait([]() -> task<> {
+    auto gen = passes_on(1);
+    co_await gen.anext();
+    EXPECT_EQ(*co_await gen.anext(), 2);
+  }());
+}
+
+/// Counts what is outstanding.
+class counting_resource : public std::pmr::memory_resource {
+ public:
+  int taken = 0;
+  std::size_t outstanding = 0;
+
+ private:
+  auto do_allocate(std::size_t bytes, std::size_t align) -> void* override {
+    ++taken;
+    outstanding += bytes;
+    return std::pmr::new_delete_resource()->allocate(bytes, align);
+  }
+  void do_deallocate(void* p, std::size_t bytes, std::size_t align) override {
+    outstanding -= bytes;
+    std::pmr::new_delete_resource()->deallocate(p, bytes, align);
+  }
+  [[nodiscard]] auto do_is_equal(memory_resource const& other) const noexcept -> bool override {
+    return this == &other;
+  }
+};
+
+auto allocated(std::allocator_arg_t /*tag*/, std::pmr::polymorphic_allocator<> /*allocator*/, int n)
+    -> async_generator<int, int, std::string> {
+  int sum = 0;
+  for (int i = 0; i < n; ++i) {
+    int const sent = co_yield i;
+    sum += sent;
+  }
+  co_return std::to_string(sum);
+}
+
+struct maker {
+  auto numbers(std::allocator_arg_t /*tag*/, std::pmr::polymorphic_allocator<char> /*allocator*/) const
+      -> async_generator<int> {
+    co_yield start;
+  }
+  int start;
+};
+
+template <class T>
+struct stateless {
+  using value_type = T;
+  stateless() = default;
+  template <class U>
+  explicit stateless(stateless<U> const& /*other*/) noexcept {}
+  auto allocate(std::size_t n) -> T* {
+    ++calls();
+    return static_cast<T*>(::operator new(n * sizeof(T)));
+  }
+  void deallocate(T* p, std::size_t /*n*/) noexcept { ::operator delete(p); }
+  static auto calls() -> int& {
+    static int n = 0;
+    return n;
+  }
+};
+
+auto from_stateless(std::allocator_arg_t /*tag*/, stateless<int> const& /*allocator*/) -> async_generator<int> {
+  co_yield 1;
+}
+
+TEST(Allocation, TakesFramesFromAPolymorphicAllocator) {
+  counting_resource memory;
+  {
+    auto gen = allocated(std::allocator_arg, &memory, 2);
+    EXPECT_EQ(memory.taken, 1);
+    EXPECT_NE(memory.outstanding, 0U);
+    sync_wait([](auto& g) -> task<> {
+      co_await g.anext();
+      co_await g.asend(20);
+      EXPECT_EQ((co_await g.asend(3)).returned(), "23");
+    }(gen));
+    maker const m{7};
+    auto from_member = m.numbers(std::allocator_arg, &memory);
+    EXPECT_EQ(memory.taken, 2);
+    EXPECT_EQ(*sync_wait(from_member.anext()), 7);
+  }
+  EXPECT_EQ(memory.outstanding, 0U);
+}
+
+TEST(Allocation, TakesFramesFromAnyStandardAllocator) {
+  auto gen = from_stateless(std::allocator_arg, stateless<int>());
+  EXPECT_EQ(*sync_wait(gen.anext()), 1);
+}
+
+}  // namespace

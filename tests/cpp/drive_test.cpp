@@ -1,0 +1,100 @@
+// agen/drive.hpp: operations by plain calls.
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "support.hpp"
+
+using namespace agen;
+using namespace agen_test;
+
+namespace {
+
+struct counter {
+  int answers = 0;
+  static void count(void* self) noexcept { ++static_cast<counter*>(self)->answers; }
+};
+
+auto echo() -> async_generator<int, int, std::string> {
+  int sent = 0;
+  while (sent >= 0) {
+    int const next = co_yield sent;
+    sent = next;
+  }
+  co_return "end";
+}
+
+TEST(Driver, SaysAtOnceWhatTheBodyAnswered) {
+  counter seen;
+  auto gen = echo();
+  driver drive(gen, &counter::count, &seen);
+  EXPECT_EQ(drive.anext(), step::yielded);
+  EXPECT_EQ(*static_cast<int*>(drive.item()), 0);
+  int value = 7;
+  EXPECT_EQ(drive.asend(&value), step::yielded);
+  EXPECT_EQ(*static_cast<int*>(drive.item()), 7);
+  value = -1;
+  EXPECT_EQ(drive.asend(&value), step::returned);
+  EXPECT_EQ(gen.returned(), "end");
+  EXPECT_EQ(drive.anext(), step::returned);
+  EXPECT_EQ(seen.answers, 0) << "an answer that is there needs no callback";
+}
+
+TEST(Driver, ThrowsAndCloses) {
+  counter seen;
+  auto gen = echo();
+  driver drive(gen, &counter::count, &seen);
+  int value = 1;
+  EXPECT_EQ(drive.asend(&value), step::raised) << "just started";
+  EXPECT_THROW(std::rethrow_exception(drive.take_error()), just_started);
+  drive.anext();
+  EXPECT_EQ(drive.athrow(std::make_exception_ptr(std::runtime_error("in"))), step::raised);
+  EXPECT_THROW(std::rethrow_exception(drive.take_error()), std::runtime_error);
+  auto other = count(3);
+  driver second(other, &counter::count, &seen);
+  second.anext();
+  EXPECT_EQ(second.aclose(), step::returned);
+  EXPECT_TRUE(other.closed());
+}
+
+auto waits(gate& at) -> async_generator<int> {
+  for (int i = 0; i < 2; ++i) {
+    co_await at;
+    co_yield i;
+  }
+  throw std::runtime_error("late");
+}
+
+TEST(Driver, CallsBackWhenTheAnswerComesLater) {
+  counter seen;
+  gate at;
+  auto gen = waits(at);
+  driver drive(gen, &counter::count, &seen);
+  EXPECT_EQ(drive.anext(), step::awaits);
+  EXPECT_EQ(drive.anext(), step::raised) << "already running";
+  EXPECT_THROW(std::rethrow_exception(drive.take_error()), already_running);
+  EXPECT_EQ(seen.answers, 0);
+  at.open();
+  EXPECT_EQ(seen.answers, 1);
+  EXPECT_EQ(drive.answer(), step::yielded);
+  EXPECT_EQ(*static_cast<int*>(drive.item()), 0);
+  EXPECT_EQ(drive.anext(), step::awaits);
+  at.open();
+  EXPECT_EQ(drive.anext(), step::raised);
+  EXPECT_THROW(std::rethrow_exception(drive.take_error()), std::runtime_error);
+}
+
+TEST(Driver, MayBeDestroyedWhileTheBodyAwaits) {
+  counter seen;
+  gate at;
+  auto gen = waits(at);
+  {
+    driver drive(gen, &counter::count, &seen);
+    EXPECT_EQ(drive.anext(), step::awaits);
+  }
+  at.open();
+  EXPECT_EQ(seen.answers, 0);
+  EXPECT_EQ(*sync_wait(gen.anext()), 0);
+}
+
+}  // namespace
