@@ -147,7 +147,7 @@ async def interpreter(run, body, number):
             try:
                 await yield_from_(argument)
             except TypeError as error:
-                run.saw(number, "refused", str(error))
+                run.saw(number, "refused", str(error).partition(":")[0])
         elif name == "delegate":
             result = await yield_from_(run.generator(argument))
             run.saw(number, "result", result)
