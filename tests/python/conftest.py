@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(config, items):
     items[:] = kept
 
 
-def pytest_sessionstart(session):
+def pytest_collection_finish(session):
     # What is alive now stays: a collection after each test then looks only at what the tests made.
     gc.collect()
     gc.freeze()

@@ -450,6 +450,11 @@ def trace_events(call, functions):
     return events
 
 
+def creation_events(implementation):
+    # Before 3.12 a function cannot be given a C entry point: making the generator is a call of a Python function there.
+    return 1 if implementation.ours and sys.version_info < (3, 12) else 0
+
+
 def test_items_are_the_same_with_a_trace_function(implementation):
     @implementation
     async def body():
@@ -470,8 +475,9 @@ def test_items_are_the_same_with_a_trace_function(implementation):
     taken = []
     events = trace_events(consume, {"body"})
     assert taken == [1, "sent", 3]
-    assert [event for _, event, _ in events if event == "call"] == ["call"] * 5
-    assert [event for _, event, _ in events if event == "return"] == ["return"] * 5
+    steps = 5 + creation_events(implementation)
+    assert [event for _, event, _ in events if event == "call"] == ["call"] * steps
+    assert [event for _, event, _ in events if event == "return"] == ["return"] * steps
 
 
 def test_items_are_the_same_with_a_profile_function(implementation):
@@ -492,7 +498,7 @@ def test_items_are_the_same_with_a_profile_function(implementation):
     finally:
         sys.setprofile(None)
     assert taken == list(range(5))
-    assert calls == ["call", "return"] * 6
+    assert calls == ["call", "return"] * (6 + creation_events(implementation))
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring is new in 3.12")
