@@ -78,9 +78,12 @@ _CONTEXTLIB = functools.partial.__module__ and __import__("contextlib").asynccon
 def _make_function(function: Any, maker: Any) -> FunctionType:
     cell = _cell(maker)
     if not isinstance(function, FunctionType):
-        decorated = _forwarding_function(_forward_anything.__code__, {}, maker)
+        decorated = _forwarding_function(_anything.__code__, _anything, maker)
+    elif sys.version_info[:2] == (3, 11) and (function.__defaults__ or function.__kwdefaults__):
+        decorated = _forwarding_function(_anything.__code__, function, maker)
+        return _engine.bind(decorated)  # defaults are the function's own, also when they change
     elif sys.version_info[:2] == (3, 11):
-        decorated = _forwarding_function(function.__code__, function.__globals__, maker)
+        decorated = _forwarding_function(function.__code__, function, maker)
     else:
         code = _as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR)
         code = code.replace(co_freevars=(*code.co_freevars, "<maker>"))
@@ -91,10 +94,10 @@ def _make_function(function: Any, maker: Any) -> FunctionType:
     return _engine.bind(decorated)
 
 
-def _forward_anything(*args: Any, **kwargs: Any) -> Any: ...
+def _anything(*args: Any, **kwargs: Any) -> Any: ...
 
 
-def _forwarding_function(code: CodeType, namespace: dict[str, Any], maker: Any) -> FunctionType:
+def _forwarding_function(code: CodeType, shown_as: FunctionType, maker: Any) -> FunctionType:
     """A function with the parameters of ``code`` that calls ``maker`` with them."""
     names = iter(code.co_varnames)
     positional = [next(names) for _ in range(code.co_argcount)]
@@ -118,11 +121,12 @@ def _forwarding_function(code: CodeType, namespace: dict[str, Any], maker: Any) 
     scope: dict[str, Any] = {}
     exec(compile(source, code.co_filename, "exec"), scope)
     forward = scope["factory"](maker)
-    shown = {"co_name": code.co_name, "co_filename": code.co_filename, "co_firstlineno": code.co_firstlineno}
+    face = shown_as.__code__
+    shown = {"co_name": face.co_name, "co_filename": face.co_filename, "co_firstlineno": face.co_firstlineno}
     if sys.version_info >= (3, 11):
-        shown["co_qualname"] = code.co_qualname
+        shown["co_qualname"] = face.co_qualname
     made = _as_kind(forward.__code__.replace(**shown), inspect.CO_ASYNC_GENERATOR)
-    return FunctionType(made, namespace, code.co_name, None, forward.__closure__)
+    return FunctionType(made, shown_as.__globals__, face.co_name, None, forward.__closure__)
 
 
 def _cell(content: Any) -> Any:

@@ -331,8 +331,8 @@ void awaitable_dealloc(PyObject* self) {
   Py_DECREF(type);
 }
 
-using AsendSlots = AwaitableSlots<asend_send, awaitable_raise, awaitable_close>;
-using AthrowSlots = AwaitableSlots<athrow_send, awaitable_raise, awaitable_close>;
+using AsendSlots = AwaitableSlots<Awaitable, asend_send, awaitable_raise, awaitable_close>;
+using AthrowSlots = AwaitableSlots<Awaitable, athrow_send, awaitable_raise, awaitable_close>;
 
 PyMethodDef asend_methods[] = {
     {"send", asend_send_method, METH_O, PyDoc_STR("send(value) -> what the generator waits for, or StopIteration(item).")},

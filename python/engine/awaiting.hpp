@@ -33,7 +33,7 @@ using SendFunction = PySendResult (*)(PyObject*, PyObject*, PyObject**);
 using RaiseFunction = PySendResult (*)(PyObject*, Object, PyObject**);
 
 /// The slots and methods of an awaitable that is its own iterator: __await__, __iter__, __next__, send, throw, close.
-template <SendFunction Send, RaiseFunction Raise, PyCFunction Close>
+template <class T, SendFunction Send, RaiseFunction Raise, PyCFunction Close>
 class AwaitableSlots {
   static auto next_item(PyObject* self) -> PyObject* {
     PyObject* result = nullptr;
@@ -49,7 +49,10 @@ class AwaitableSlots {
   }
   static auto throw_method(PyObject* self, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
     auto exception = thrown(arguments, count);
-    if (!exception) return nullptr;
+    if (!exception) {  // counts as an await all the same
+      if (as<T>(self).stage == Stage::initial) as<T>(self).stage = Stage::finished;
+      return nullptr;
+    }
     PyObject* result = nullptr;
     PySendResult const how = Raise(self, std::move(exception), &result);
     return ended(how, result);

@@ -216,7 +216,7 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
     delegation.iterator = std::move(iterator);
     return answer(delegation, begin_foreign(delegation, out), out);
   }
-  if (delegation.stage == Stage::finished) {
+  if (delegation.stage == Stage::finished || delegation.parent != nullptr) {
     PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_from_()");
     return PYGEN_ERROR;
   }
@@ -307,7 +307,7 @@ void delegation_dealloc(PyObject* self) {
 PyDoc_STRVAR(delegation_doc,
              "What yield_from_() returns: await it in the body of an async generator (PEP 828's `yield from`).");
 
-using DelegationSlots = AwaitableSlots<delegation_send, delegation_raise, delegation_close>;
+using DelegationSlots = AwaitableSlots<Delegation, delegation_send, delegation_raise, delegation_close>;
 
 PyType_Slot delegation_slots[] = {
     {Py_tp_doc, const_cast<char*>(delegation_doc)},

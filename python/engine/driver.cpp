@@ -3,6 +3,7 @@
 
 #include "boxes.hpp"
 #include "delegation.hpp"
+#include "yield.hpp"
 
 namespace engine {
 
@@ -71,6 +72,19 @@ void translate_stop_iteration(State& state) {
   compat::restore_exception(std::move(error));
 }
 
+/// A coroutine that was ended through its frame says "cannot reuse already awaited coroutine"; the generator is then just
+/// closed. Takes the error away and answers true in that case.
+auto ended_behind_our_back() -> bool {
+  if (!PyErr_ExceptionMatches(PyExc_RuntimeError)) return false;
+  auto error = compat::take_exception();
+  auto const traceback = steal(PyException_GetTraceback(error.get()));
+  auto const text = traceback ? nullptr : steal(PyObject_Str(error.get()));
+  if (text && PyUnicode_CompareWithASCIIString(text.get(), "cannot reuse already awaited coroutine") == 0) return true;
+  PyErr_Clear();
+  compat::restore_exception(std::move(error));
+  return false;
+}
+
 /// Gives an exception that leaves a body the form that PEP 479 and PEP 525 want.
 void translate_escape(State& state) {
   if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
@@ -137,7 +151,9 @@ class Drive {
 
  private:
   auto enter(PyObject** out) -> bool;
+  void release(Object suspension) noexcept;
   void find_leaf(Delegation& first);
+  [[nodiscard]] auto arrives_as_error(PyObject* exception) const -> bool;
   auto refused(Object exception, PyObject** out) -> Outcome;
   auto settle(Outcome outcome, PyObject** out) -> Outcome;
   auto classify(PySendResult result, PyObject** out) -> Outcome;
@@ -169,8 +185,18 @@ auto Drive::send(PyObject* value, PyObject** out) -> Outcome {
 
 auto Drive::raise(Object exception, PyObject** out) -> Outcome {
   if (!enter(out)) return settle(refused(std::move(exception), out), out);
+  if (arrives_as_error(exception.get())) {
+    exception = stop_iteration_at_yield(std::move(exception));
+    if (!exception) return Outcome::raised;
+  }
   bool const closes = starting_ && inner_ != nullptr && is_generator_exit(exception.get());
   return settle(closes ? close_chain(std::move(exception), out) : resume_raise(std::move(exception), out), out);
+}
+
+/// A StopIteration thrown in at an `await yield_()` could never leave the await: it arrives as an error, as in 1.10.
+auto Drive::arrives_as_error(PyObject* exception) const -> bool {
+  return starting_ && foreign_ == nullptr && !member_->flags.has(flag::created | flag::native_syntax) &&
+         PyErr_GivenExceptionMatches(exception, PyExc_StopIteration) != 0;
 }
 
 /// Finds the leaf. False when a delegate on the way runs, or has ended, by somebody else's hand.
@@ -280,7 +306,11 @@ void Drive::finish(Outcome outcome) noexcept {
 /// Reads an answer of the member's body.
 auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
   if (result == PYGEN_RETURN) return Outcome::returned;
-  if (result == PYGEN_ERROR) return Outcome::raised;
+  if (result == PYGEN_ERROR) {
+    if (foreign_ != nullptr || !ended_behind_our_back()) return Outcome::raised;
+    *out = Py_NewRef(Py_None);
+    return Outcome::returned;
+  }
   PyObject* object = *out;
   PyTypeObject* type = Py_TYPE(object);
   if (type == state_.yield_type && as<Yield>(object).stage == Stage::initial) {
@@ -291,6 +321,7 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
   }
   if (type == state_.box_type) {
     if (foreign_ == nullptr && resumption_.yielding && resumption_.yielding->box == object) {
+      resumption_.yielding->held = true;
       member_->suspension = steal(reinterpret_cast<PyObject*>(resumption_.yielding.release()));
     }
     *out = take_from_box(state_, object);
@@ -300,13 +331,18 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
   return Outcome::awaits;
 }
 
+/// Lets a yield_() or yield_from_() that a frame awaits go on.
+void Drive::release(Object suspension) noexcept {
+  if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) as<Yield>(suspension.get()).held = false;
+}
+
 auto Drive::resume_send(Object value, PyObject** out) -> Outcome {
   HandledScope const scope(foreign_ != nullptr ? foreign_ : inner_);
   if (foreign_ != nullptr) {
     Outcome const outcome = send_foreign(*foreign_, value.get(), out);
     return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
   }
-  member_->suspension.reset();
+  release(std::move(member_->suspension));
   return classify(body_send(*member_, value.get(), out), out);
 }
 
@@ -320,6 +356,7 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
   PySendResult result;
   if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) {
     // Sent up as a value so that every helper on the way may await while it cleans up.
+    as<Yield>(suspension.get()).held = false;
     as<Yield>(suspension.get()).pending = std::move(exception);
     result = body_send(*member_, Py_None, out);
   } else if (suspension && as<Delegation>(suspension.get()).awaited) {

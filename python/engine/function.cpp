@@ -41,9 +41,10 @@ auto in_step(Maker& maker) -> bool {
 /// True while the names that rewritten code relies on still mean yield_ and yield_from_.
 auto names_hold(Maker& maker) -> bool {
   if (!maker.names) return true;
-  PyObject* globals = PyFunction_GET_GLOBALS(maker.original.get());
-  for (Py_ssize_t i = 0; i + 1 < PyTuple_GET_SIZE(maker.names.get()); i += 2) {
-    if (PyDict_GetItemWithError(globals, PyTuple_GET_ITEM(maker.names.get(), i)) != PyTuple_GET_ITEM(maker.names.get(), i + 1)) return false;
+  PyObject* names = maker.names.get();
+  PyObject* globals = PyTuple_GET_ITEM(names, 0);
+  for (Py_ssize_t i = 1; i + 1 < PyTuple_GET_SIZE(names); i += 2) {
+    if (PyDict_GetItemWithError(globals, PyTuple_GET_ITEM(names, i)) != PyTuple_GET_ITEM(names, i + 1)) return false;
   }
   return true;
 }

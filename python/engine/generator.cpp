@@ -177,7 +177,12 @@ auto generator_del(PyObject* self, PyObject*) -> PyObject* { return finish_dropp
 auto generator_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   auto& generator = as<Generator>(self);
   Py_VISIT(Py_TYPE(self));
-  Py_VISIT(generator.body.get());
+  if (generator.flags.has(flag::owns_body) && Py_REFCNT(generator.body.get()) == 1) {
+    int const stop = Py_TYPE(generator.body.get())->tp_traverse(generator.body.get(), visit, arg);
+    if (stop != 0) return stop;
+  } else {
+    Py_VISIT(generator.body.get());
+  }
   Py_VISIT(generator.suspension.get());
   Py_VISIT(generator.finalizer.get());
   Py_VISIT(generator.dict);
@@ -225,6 +230,7 @@ void generator_dealloc(PyObject* self) {
     if (!steal(PyObject_CallMethodNoArgs(generator.body.get(), state_of(self).names.close.get()))) compat::write_unraisable(self);
     compat::restore_exception(std::move(before));
   }
+  if (generator.flags.has(flag::owns_body)) PyObject_GC_Track(generator.body.get());  // its destructor expects that
   generator.body.reset();
   generator_clear(self);
   PyTypeObject* type = Py_TYPE(self);
@@ -308,6 +314,12 @@ auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject* 
   generator->weakrefs = nullptr;
   generator->dict = nullptr;
   new (&generator->flags) Flags();
+  // The collector would finalize the body of a cycle before the generator, which could then no longer be closed, and would
+  // warn that nobody awaited it. So it does not know the body: it sees its contents through the generator.
+  if (PyCoro_CheckExact(generator->body.get()) && Py_REFCNT(generator->body.get()) == 1) {
+    PyObject_GC_UnTrack(generator->body.get());
+    flags |= flag::owns_body;
+  }
   generator->flags.set(flags | flag::created);
   PyObject_GC_Track(generator);
   return object_of(*generator);

@@ -28,6 +28,7 @@ inline constexpr std::uint32_t exit_ignored = 64; ///< aclose() ended in "ignore
 inline constexpr std::uint32_t hooks_ready = 128; ///< firstiter was called and the finalizer captured
 inline constexpr std::uint32_t real_yields = 256; ///< items leave the frame by a yield, not through an await of yield_()
 inline constexpr std::uint32_t native_syntax = 512; ///< the body was written with `yield`
+inline constexpr std::uint32_t owns_body = 1024;  ///< the collector sees the body's contents through the generator only
 inline constexpr std::uint32_t busy = running | executing | closed | created | delegated | closing;
 }  // namespace flag
 
@@ -113,6 +114,7 @@ struct Yield {
   Object pending;      ///< an exception that the next resumption raises at the await
   PyObject* box;       ///< compared, never followed: the marker that carries the item through the awaits above
   Stage stage;
+  bool held;           ///< a generator of ours stands here: only its driver may go on
 };
 
 /// What yield_from_() returns, and the state of a delegation (delegation.cpp).
@@ -141,7 +143,7 @@ struct Maker {
   Object original;      ///< the user's function, as it was decorated
   Object prepare;       ///< makes `function` of it (python/async_generator/_function.py)
   Object function;      ///< makes the body; null before the first call
-  Object names;         ///< (name, object, name, object ...): the globals that rewritten code relies on, or null
+  Object names;         ///< (globals, name, object, name, object ...): what rewritten code relies on, or null
   Object code;          ///< the original's code that `function` was made of, or null
   std::uint32_t flags;  ///< of the generators made
 };

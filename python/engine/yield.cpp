@@ -24,13 +24,13 @@ auto raise_at_yield(Object exception) -> PySendResult {
 auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
   auto& yield = as<Yield>(self);
   *out = nullptr;
-  if (yield.stage == Stage::started) {
+  if (yield.stage == Stage::started && !yield.held) {
     yield.stage = Stage::finished;
     if (yield.pending) return raise_at_yield(std::move(yield.pending));
     *out = Py_NewRef(value);
     return PYGEN_RETURN;
   }
-  if (yield.stage == Stage::finished) {
+  if (yield.stage != Stage::initial) {
     PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_()");
     return PYGEN_ERROR;
   }
@@ -77,7 +77,7 @@ void yield_dealloc(PyObject* self) {
 
 PyDoc_STRVAR(yield_doc, "What yield_() returns: await it to hand the value to the consumer of the async generator.");
 
-using YieldSlots = AwaitableSlots<yield_send, yield_raise, yield_close>;
+using YieldSlots = AwaitableSlots<Yield, yield_send, yield_raise, yield_close>;
 
 PyType_Slot yield_slots[] = {
     {Py_tp_doc, const_cast<char*>(yield_doc)},
@@ -146,6 +146,7 @@ auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
   new (&yield->value) Object(borrow(value));
   yield->box = nullptr;
   yield->stage = Stage::initial;
+  yield->held = false;
   return object_of(*yield);
 }
 
