@@ -17,6 +17,8 @@ class item {
   using reference = detail::reference_of<Yield>;
   using pointer = std::remove_reference_t<Yield>*;
 
+  /// An end without a return value.
+  item() noexcept = default;
   item(void* at_item, detail::frame& source) noexcept : item_(static_cast<pointer>(at_item)), source_(source) {}
 
   /// True: an item. False: the generator has ended.
@@ -36,7 +38,7 @@ class item {
   }
 
  private:
-  pointer item_;
+  pointer item_ = nullptr;
   [[no_unique_address]] detail::source_of<Return> source_;
 };
 

@@ -146,7 +146,7 @@ TEST(Allocation, TakesFramesFromAPolymorphicAllocator) {
     auto gen = allocated(std::allocator_arg, &memory, 2);
     EXPECT_EQ(memory.taken, 1);
     EXPECT_NE(memory.outstanding, 0U);
-    sync_wait([](auto& g) -> task<> {
+    sync_wait([](async_generator<int, int, std::string>& g) -> task<> {
       co_await g.anext();
       co_await g.asend(20);
       EXPECT_EQ((co_await g.asend(3)).returned(), "23");

@@ -85,10 +85,9 @@ class worker {
     return awaiter{this};
   }
   void post(std::coroutine_handle<> h) {
-    {
-      std::lock_guard const lock(mutex_);
-      queue_.push_back(h);
-    }
+    // Notified under the lock: whoever runs h may destroy this worker.
+    std::lock_guard const lock(mutex_);
+    queue_.push_back(h);
     changed_.notify_one();
   }
 

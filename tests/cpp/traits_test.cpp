@@ -5,6 +5,8 @@
 
 using namespace agen;
 
+auto declared_function(int) -> async_generator<int>;
+
 namespace {
 
 using plain = async_generator<int>;
@@ -13,13 +15,12 @@ using full = async_generator<int, int, int>;
 static_assert(is_async_generator_v<plain> && is_async_generator_v<full> && is_async_generator_v<plain const&>);
 static_assert(!is_async_generator_v<int> && !is_async_generator_v<task<int>>);
 
-[[maybe_unused]] auto function(int) -> plain;
 struct object {
   auto operator()() const -> full;
   auto member(int) -> plain;
 };
-static_assert(is_async_generator_function_v<decltype(function)>);
-static_assert(is_async_generator_function_v<decltype(&function)>);
+static_assert(is_async_generator_function_v<decltype(declared_function)>);
+static_assert(is_async_generator_function_v<decltype(&declared_function)>);
 static_assert(is_async_generator_function_v<object>);
 static_assert(is_async_generator_function_v<decltype(&object::member)>);
 static_assert(!is_async_generator_function_v<decltype(&agen_test::gate::open)>);

@@ -42,8 +42,9 @@ struct rebind<Allocator, U> {
   using type = typename Allocator::template rebind<U>::other;
 };
 
-/// Adds to a promise the allocation of its frame by `Allocator`, a copy of which stands behind the frame.
-template <class Promise, class Allocator>
+/// Adds to a promise the allocation of its frame by `Allocator`, a copy of which stands behind the frame. `Parameters` are
+/// the coroutine's own: with a template in place of the exact signature g++ warns of a mismatched operator delete.
+template <class Promise, class Allocator, class... Parameters>
 class allocating_promise : public Promise {
   struct alignas(Allocator) alignas(__STDCPP_DEFAULT_NEW_ALIGNMENT__) unit {
     unsigned char bytes[__STDCPP_DEFAULT_NEW_ALIGNMENT__];
@@ -61,18 +62,21 @@ class allocating_promise : public Promise {
     ::new (static_cast<void*>(block + units(size))) unit_allocator(static_cast<unit_allocator&&>(a));
     return block;
   }
-
- public:
   template <class Tag, class From, class... Rest>
     requires allocator_follows<Tag, From>
-  static auto operator new(std::size_t size, Tag const& /*tag*/, From const& from, Rest const&... /*rest*/) -> void* {
+  static auto choose(std::size_t size, Tag const& /*tag*/, From const& from, Rest const&... /*rest*/) -> void* {
     return allocate(size, from);
   }
   template <class Object, class Tag, class From, class... Rest>
     requires allocator_follows<Tag, From>
-  static auto operator new(std::size_t size, Object const& /*object*/, Tag const& /*tag*/, From const& from,
-                           Rest const&... /*rest*/) -> void* {
+  static auto choose(std::size_t size, Object const& /*object*/, Tag const& /*tag*/, From const& from,
+                     Rest const&... /*rest*/) -> void* {
     return allocate(size, from);
+  }
+
+ public:
+  static auto operator new(std::size_t size, std::remove_reference_t<Parameters> const&... parameters) -> void* {
+    return choose(size, parameters...);
   }
   static void operator delete(void* frame, std::size_t size) noexcept {
     auto* const block = static_cast<unit*>(frame);
@@ -91,7 +95,7 @@ template <class Yield, class Send, class Return, class Tag, class Allocator, cla
 struct std::coroutine_traits<agen::async_generator<Yield, Send, Return>, Tag, Allocator, Rest...> {
   using promise_type =
       agen::detail::allocating_promise<typename agen::async_generator<Yield, Send, Return>::promise_type,
-                                       std::remove_cvref_t<Allocator>>;
+                                       std::remove_cvref_t<Allocator>, Tag, Allocator, Rest...>;
 };
 
 template <class Yield, class Send, class Return, class Object, class Tag, class Allocator, class... Rest>
@@ -99,7 +103,7 @@ template <class Yield, class Send, class Return, class Object, class Tag, class 
 struct std::coroutine_traits<agen::async_generator<Yield, Send, Return>, Object, Tag, Allocator, Rest...> {
   using promise_type =
       agen::detail::allocating_promise<typename agen::async_generator<Yield, Send, Return>::promise_type,
-                                       std::remove_cvref_t<Allocator>>;
+                                       std::remove_cvref_t<Allocator>, Object, Tag, Allocator, Rest...>;
 };
 
 #endif  // AGEN_DETAIL_ALLOCATOR_HPP

@@ -119,6 +119,7 @@ struct foreign_awaiter {
   template <class Promise>
   auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
     using result = decltype(inner.await_suspend(h));
+    if constexpr (requires { inner.inherit(*body->of->link); }) inner.inherit(*body->of->link);
     leave_mark mark(*body);
     try {
       if constexpr (std::is_same_v<result, bool>) {

@@ -48,15 +48,17 @@ struct hop {
 /// The part of an awaitable that the body's side knows.
 struct pending {
   unsigned char at;
+  bool cancellable;  ///< `relay` is set
   hop* loop;       ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
   void* consumer;  ///< set when it is `waiting`: its coroutine
+  void* relay;     ///< set by a partner that can cancel: what a body's own awaitables look for (asio.hpp)
 
   // What an item that comes at once does not need stays uninitialised: three stores are 5 % of its price.
-  pending() noexcept : at(arrived) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  pending() noexcept : at(arrived), cancellable(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
   pending(pending&& /*not awaited yet*/) noexcept : pending() {}
   auto operator=(pending&&) -> pending& = delete;
   ~pending() = default;
-  constexpr explicit pending(status now) noexcept : at(now), loop(nullptr), consumer(nullptr) {}
+  constexpr explicit pending(status now) noexcept : at(now), cancellable(false), loop(nullptr), consumer(nullptr), relay(nullptr) {}
 };
 
 /// What a body's arrival meets after its consumer was destroyed. Never written.

@@ -89,6 +89,15 @@ class operation_base : protected Pending {
     if (this->at == waiting) [[unlikely]] desert(frame_->own);
   }
 
+  /// For partners: `to` is found by what the body awaits; and an operation that a body awaits passes on its own.
+  void carry(void* to) noexcept {
+    this->cancellable = true;
+    this->relay = to;
+  }
+  void inherit(pending const& outer) noexcept {
+    if (outer.cancellable) [[unlikely]] carry(outer.relay);
+  }
+
  protected:
   template <class Yield, class Return>
   AGEN_ALWAYS_INLINE auto answer() -> item<Yield, Return> {

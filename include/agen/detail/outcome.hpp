@@ -71,15 +71,20 @@ auto returned_value(frame& f) -> Return&& {
 template <class Return>
 class source_of {
  public:
+  source_of() noexcept = default;
   explicit(false) source_of(frame& f) noexcept : frame_(&f) {}
-  [[nodiscard]] auto get() const noexcept -> frame& { return *frame_; }
+  [[nodiscard]] auto get() const -> frame& {
+    if (frame_ == nullptr) throw no_return_value("an end without a generator has no return value");
+    return *frame_;
+  }
 
  private:
-  frame* frame_;
+  frame* frame_ = nullptr;
 };
 template <>
 class source_of<void> {
  public:
+  source_of() noexcept = default;
   explicit(false) source_of(frame& /*unused*/) noexcept {}
 };
 

@@ -1,0 +1,446 @@
+// Asio as partner: its operations awaited inside generators and tasks, a generator's operations started as Asio operations, a
+// finalizer that closes dropped generators on an executor. Standalone Asio; define AGEN_USE_BOOST_ASIO for Boost.Asio.
+//
+//     agen::async_generator<std::string> lines(asio::ip::tcp::socket socket) {
+//       std::string buffer;
+//       for (;;) {
+//         std::size_t n = co_await asio::async_read_until(socket, asio::dynamic_buffer(buffer), '\n', agen::use_agen);
+//         co_yield buffer.substr(0, n);
+//         buffer.erase(0, n);
+//       }
+//     }
+//
+//     asio::awaitable<void> consume(agen::async_generator<std::string>& gen) {
+//       while (auto item = co_await agen::async_anext(gen, asio::use_awaitable)) use(*item);
+//     }
+//
+// An asio::awaitable is awaited in a generator by `co_await asio::co_spawn(executor, f(), agen::use_agen)`.
+#ifndef AGEN_ASIO_HPP
+#define AGEN_ASIO_HPP
+
+#ifdef AGEN_USE_BOOST_ASIO
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/system_executor.hpp>
+#include <boost/system/system_error.hpp>
+#else
+#include <asio/associated_cancellation_slot.hpp>
+#include <asio/associated_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/dispatch.hpp>
+#include <asio/executor_work_guard.hpp>
+#include <asio/post.hpp>
+#include <asio/system_executor.hpp>
+#include <asio/system_error.hpp>
+#endif
+
+#include <memory>
+#include <optional>
+#include <tuple>
+
+#include "agen.hpp"
+
+namespace agen {
+
+#ifdef AGEN_USE_BOOST_ASIO
+namespace net = ::boost::asio;
+namespace detail {
+using asio_error_code = ::boost::system::error_code;
+using asio_system_error = ::boost::system::system_error;
+}  // namespace detail
+#else
+namespace net = ::asio;
+namespace detail {
+using asio_error_code = ::asio::error_code;
+using asio_system_error = ::asio::system_error;
+}  // namespace detail
+#endif
+
+/// Completion token: the operation becomes an awaitable for a generator, a task, or any coroutine that takes a plain awaiter.
+///
+/// The result is what the completion handler would get: an error code, or a non-null exception_ptr, in front is thrown
+/// (system_error), one value is given as it is, several as a tuple. The operation starts when it is awaited. The coroutine goes
+/// on on the executor that the operation completes on.
+///
+/// Cancelling the Asio operation that drives the generator (async_anext and the others, below) cancels what its body awaits by
+/// this token. A slot of your own: `asio::bind_cancellation_slot(slot, agen::use_agen)`.
+struct use_agen_t {
+  /// An executor whose I/O objects take use_agen when no token is given: `use_agen_t::as_default_on(socket)`.
+  template <class Inner>
+  struct executor_with_default : Inner {
+    using default_completion_token_type = use_agen_t;
+    template <class From>
+      requires(!std::is_same_v<std::remove_cvref_t<From>, executor_with_default> &&
+               std::is_convertible_v<From const&, Inner>)
+    executor_with_default(From const& from) noexcept : Inner(from) {}  // NOLINT(google-explicit-constructor)
+  };
+  template <class Object>
+  static auto as_default_on(Object&& object) {
+    using bare = std::remove_cvref_t<Object>;
+    return typename bare::template rebind_executor<executor_with_default<typename bare::executor_type>>::other(
+        static_cast<Object&&>(object));
+  }
+};
+inline constexpr use_agen_t use_agen{};
+
+namespace detail {
+
+/// Where a request to cancel one operation of a generator meets what its body awaits now. Both happen on one strand, as
+/// Asio demands of every cancellation slot.
+struct cancel_relay {
+  std::coroutine_handle<> runner;  ///< owns itself, and this relay
+  net::cancellation_type requested = net::cancellation_type::none;
+  net::cancellation_signal* awaited = nullptr;
+
+  void request(net::cancellation_type type) {
+    requested = requested | type;
+    if (awaited != nullptr) awaited->emit(type);
+  }
+};
+
+/// The relay of the operation that resumed the body that awaits, if there is one.
+template <class Promise>
+auto relay_of(std::coroutine_handle<Promise> h) noexcept -> cancel_relay* {
+  if constexpr (std::is_base_of_v<frame, Promise>) {
+    pending* const operation = static_cast<frame&>(h.promise()).of->link;
+    if (operation->cancellable) return static_cast<cancel_relay*>(operation->relay);
+  }
+  return nullptr;
+}
+
+/// The values of a completion, without the error in front of them.
+template <class... Values>
+struct completed_with {
+  using type = std::tuple<Values...>;
+  static auto give(type&& values) -> type { return std::move(values); }
+};
+template <class Value>
+struct completed_with<Value> {
+  using type = Value;
+  static auto give(std::tuple<Value>&& values) -> Value { return std::get<0>(std::move(values)); }
+};
+template <>
+struct completed_with<> {
+  using type = void;
+  static void give(std::tuple<>&& /*values*/) noexcept {}
+};
+
+/// What a completion handler got, until the coroutine takes it.
+template <class... Args>
+class completion {
+ public:
+  void put(Args... args) { values_.emplace(std::move(args)...); }
+  auto take() { return completed_with<Args...>::give(std::move(*values_)); }
+
+ private:
+  std::optional<std::tuple<Args...>> values_;
+};
+template <class... Args>
+class completion<asio_error_code, Args...> {
+ public:
+  void put(asio_error_code error, Args... args) {
+    error_ = error;
+    values_.emplace(std::move(args)...);
+  }
+  auto take() {
+    if (error_) throw asio_system_error(error_);
+    return completed_with<Args...>::give(std::move(*values_));
+  }
+
+ private:
+  asio_error_code error_;
+  std::optional<std::tuple<Args...>> values_;
+};
+template <class... Args>
+class completion<std::exception_ptr, Args...> {
+ public:
+  void put(std::exception_ptr error, Args... args) {
+    error_ = std::move(error);
+    values_.emplace(std::move(args)...);
+  }
+  auto take() {
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+    return completed_with<Args...>::give(std::move(*values_));
+  }
+
+ private:
+  std::exception_ptr error_;
+  std::optional<std::tuple<Args...>> values_;
+};
+
+/// Shared by an awaiter and the handler that resumes its coroutine: either may be destroyed first.
+template <class... Args>
+struct asio_awaiter_state {
+  completion<std::decay_t<Args>...> result;
+  std::coroutine_handle<> waiting;
+  net::cancellation_signal signal;
+  cancel_relay* relay = nullptr;
+  bool gone = false;  ///< the coroutine was destroyed while it waited
+};
+
+template <class... Args>
+class asio_resume_handler {
+ public:
+  using cancellation_slot_type = net::cancellation_slot;
+
+  explicit asio_resume_handler(std::shared_ptr<asio_awaiter_state<Args...>> state) noexcept : state_(std::move(state)) {}
+  asio_resume_handler(asio_resume_handler&&) noexcept = default;
+  auto operator=(asio_resume_handler&&) -> asio_resume_handler& = delete;
+  /// Destroyed uncalled, as by the destructor of an execution context: what waits for the body will wait for ever. If that is an
+  /// Asio operation it is destroyed, with all it owns; any other coroutine has an owner of its own.
+  ~asio_resume_handler() {
+    if (!state_ || !state_->waiting || state_->gone) return;
+    state_->waiting = nullptr;
+    if (state_->relay != nullptr) state_->relay->runner.destroy();
+  }
+
+  [[nodiscard]] auto get_cancellation_slot() const noexcept -> cancellation_slot_type { return state_->signal.slot(); }
+
+  void operator()(Args... args) {
+    auto const state = std::move(state_);
+    if (state->gone) return;
+    if (state->relay != nullptr) state->relay->awaited = nullptr;
+    state->result.put(std::move(args)...);
+    std::exchange(state->waiting, nullptr).resume();
+  }
+
+ private:
+  std::shared_ptr<asio_awaiter_state<Args...>> state_;
+};
+
+/// Starts the operation when it is awaited. Destroyed while it waits, it cancels the operation and forgets the coroutine.
+template <class Initiation, class Signature, class InitArgs>
+class asio_awaiter;
+template <class Initiation, class... Args, class... InitArgs>
+class [[nodiscard("an operation does nothing until it is awaited")]]
+asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
+  using state = asio_awaiter_state<Args...>;
+
+ public:
+  template <class From, class... Given>
+  explicit asio_awaiter(From&& initiation, Given&&... args)
+      : initiation_(static_cast<From&&>(initiation)), args_(static_cast<Given&&>(args)...) {}
+  asio_awaiter(asio_awaiter&&) noexcept = default;
+  auto operator=(asio_awaiter&&) -> asio_awaiter& = delete;
+  ~asio_awaiter() {
+    if (!state_ || !state_->waiting) return;
+    if (state_->relay != nullptr) state_->relay->awaited = nullptr;
+    state_->gone = true;
+    state_->signal.emit(net::cancellation_type::terminal);
+  }
+
+  static auto await_ready() noexcept -> bool { return false; }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> h) {
+    state_ = std::make_shared<state>();
+    auto const kept = state_;  // the body may go on elsewhere, and this awaiter be gone, before the initiation returns
+    kept->waiting = h;
+    kept->relay = relay_of(h);
+    auto const requested = kept->relay != nullptr ? kept->relay->requested : net::cancellation_type::none;
+    if (kept->relay != nullptr) kept->relay->awaited = &kept->signal;
+    try {
+      std::apply(
+          [&](auto&&... args) {
+            std::move(initiation_)(asio_resume_handler<Args...>(kept), static_cast<decltype(args)&&>(args)...);
+          },
+          std::move(args_));
+    } catch (...) {
+      if (kept->relay != nullptr) kept->relay->awaited = nullptr;
+      state_.reset();
+      throw;
+    }
+    // Cancelled before: what is awaited afterwards, in cleanup for instance, still ends early, as in asio::awaitable.
+    if (requested != net::cancellation_type::none) kept->signal.emit(requested);
+  }
+  auto await_resume() -> decltype(auto) {
+    auto const done = std::exchange(state_, nullptr);
+    return done->result.take();
+  }
+
+ private:
+  Initiation initiation_;
+  std::tuple<InitArgs...> args_;
+  std::shared_ptr<state> state_;
+};
+
+}  // namespace detail
+}  // namespace agen
+
+#ifdef AGEN_USE_BOOST_ASIO
+namespace boost::asio {
+#else
+namespace asio {
+#endif
+
+template <class R, class... Args>
+class async_result<::agen::use_agen_t, R(Args...)> {
+ public:
+  template <class Initiation, class... InitArgs>
+  static auto initiate(Initiation&& initiation, ::agen::use_agen_t /*token*/, InitArgs&&... args) {
+    return ::agen::detail::asio_awaiter<std::decay_t<Initiation>, void(Args...), std::tuple<std::decay_t<InitArgs>...>>(
+        static_cast<Initiation&&>(initiation), static_cast<InitArgs&&>(args)...);
+  }
+};
+
+#ifdef AGEN_USE_BOOST_ASIO
+}  // namespace boost::asio
+#else
+}  // namespace asio
+#endif
+
+namespace agen {
+namespace detail {
+
+/// A coroutine that owns itself: the body of what is started through Asio.
+struct asio_runner {
+  struct promise_type {
+    static auto get_return_object() noexcept -> asio_runner { return {}; }
+    static auto initial_suspend() noexcept -> std::suspend_never { return {}; }
+    static auto final_suspend() noexcept -> std::suspend_never { return {}; }
+    void return_void() noexcept {}
+    // Everything that can throw is caught inside, but for posting the completion without memory.
+    void unhandled_exception() noexcept { std::terminate(); }
+  };
+};
+
+struct own_handle {
+  std::coroutine_handle<> handle;
+  static auto await_ready() noexcept -> bool { return false; }
+  auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {
+    handle = h;
+    return false;
+  }
+  [[nodiscard]] auto await_resume() const noexcept -> std::coroutine_handle<> { return handle; }
+};
+
+/// What a runner hands to its completion handler. The value is default constructed beside an error.
+template <class T>
+struct completed {
+  std::exception_ptr error;
+  T value{};
+  template <class Handler>
+  void give(Handler& handler) {
+    std::move(handler)(std::move(error), std::move(value));
+  }
+};
+template <>
+struct completed<void> {
+  std::exception_ptr error;
+  template <class Handler>
+  void give(Handler& handler) {
+    std::move(handler)(std::move(error));
+  }
+};
+
+/// Awaits `operation` with a relay in reach of the body, then posts the result to the handler's executor.
+template <class Operation, class Handler>
+auto run_operation(Operation operation, Handler handler) -> asio_runner {
+  using result = std::remove_cvref_t<await_result<Operation>>;
+  auto const work = net::make_work_guard(net::get_associated_executor(handler));
+  cancel_relay relay{co_await own_handle()};
+  auto slot = net::get_associated_cancellation_slot(handler);
+  if (slot.is_connected()) slot.assign([&relay](net::cancellation_type type) { relay.request(type); });
+  completed<result> outcome;
+  try {
+    if constexpr (requires { operation.carry(&relay); }) operation.carry(&relay);
+    if constexpr (std::is_void_v<result>) {
+      co_await std::move(operation);
+    } else {
+      outcome.value = co_await std::move(operation);
+    }
+  } catch (...) {
+    outcome.error = std::current_exception();
+  }
+  if (slot.is_connected()) slot.clear();
+  net::post(work.get_executor(), [h = std::move(handler), o = std::move(outcome)]() mutable { o.give(h); });
+}
+
+template <class T>
+struct completion_signature {
+  using type = void(std::exception_ptr, T);
+};
+template <>
+struct completion_signature<void> {
+  using type = void(std::exception_ptr);
+};
+
+template <class Operation, class Token>
+auto initiate_operation(Operation operation, Token&& token) {
+  using result = std::remove_cvref_t<await_result<Operation>>;
+  return net::async_initiate<Token, typename completion_signature<result>::type>(
+      [](auto&& handler, Operation begun) {
+        run_operation<Operation, std::decay_t<decltype(handler)>>(std::move(begun),
+                                                                  static_cast<decltype(handler)&&>(handler));
+      },
+      token, std::move(operation));
+}
+
+/// Runs a task on an executor from its first step on.
+template <class T, class Executor>
+auto on_executor(Executor executor, task<T> body) -> task<T> {
+  co_await net::post(executor, use_agen);
+  co_return co_await std::move(body);
+}
+
+inline auto close_abandoned(abandoned_generator gen) -> asio_runner {
+  cancel_relay relay{co_await own_handle()};
+  try {
+    auto operation = gen.aclose();
+    operation.carry(&relay);
+    co_await std::move(operation);
+  } catch (...) {
+    report_unraisable(std::current_exception());
+  }
+}
+
+}  // namespace detail
+
+/// The operations of a generator as Asio operations, for any completion token: with asio::use_awaitable they can be awaited in
+/// an asio::awaitable. Completion signatures: void(std::exception_ptr, item), for async_aclose void(std::exception_ptr).
+///
+/// The handler is posted to its associated executor. Its cancellation slot, if it has one, cancels what the body awaits with
+/// use_agen at that time, directly or in generators that it iterates or delegates to (not inside a task); the body gets
+/// operation_aborted there and decides what becomes of it. The generator must outlive the operation.
+template <class Yield, class Send, class Return, class Token>
+auto async_anext(async_generator<Yield, Send, Return>& gen, Token&& token) {
+  return detail::initiate_operation(gen.anext(), static_cast<Token&&>(token));
+}
+template <class Yield, class Send, class Return, class Token>
+auto async_asend(async_generator<Yield, Send, Return>& gen, std::type_identity_t<Send> value, Token&& token) {
+  return detail::initiate_operation(gen.asend(std::move(value)), static_cast<Token&&>(token));
+}
+template <class Yield, class Send, class Return, class Token>
+auto async_athrow(async_generator<Yield, Send, Return>& gen, std::exception_ptr error, Token&& token) {
+  return detail::initiate_operation(gen.athrow(std::move(error)), static_cast<Token&&>(token));
+}
+template <class Yield, class Send, class Return, class Token>
+auto async_aclose(async_generator<Yield, Send, Return>& gen, Token&& token) {
+  return detail::initiate_operation(gen.aclose(), static_cast<Token&&>(token));
+}
+
+/// Runs a task on `executor`, as asio::co_spawn does an asio::awaitable. Completion signature: void(std::exception_ptr, T), or
+/// void(std::exception_ptr) for a task<>.
+template <class Executor, class T, class Token>
+auto spawn(Executor executor, task<T> body, Token&& token) {
+  return detail::initiate_operation(detail::on_executor<T>(std::move(executor), std::move(body)),
+                                    static_cast<Token&&>(token));
+}
+
+/// Hooks whose finalizer closes dropped generators on `executor`, their cleanup awaited there. What a cleanup raises goes to
+/// the unraisable handler (unraisable.hpp). Install them by set_asyncgen_hooks on the threads that iterate.
+template <class Executor>
+auto asio_hooks(Executor executor) -> asyncgen_hooks {
+  return {nullptr, [executor](abandoned_generator gen) {
+            net::post(executor, [g = std::move(gen)]() mutable { detail::close_abandoned(std::move(g)); });
+          }};
+}
+
+}  // namespace agen
+
+#endif  // AGEN_ASIO_HPP
