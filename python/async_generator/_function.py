@@ -1,5 +1,6 @@
 """The decorator ``@async_generator``, and how to recognise what it makes."""
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -8,6 +9,8 @@ from typing import Any
 
 from . import _engine, _rewriting
 
+# All functions that contextlib.asynccontextmanager makes share their code.
+_CONTEXT_MANAGER_CODE = contextlib.asynccontextmanager(lambda: None).__code__  # type: ignore[arg-type, return-value]
 _KINDS = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
@@ -33,7 +36,7 @@ def async_generator(function: Any) -> Any:
         raise TypeError(f"@async_generator goes on an `async def` function, not on {type(function).__name__}")
     if getattr(function, "_async_gen_function", None) == id(function):
         raise TypeError(f"{function!r} is decorated with @async_generator twice")
-    if getattr(function, "__returns_acontextmanager__", False) or _is_context_manager_function(function):
+    if getattr(function, "__code__", None) is _CONTEXT_MANAGER_CODE:
         raise TypeError(f"write @asynccontextmanager on top of @async_generator, not below it: {function!r}")
     decorated = _make_function(function, _engine.maker(function, _prepare))
     functools.update_wrapper(decorated, function)
@@ -52,19 +55,6 @@ def isasyncgenfunction(obj: object) -> bool:
     A wrapper made by ``functools.wraps`` around one is not itself one.
     """
     return inspect.isasyncgenfunction(obj) or getattr(obj, "_async_gen_function", -1) == id(obj)
-
-
-def _is_context_manager_function(function: Any) -> bool:
-    """True for what ``contextlib.asynccontextmanager`` made: a plain function around an async generator function."""
-    code = getattr(function, "__code__", None)
-    return (
-        code is not None
-        and code.co_filename == _CONTEXTLIB
-        and isasyncgenfunction(getattr(function, "__wrapped__", None))
-    )
-
-
-_CONTEXTLIB = functools.partial.__module__ and __import__("contextlib").asynccontextmanager.__code__.co_filename
 
 
 # Calling ---------------------------------------------------------------------------------------------------------------

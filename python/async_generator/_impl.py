@@ -1,2 +1,46 @@
-"""Names of async_generator 1.10's private module that other projects are known to read."""
-from . import _engine  # noqa
+"""Names of async_generator 1.10's private module that other projects are known to read.
+
+* trio asks ``function._async_gen_function == id(function)`` (set in ``_function``);
+* trio-typing registers ``_impl.AsyncGenerator`` as a virtual subclass;
+* stackscope walks ``AsyncGenerator._coroutine``, ``ANextIter._it`` and ``yield_.__code__``;
+* 1.10's own tests use ``_wrap`` and ``_unwrap``.
+
+New code uses the public names.
+"""
+
+from typing import Any
+
+from . import _engine
+from ._function import async_generator, isasyncgen, isasyncgenfunction
+from ._operators import yield_, yield_from_
+
+__all__ = [
+    "ANextIter",
+    "AsyncGenerator",
+    "YieldWrapper",
+    "async_generator",
+    "isasyncgen",
+    "isasyncgenfunction",
+    "yield_",
+    "yield_from_",
+]
+
+AsyncGenerator = _engine.async_generator
+ANextIter = _engine.async_generator_asend
+#: What an awaited ``yield_()`` hands up: the interpreter's own wrapper of the items of native async generators.
+YieldWrapper = _engine.box_type
+
+
+def _wrap(value: Any) -> Any:
+    """The marker that carries ``value`` through the awaits."""
+    return _engine.box(value)
+
+
+def _is_wrapped(box: Any) -> bool:
+    """True for such a marker."""
+    return isinstance(box, YieldWrapper)
+
+
+def _unwrap(box: Any) -> Any:
+    """What a marker carries."""
+    return _engine.unbox(box)

@@ -1,3 +1,67 @@
-"""Context managers: the standard library's, under the names of async_generator 1.10."""
+"""Context managers: the standard library's, with what users of async_generator 1.10 rely on beyond it."""
 
-from contextlib import aclosing, asynccontextmanager
+import contextlib
+import functools
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+from ._function import isasyncgenfunction
+
+__all__ = ["aclosing", "asynccontextmanager"]
+
+
+def asynccontextmanager(func: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
+    """Make an async context manager of an async generator function that yields once.
+
+    As ``contextlib.asynccontextmanager()``; beyond it, the generator is closed whatever happened in the block,
+    a function that is no async generator function is refused here rather than in the ``async with``, and a plain ``with``
+    says what to write instead.
+
+    Args:
+        func: an async generator function, native or decorated with ``@async_generator``. ``@asynccontextmanager`` goes on
+            top of ``@async_generator``.
+
+    Raises:
+        TypeError: if ``func`` is not an async generator function.
+    """
+    if not isasyncgenfunction(func):
+        raise TypeError(
+            f"{func!r} is not an async generator function: @asynccontextmanager takes a native one or one from "
+            "@async_generator, and goes on top of @async_generator"
+        )
+    make = contextlib.asynccontextmanager(func)
+
+    @functools.wraps(func)
+    def helper(*args: Any, **kwds: Any) -> _AsyncGeneratorContextManager:
+        return _AsyncGeneratorContextManager(make, args, kwds)
+
+    helper.__returns_acontextmanager__ = True  # type: ignore[attr-defined]  # sphinxcontrib-trio looks for it
+    return helper
+
+
+class _AsyncGeneratorContextManager(contextlib.AsyncContextDecorator, contextlib.AbstractAsyncContextManager):  # type: ignore[type-arg]
+    """The manager that one call makes: the standard library's, which always closes its generator."""
+
+    def __init__(self, make: Callable[..., Any], args: tuple[Any, ...], kwds: dict[str, Any]) -> None:
+        self._call = make, args, kwds
+        self._manager = make(*args, **kwds)
+        self._agen = self._manager.gen
+        self._func_name = make.__name__
+        self.__doc__ = self._manager.__doc__
+
+    def _recreate_cm(self) -> "_AsyncGeneratorContextManager":
+        return type(self)(*self._call)  # as a decorator: a fresh one for each call
+
+    def __aenter__(self) -> Any:
+        return self._manager.__aenter__()
+
+    async def __aexit__(self, *exc_info: Any) -> Any:
+        async with aclosing(self._agen):
+            return await self._manager.__aexit__(*exc_info)
+
+    def __enter__(self) -> Any:
+        raise RuntimeError(f"use 'async with {self._func_name}(...)', not 'with {self._func_name}(...)'")
+
+    def __exit__(self, *exc_info: Any) -> None:
+        """Never called, but `with` looks it up first."""

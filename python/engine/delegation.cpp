@@ -8,13 +8,8 @@ namespace engine {
 
 namespace {
 
-/// Remembers the operation just made and starts it.
-auto start(Delegation& delegation, agen::operation operation, Object awaitable, PyObject** out) -> Outcome {
-  if (!awaitable) return Outcome::raised;
-  delegation.awaiting = await_iterator(awaitable.get());
-  if (!delegation.awaiting) return Outcome::raised;
-  delegation.under_way = operation;
-  return send_foreign(delegation, Py_None, out);
+auto is_awaitable(PyObject* object) noexcept -> bool {
+  return PyCoro_CheckExact(object) || (Py_TYPE(object)->tp_as_async != nullptr && Py_TYPE(object)->tp_as_async->am_await != nullptr);
 }
 
 /// StopAsyncIteration's value: its attribute where it has one (3.16, subclasses), else its first argument.
@@ -28,22 +23,39 @@ auto stop_value(State& state, PyObject* stop) -> Object {
   return none();
 }
 
-/// The operation under way has answered.
-auto conclude(Delegation& delegation, PySendResult result, PyObject** out) -> Outcome {
-  if (result == PYGEN_NEXT) return Outcome::awaits;
-  delegation.awaiting.reset();
-  bool const closing = delegation.under_way == agen::operation::aclose;
-  if (result == PYGEN_RETURN) {
-    if (!closing) return Outcome::yielded;
-    Py_CLEAR(*out);
-    compat::restore_exception(std::move(delegation.pending_exit));
-    return Outcome::raised;
-  }
+/// An operation has raised: StopAsyncIteration ends the delegation, except at aclose().
+auto failed(Delegation& delegation, PyObject** out) -> Outcome {
   delegation.pending_exit.reset();
+  bool const closing = delegation.under_way == agen::operation::aclose;
   if (closing || !PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) return Outcome::raised;
   auto const stop = compat::take_exception();
   *out = stop_value(*delegation.state, stop.get()).release();
   return Outcome::returned;
+}
+
+/// Remembers the operation just made and starts it.
+auto start(Delegation& delegation, agen::operation operation, Object awaitable, PyObject** out) -> Outcome {
+  delegation.under_way = operation;
+  if (!awaitable) return failed(delegation, out);
+  delegation.awaiting = await_iterator(awaitable.get());
+  if (!delegation.awaiting) return Outcome::raised;
+  return send_foreign(delegation, Py_None, out);
+}
+
+/// The operation under way has answered.
+auto conclude(Delegation& delegation, PySendResult result, PyObject** out) -> Outcome {
+  if (result == PYGEN_NEXT) return Outcome::awaits;
+  delegation.awaiting.reset();
+  if (std::exchange(delegation.opening, false)) {
+    if (result == PYGEN_ERROR) return Outcome::raised;
+    delegation.iterator = steal(std::exchange(*out, nullptr));
+    return send_foreign(delegation, Py_None, out);
+  }
+  if (result == PYGEN_ERROR) return failed(delegation, out);
+  if (delegation.under_way != agen::operation::aclose) return Outcome::yielded;
+  Py_CLEAR(*out);
+  compat::restore_exception(std::move(delegation.pending_exit));
+  return Outcome::raised;
 }
 
 /// The iterator's method, null without an exception when it has none.
@@ -69,11 +81,18 @@ auto iterate(State& state, PyObject* source) -> Object {
                  Py_TYPE(source)->tp_name);
     return nullptr;
   }
-  return steal(PyObject_GetAIter(source));
+  auto iterator = steal(Py_TYPE(source)->tp_as_async->am_aiter(source));
+  if (!iterator || PyAIter_Check(iterator.get()) || is_awaitable(iterator.get())) return iterator;
+  PyErr_Format(PyExc_TypeError, "aiter() returned not an async iterator of type '%.100s'", Py_TYPE(iterator.get())->tp_name);
+  return nullptr;
 }
 
 auto begin_foreign(Delegation& delegation, PyObject** out) -> Outcome {
-  return send_foreign(delegation, Py_None, out);
+  if (PyAIter_Check(delegation.iterator.get())) return send_foreign(delegation, Py_None, out);
+  // `async def __aiter__`, as Python 3.5.0 had it and 1.10 accepts it: what it returns is the iterator.
+  delegation.opening = true;
+  delegation.awaiting = await_iterator(delegation.iterator.get());
+  return delegation.awaiting ? send_foreign(delegation, Py_None, out) : Outcome::raised;
 }
 
 auto send_foreign(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome {
@@ -349,6 +368,7 @@ auto new_delegation(State& state, PyObject* source) -> PyObject* {
   delegation->under_way = agen::operation::anext;
   delegation->stage = Stage::initial;
   delegation->awaited = false;
+  delegation->opening = false;
   PyObject_GC_Track(delegation);
   return object_of(*delegation);
 }

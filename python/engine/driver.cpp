@@ -332,7 +332,7 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
 }
 
 /// Lets a yield_() or yield_from_() that a frame awaits go on.
-void Drive::release(Object suspension) noexcept {
+void Drive::release(Object suspension) noexcept {  // and drops it: what a delegation was to is free now
   if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) as<Yield>(suspension.get()).held = false;
 }
 
@@ -352,7 +352,7 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
     Outcome const outcome = raise_foreign(*foreign_, std::move(exception), out);
     return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
   }
-  Object const suspension = std::move(member_->suspension);
+  Object suspension = std::move(member_->suspension);
   PySendResult result;
   if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) {
     // Sent up as a value so that every helper on the way may await while it cleans up.
@@ -363,6 +363,7 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
     as<Delegation>(suspension.get()).pending = std::move(exception);
     result = body_send(*member_, Py_None, out);
   } else {
+    suspension.reset();
     result = body_throw(state_, *member_, exception.get(), out);
   }
   return classify(result, out);
@@ -464,7 +465,7 @@ auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
 /// The delegate has ended, or yields while it is being closed: its parent goes on.
 auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
   Delegation& delegation = *inner_;
-  auto const child = Ref<Generator>::borrow(member_);
+  auto child = Ref<Generator>::borrow(member_);
   bool const closing = child->flags.has(flag::closing);
   Object answer = steal(std::exchange(*out, nullptr));
   Object exception = outcome == Outcome::raised ? compat::take_exception() : nullptr;
@@ -480,11 +481,12 @@ auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
     compat::Lock lock(state_.chains);
     delegation_of(state_, root_)->innermost = above;
   }
+  if (closing && outcome == Outcome::yielded) child->flags.set(flag::exit_ignored);
+  child.reset();  // the parent must not find its delegate alive because of us
   if (!closing) {
     return exception ? resume_raise(std::move(exception), out) : resume_send(std::move(answer), out);
   }
   if (outcome == Outcome::yielded) {
-    child->flags.set(flag::exit_ignored);
     exception = runtime_error("async generator ignored GeneratorExit");
   } else {
     bool const ended = exception && is_generator_exit(exception.get());

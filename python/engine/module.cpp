@@ -71,7 +71,21 @@ auto module_set_up(PyObject* module, PyObject* boxer) -> PyObject* {
     PyErr_SetString(PyExc_TypeError, "set_up() takes a native async generator");
     return nullptr;
   }
-  return set_up_boxes(*static_cast<State*>(PyModule_GetState(module)), boxer) ? Py_NewRef(Py_None) : nullptr;
+  State& state = *static_cast<State*>(PyModule_GetState(module));
+  if (!set_up_boxes(state, boxer)) return nullptr;
+  if (PyModule_AddObjectRef(module, "box_type", reinterpret_cast<PyObject*>(state.box_type)) < 0) return nullptr;
+  return Py_NewRef(Py_None);
+}
+
+/// box(item), unbox(box): the markers that carry items through awaits, for the names that 1.10 had (_impl.py).
+auto module_box(PyObject* module, PyObject* item) -> PyObject* {
+  return box(*static_cast<State*>(PyModule_GetState(module)), borrow(item)).release();
+}
+auto module_unbox(PyObject* module, PyObject* boxed) -> PyObject* {
+  State& state = *static_cast<State*>(PyModule_GetState(module));
+  if (Py_TYPE(boxed) == state.box_type) return unbox(state, boxed).release();
+  PyErr_Format(PyExc_TypeError, "unbox() takes what box() made, not %.100s", Py_TYPE(boxed)->tp_name);
+  return nullptr;
 }
 
 /// fast_paths(): which of the optional fast paths are on.
@@ -147,6 +161,8 @@ PyMethodDef module_methods[] = {
     {"maker", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_maker)), METH_FASTCALL, nullptr},
     {"bind", module_bind, METH_O, nullptr},
     {"set_up", module_set_up, METH_O, nullptr},
+    {"box", module_box, METH_O, nullptr},
+    {"unbox", module_unbox, METH_O, nullptr},
     {"fast_paths", module_fast_paths, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -132,6 +132,7 @@ struct Delegation {
   Delegation* innermost;   ///< root only: where the leaf is, or null when that must be looked up
   agen::operation under_way;
   Stage stage;
+  bool opening;            ///< `awaiting` is an awaitable that aiter() answered
   bool awaited;            ///< a frame waits for this object: answers travel through it, not past it
 };
 
