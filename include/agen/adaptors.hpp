@@ -1,8 +1,9 @@
 // Lazy adaptors over async iterables, with pipe syntax: `source | filter(even) | take(3)`. Each is an async generator.
 //
-// A source given as an rvalue is kept by the adaptor and closed, its cleanup awaited, when the adaptor ends, raises or is closed;
-// so closing the last of a pipe closes all of it, from the last to the first. A source given as an lvalue is only iterated.
-// Functions may return awaitables, which are awaited. Items pass by reference wherever an adaptor does not make new ones.
+// A source given as an rvalue is kept by the adaptor and closed, its cleanup awaited, when the adaptor ends, raises or
+// is closed; so closing the last of a pipe closes all of it, from the last to the first. A source given as an lvalue is
+// only iterated. Functions may return awaitables, which are awaited. Items pass by reference wherever an adaptor does
+// not make new ones.
 #ifndef AGEN_ADAPTORS_HPP
 #define AGEN_ADAPTORS_HPP
 
@@ -93,7 +94,8 @@ auto taken(Source source, std::size_t n) -> async_generator<async_reference_t<So
 }
 
 template <class Source>
-auto enumerated(Source source, std::size_t index) -> async_generator<std::pair<std::size_t, async_reference_t<Source>>> {
+auto enumerated(Source source, std::size_t index)
+    -> async_generator<std::pair<std::size_t, async_reference_t<Source>>> {
   using numbered = std::pair<std::size_t, async_reference_t<Source>>;
   std::exception_ptr error;
   try {

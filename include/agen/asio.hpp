@@ -1,5 +1,6 @@
-// Asio as partner: its operations awaited inside generators and tasks, a generator's operations started as Asio operations, a
-// finalizer that closes dropped generators on an executor. Standalone Asio; define AGEN_USE_BOOST_ASIO for Boost.Asio.
+// Asio as partner: its operations awaited inside generators and tasks, a generator's operations started as Asio
+// operations, a finalizer that closes dropped generators on an executor. Standalone Asio; define AGEN_USE_BOOST_ASIO
+// for Boost.Asio.
 //
 //     agen::async_generator<std::string> lines(asio::ip::tcp::socket socket) {
 //       std::string buffer;
@@ -36,8 +37,8 @@
 #include <asio/dispatch.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/post.hpp>
-#include <asio/system_executor.hpp>
 #include <asio/system_error.hpp>
+#include <asio/system_executor.hpp>
 #endif
 
 #include <memory>
@@ -62,14 +63,15 @@ using asio_system_error = ::asio::system_error;
 }  // namespace detail
 #endif
 
-/// Completion token: the operation becomes an awaitable for a generator, a task, or any coroutine that takes a plain awaiter.
+/// Completion token: the operation becomes an awaitable for a generator, a task, or any coroutine that takes a plain
+/// awaiter.
 ///
 /// The result is what the completion handler would get: an error code, or a non-null exception_ptr, in front is thrown
-/// (system_error), one value is given as it is, several as a tuple. The operation starts when it is awaited. The coroutine goes
-/// on on the executor that the operation completes on.
+/// (system_error), one value is given as it is, several as a tuple. The operation starts when it is awaited. The
+/// coroutine goes on on the executor that the operation completes on.
 ///
-/// Cancelling the Asio operation that drives the generator (async_anext and the others, below) cancels what its body awaits by
-/// this token. A slot of your own: `asio::bind_cancellation_slot(slot, agen::use_agen)`.
+/// Cancelling the Asio operation that drives the generator (async_anext and the others, below) cancels what its body
+/// awaits by this token. A slot of your own: `asio::bind_cancellation_slot(slot, agen::use_agen)`.
 struct use_agen_t {
   /// An executor whose I/O objects take use_agen when no token is given: `use_agen_t::as_default_on(socket)`.
   template <class Inner>
@@ -189,11 +191,12 @@ class asio_resume_handler {
  public:
   using cancellation_slot_type = net::cancellation_slot;
 
-  explicit asio_resume_handler(std::shared_ptr<asio_awaiter_state<Args...>> state) noexcept : state_(std::move(state)) {}
+  explicit asio_resume_handler(std::shared_ptr<asio_awaiter_state<Args...>> state) noexcept
+      : state_(std::move(state)) {}
   asio_resume_handler(asio_resume_handler&&) noexcept = default;
   auto operator=(asio_resume_handler&&) -> asio_resume_handler& = delete;
-  /// Destroyed uncalled, as by the destructor of an execution context: what waits for the body will wait for ever. If that is an
-  /// Asio operation it is destroyed, with all it owns; any other coroutine has an owner of its own.
+  /// Destroyed uncalled, as by the destructor of an execution context: what waits for the body will wait for ever. If
+  /// that is an Asio operation it is destroyed, with all it owns; any other coroutine has an owner of its own.
   ~asio_resume_handler() {
     if (!state_ || !state_->waiting || state_->gone) return;
     state_->waiting = nullptr;
@@ -214,12 +217,13 @@ class asio_resume_handler {
   std::shared_ptr<asio_awaiter_state<Args...>> state_;
 };
 
-/// Starts the operation when it is awaited. Destroyed while it waits, it cancels the operation and forgets the coroutine.
+/// Starts the operation when it is awaited. Destroyed while it waits, it cancels the operation and forgets the
+/// coroutine.
 template <class Initiation, class Signature, class InitArgs>
 class asio_awaiter;
 template <class Initiation, class... Args, class... InitArgs>
-class [[nodiscard("an operation does nothing until it is awaited")]]
-asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
+class [[nodiscard("an operation does nothing until it is awaited")]] asio_awaiter<Initiation, void(Args...),
+                                                                                  std::tuple<InitArgs...>> {
   using state = asio_awaiter_state<Args...>;
 
  public:
@@ -401,12 +405,13 @@ inline auto close_abandoned(abandoned_generator gen) -> asio_runner {
 
 }  // namespace detail
 
-/// The operations of a generator as Asio operations, for any completion token: with asio::use_awaitable they can be awaited in
-/// an asio::awaitable. Completion signatures: void(std::exception_ptr, item), for async_aclose void(std::exception_ptr).
+/// The operations of a generator as Asio operations, for any completion token: with asio::use_awaitable they can be
+/// awaited in an asio::awaitable. Completion signatures: void(std::exception_ptr, item), for async_aclose
+/// void(std::exception_ptr).
 ///
-/// The handler is posted to its associated executor. Its cancellation slot, if it has one, cancels what the body awaits with
-/// use_agen at that time, directly or in generators that it iterates or delegates to (not inside a task); the body gets
-/// operation_aborted there and decides what becomes of it. The generator must outlive the operation.
+/// The handler is posted to its associated executor. Its cancellation slot, if it has one, cancels what the body awaits
+/// with use_agen at that time, directly or in generators that it iterates or delegates to (not inside a task); the body
+/// gets operation_aborted there and decides what becomes of it. The generator must outlive the operation.
 template <class Yield, class Send, class Return, class Token>
 auto async_anext(async_generator<Yield, Send, Return>& gen, Token&& token) {
   return detail::initiate_operation(gen.anext(), static_cast<Token&&>(token));
@@ -424,16 +429,16 @@ auto async_aclose(async_generator<Yield, Send, Return>& gen, Token&& token) {
   return detail::initiate_operation(gen.aclose(), static_cast<Token&&>(token));
 }
 
-/// Runs a task on `executor`, as asio::co_spawn does an asio::awaitable. Completion signature: void(std::exception_ptr, T), or
-/// void(std::exception_ptr) for a task<>.
+/// Runs a task on `executor`, as asio::co_spawn does an asio::awaitable. Completion signature: void(std::exception_ptr,
+/// T), or void(std::exception_ptr) for a task<>.
 template <class Executor, class T, class Token>
 auto spawn(Executor executor, task<T> body, Token&& token) {
   return detail::initiate_operation(detail::on_executor<T>(std::move(executor), std::move(body)),
                                     static_cast<Token&&>(token));
 }
 
-/// Hooks whose finalizer closes dropped generators on `executor`, their cleanup awaited there. What a cleanup raises goes to
-/// the unraisable handler (unraisable.hpp). Install them by set_asyncgen_hooks on the threads that iterate.
+/// Hooks whose finalizer closes dropped generators on `executor`, their cleanup awaited there. What a cleanup raises
+/// goes to the unraisable handler (unraisable.hpp). Install them by set_asyncgen_hooks on the threads that iterate.
 template <class Executor>
 auto asio_hooks(Executor executor) -> asyncgen_hooks {
   return {nullptr, [executor](abandoned_generator gen) {

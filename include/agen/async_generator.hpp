@@ -1,16 +1,16 @@
-// The generator itself. Beside it, and included with it: delegation (yield_from) and hooks. Loops, closing, context managers,
-// adaptors, task and sync_wait have headers of their own, so that this one stays light: it includes <coroutine>, <exception>,
-// <new> and <utility>.
+// The generator itself. Beside it, and included with it: delegation (yield_from) and hooks. Loops, closing, context
+// managers, adaptors, task and sync_wait have headers of their own, so that this one stays light: it includes
+// <coroutine>, <exception>, <new> and <utility>.
 //
 // Writing one
 //   A coroutine that returns async_generator<Yield, Send, Return> is an async generator:
 //       agen::async_generator<int> count(int n) { for (int i = 0; i < n; ++i) co_yield i; }
-//   Its body begins with the first operation. It may await anything awaitable (what it awaits decides where it goes on),
-//   delegate with `co_await yield_from(source)`, and end by co_return or by an exception.
+//   Its body begins with the first operation. It may await anything awaitable (what it awaits decides where it goes
+//   on), delegate with `co_await yield_from(source)`, and end by co_return or by an exception.
 //
 // Items
-//   An item is handed over by reference, never copied: `co_yield x` suspends the body, and the consumer gets a reference to
-//   x, or to the temporary that the expression made, valid until the next operation.
+//   An item is handed over by reference, never copied: `co_yield x` suspends the body, and the consumer gets a
+//   reference to x, or to the temporary that the expression made, valid until the next operation.
 //       Yield     *item is      co_yield takes
 //       T         T&            lvalues, rvalues, what converts to T; a const lvalue is copied into the body's frame
 //       T const   T const&      everything that T const& binds to
@@ -23,20 +23,22 @@
 //   std::optional or a pointer as Send to tell the two apart, as None does in Python.
 //
 // Ending
-//   After the last item each operation answers "end", at no cost: nothing is thrown. The value of co_return is there with the
-//   end (item::returned, async_generator::returned) and is the value of `co_await yield_from(...)`. An exception that leaves
-//   the body comes out of the operation that resumed it, once; afterwards the generator is at its end.
+//   After the last item each operation answers "end", at no cost: nothing is thrown. The value of co_return is there
+//   with the end (item::returned, async_generator::returned) and is the value of `co_await yield_from(...)`. An
+//   exception that leaves the body comes out of the operation that resumed it, once; afterwards the generator is at its
+//   end.
 //
 // Dropping
-//   Destroying a generator at a co_yield runs the destructors of its locals in order, but awaits nothing. Cleanup that has to
-//   be awaited needs aclose(): see closing.hpp, and hooks.hpp for those who forget. A generator may be destroyed while its
-//   body awaits something: what it awaits is destroyed with it. It must not be destroyed by its own body while that executes.
+//   Destroying a generator at a co_yield runs the destructors of its locals in order, but awaits nothing. Cleanup that
+//   has to be awaited needs aclose(): see closing.hpp, and hooks.hpp for those who forget. A generator may be destroyed
+//   while its body awaits something: what it awaits is destroyed with it. It must not be destroyed by its own body
+//   while that executes.
 //
 // Threads
-//   A generator is used like any other object: operations on it must not race, each must happen after the one before. The body
-//   may be resumed on another thread by whatever it awaits; the consumer then goes on there, unless the operation had already
-//   answered. An operation begun while another is under way is refused with already_running, which
-//   catches overlap, not races. Nothing is locked, and an item that comes at once costs no atomic operation.
+//   A generator is used like any other object: operations on it must not race, each must happen after the one before.
+//   The body may be resumed on another thread by whatever it awaits; the consumer then goes on there, unless the
+//   operation had already answered. An operation begun while another is under way is refused with already_running,
+//   which catches overlap, not races. Nothing is locked, and an item that comes at once costs no atomic operation.
 //
 // Sources: PEP 525 for the operations and the hooks, PEP 380 and PEP 828 for delegation and return values.
 #ifndef AGEN_ASYNC_GENERATOR_HPP
@@ -83,7 +85,8 @@ class [[nodiscard]] async_generator {
     std::swap(frame_, former.frame_);
     return *this;
   }
-  /// An unfinished generator goes to the finalizer that it was started under (hooks.hpp); otherwise its locals are destroyed.
+  /// An unfinished generator goes to the finalizer that it was started under (hooks.hpp); otherwise its locals are
+  /// destroyed.
   ~async_generator() {
     if (frame_ != nullptr) detail::drop(*frame_);
   }
@@ -105,16 +108,16 @@ class [[nodiscard]] async_generator {
     return detail::asend_awaitable<Yield, Send, Return>(*frame_, static_cast<Value&&>(value));
   }
 
-  /// Awaitable: throws `error` at the current co_yield; answers the next item, or the end. On a generator that has not begun
-  /// the body never runs and the error comes back; on a closed one nothing happens.
-  /// Throws already_running, and whatever leaves the body. (PEP 525, `athrow`)
+  /// Awaitable: throws `error` at the current co_yield; answers the next item, or the end. On a generator that has not
+  /// begun the body never runs and the error comes back; on a closed one nothing happens. Throws already_running, and
+  /// whatever leaves the body. (PEP 525, `athrow`)
   auto athrow(std::exception_ptr error) noexcept -> detail::athrow_awaitable<Yield, Return> {
     return detail::athrow_awaitable<Yield, Return>(*frame_, std::move(error));
   }
 
   /// Awaitable: throws generator_exit at the current co_yield and waits until the body has ended, its cleanup awaited.
-  /// Throws already_running, ignored_generator_exit if the body yields instead, and whatever but generator_exit leaves the
-  /// body. On a generator that has not begun, or is closed, there is nothing to wait for. (PEP 525, `aclose`)
+  /// Throws already_running, ignored_generator_exit if the body yields instead, and whatever but generator_exit leaves
+  /// the body. On a generator that has not begun, or is closed, there is nothing to wait for. (PEP 525, `aclose`)
   auto aclose() noexcept -> detail::aclose_awaitable { return detail::aclose_awaitable(*frame_); }
 
   /// Where the body stands.

@@ -28,16 +28,17 @@ template <class F, class... Args>
 using settled_t = typename settled<std::invoke_result_t<F, Args...>>::type;
 }  // namespace detail
 
-/// `co_await aclosing(generator, body)`: calls `body(generator)`, awaits what it returns, and awaits `generator.aclose()` in
-/// every case: when the body returns, when it throws, and when it is thrown into. Gives what the body gave.
+/// `co_await aclosing(generator, body)`: calls `body(generator)`, awaits what it returns, and awaits
+/// `generator.aclose()` in every case: when the body returns, when it throws, and when it is thrown into. Gives what
+/// the body gave.
 ///
 ///     int first = co_await aclosing(numbers(), [](auto& gen) -> agen::task<int> {
 ///       auto item = co_await gen.anext();
 ///       co_return *item;
 ///     });
 ///
-/// An rvalue generator is kept and destroyed afterwards, an lvalue is referred to. Throws what the body throws, or what aclose
-/// throws, which takes the place of the former as an exception in a `finally` does.
+/// An rvalue generator is kept and destroyed afterwards, an lvalue is referred to. Throws what the body throws, or what
+/// aclose throws, which takes the place of the former as an exception in a `finally` does.
 ///
 /// C++ cannot await in a destructor; a scope written as a function is the form in which nothing can be forgotten.
 template <class Generator, class Body>
@@ -82,8 +83,9 @@ auto aclose_after(Generator generator, Body body) -> task<settled_t<Body&, std::
 
 template <class Generator, class Body>
 auto aclosing(Generator&& generator, Body body) -> task<detail::settled_t<Body&, std::remove_reference_t<Generator>&>> {
-  static_assert(requires(std::remove_reference_t<Generator>& g) { g.aclose(); },
-                "aclosing(generator, body): the first argument needs an awaitable aclose()");
+  static_assert(
+      requires(std::remove_reference_t<Generator>& g) { g.aclose(); },
+      "aclosing(generator, body): the first argument needs an awaitable aclose()");
   return detail::aclose_after<Generator, Body>(static_cast<Generator&&>(generator), std::move(body));
 }
 

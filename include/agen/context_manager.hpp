@@ -8,8 +8,8 @@
 
 namespace agen {
 
-/// A resource with a beginning and an end, both of which may await: what stands before the one `co_yield` of its generator
-/// acquires, the item is the resource, what stands after it releases.
+/// A resource with a beginning and an end, both of which may await: what stands before the one `co_yield` of its
+/// generator acquires, the item is the resource, what stands after it releases.
 ///
 ///     auto connected(address a) -> agen::async_generator<connection> {
 ///       connection c = co_await connect(a);
@@ -26,16 +26,17 @@ class [[nodiscard]] async_context_manager {
  public:
   explicit async_context_manager(async_generator<Yield> generator) noexcept : generator_(std::move(generator)) {}
 
-  /// Awaitable: acquires; gives the resource, by reference into the generator's frame. Throws context_manager_error if the
-  /// generator does not yield, and whatever leaves it. (contextlib, `__aenter__`)
+  /// Awaitable: acquires; gives the resource, by reference into the generator's frame. Throws context_manager_error if
+  /// the generator does not yield, and whatever leaves it. (contextlib, `__aenter__`)
   auto enter() -> task<detail::reference_of<Yield>> {
     auto item = co_await generator_.anext();
     if (!item) throw context_manager_error("async_with: generator didn't yield");
     co_return *item;
   }
 
-  /// Awaitable: releases. `error` is what left the body, or null; true: the generator caught it, and it is to be dropped.
-  /// Throws what the generator raises instead, and context_manager_error if it yields once more. (contextlib, `__aexit__`)
+  /// Awaitable: releases. `error` is what left the body, or null; true: the generator caught it, and it is to be
+  /// dropped. Throws what the generator raises instead, and context_manager_error if it yields once more. (contextlib,
+  /// `__aexit__`)
   auto exit(std::exception_ptr error) -> task<bool> {
     if (!error) {
       if (co_await generator_.anext()) co_await stop_it("async_with: generator didn't stop");
@@ -64,15 +65,16 @@ class [[nodiscard]] async_context_manager {
   async_generator<Yield> generator_;
 };
 
-/// The result of async_with: what the body gave, empty if the manager swallowed the body's exception; for a body without a
-/// value, whether it ended normally.
+/// The result of async_with: what the body gave, empty if the manager swallowed the body's exception; for a body
+/// without a value, whether it ended normally.
 template <class Result>
 using with_result = std::conditional_t<std::is_void_v<Result>, bool, std::optional<std::remove_cvref_t<Result>>>;
 
-/// `co_await async_with(manager, body)`: enters, calls `body(resource)` and awaits what it returns, exits. (PEP 492, `async with`)
+/// `co_await async_with(manager, body)`: enters, calls `body(resource)` and awaits what it returns, exits. (PEP 492,
+/// `async with`)
 ///
-/// An exception of the body is thrown into the manager's generator at its co_yield: if that returns the exception is swallowed;
-/// if it rethrows it, or raises another, that comes out. Errors: see async_context_manager.
+/// An exception of the body is thrown into the manager's generator at its co_yield: if that returns the exception is
+/// swallowed; if it rethrows it, or raises another, that comes out. Errors: see async_context_manager.
 template <class Yield, class Body>
 auto async_with(async_context_manager<Yield> manager, Body body)
     -> task<with_result<detail::settled_t<Body&, detail::reference_of<Yield>>>> {

@@ -7,27 +7,29 @@
 
 namespace agen {
 
-/// `co_await yield_from(source)` in a body: the consumer gets the items of `source` as if the body yielded them itself; the
-/// value of the expression is the return value of `source`. (PEP 380; for async generators PEP 828)
+/// `co_await yield_from(source)` in a body: the consumer gets the items of `source` as if the body yielded them itself;
+/// the value of the expression is the return value of `source`. (PEP 380; for async generators PEP 828)
 ///
-/// What is sent, thrown and closed goes to `source`; what leaves it comes out of the expression, where the body may catch
-/// it. Closing the body closes `source` first, then throws a generator_exit of its own into the body.
+/// What is sent, thrown and closed goes to `source`; what leaves it comes out of the expression, where the body may
+/// catch it. Closing the body closes `source` first, then throws a generator_exit of its own into the body.
 ///
 ///   - an async_generator with the same items and Send, any Return: attached in O(1), whatever it has done so far and
 ///     delegates to itself; an item costs the same at any depth. While it is attached it is running for everybody else.
-///   - anything else with anext(), whose answer is true and is dereferenced for an item: asend, athrow and aclose are used
+///   - anything else with anext(), whose answer is true and is dereferenced for an item: asend, athrow and aclose are
+///   used
 ///     where it has them, `returned()` of its last answer gives the value. A helper generator iterates it.
 ///   - a range: each element. What is thrown comes out of the expression. A helper generator iterates it.
 ///
 /// An rvalue is moved into the body's frame, an lvalue is referred to and stays the caller's.
 ///
-/// Errors: already_running if `source` is running (itself or a generator that waits for it, too); send_unsupported if a value
-/// is sent to something that takes none; ignored_generator_exit if `source` yields while it is closed; delegate_destroyed if
-/// its owner destroys it meanwhile; no_return_value if it was closed before and has a Return.
+/// Errors: already_running if `source` is running (itself or a generator that waits for it, too); send_unsupported if a
+/// value is sent to something that takes none; ignored_generator_exit if `source` yields while it is closed;
+/// delegate_destroyed if its owner destroys it meanwhile; no_return_value if it was closed before and has a Return.
 template <class Source>
 [[nodiscard]] auto yield_from(Source&& source) noexcept -> detail::delegated<Source> {
-  static_assert(async_iterable<Source> || detail::range<Source>,
-                "yield_from(source): source has to be an async generator, something with an awaitable anext(), or a range");
+  static_assert(
+      async_iterable<Source> || detail::range<Source>,
+      "yield_from(source): source has to be an async generator, something with an awaitable anext(), or a range");
   return {static_cast<Source&&>(source)};
 }
 
@@ -88,8 +90,7 @@ class answer_box {
 
 /// Forwards what its consumer asks to `source`, one operation for one: the fallback where chains cannot be joined.
 template <class Yield, class Send, class Source>
-auto each_awaited(Source source)
-    -> async_generator<Yield, Send, typename return_of<anext_answer<Source>>::type> {
+auto each_awaited(Source source) -> async_generator<Yield, Send, typename return_of<anext_answer<Source>>::type> {
   using returned = typename return_of<anext_answer<Source>>::type;
   answer_box<anext_answer<Source>> answer;
   answer.put(co_await source.anext());

@@ -1,6 +1,6 @@
-// Driving a generator from outside any coroutine: by plain calls, with a callback when an answer comes later, and without
-// knowing the types of its items. What a bridge to another language, or a callback interface, stands on. Costs the path of
-// co_await nothing.
+// Driving a generator from outside any coroutine: by plain calls, with a callback when an answer comes later, and
+// without knowing the types of its items. What a bridge to another language, or a callback interface, stands on. Costs
+// the path of co_await nothing.
 #ifndef AGEN_DRIVE_HPP
 #define AGEN_DRIVE_HPP
 
@@ -14,9 +14,10 @@ namespace agen {
 ///     agen::step s = drive.anext();            // step::awaits: on_answer(this) is called when the body answers
 ///     if (drive.answer() == agen::step::yielded) use(*static_cast<int*>(drive.item()));
 ///
-/// Every operation gives the step that the body came to: `yielded` (item()), `returned`, `raised` (take_error()), or `awaits`:
-/// the body has suspended in something that it awaits, and the callback will be called, once, on the thread that resumes it,
-/// with answer() telling the step. Refusals of the lifecycle (already_running, just_started) come as `raised`, too.
+/// Every operation gives the step that the body came to: `yielded` (item()), `returned`, `raised` (take_error()), or
+/// `awaits`: the body has suspended in something that it awaits, and the callback will be called, once, on the thread
+/// that resumes it, with answer() telling the step. Refusals of the lifecycle (already_running, just_started) come as
+/// `raised`, too.
 ///
 /// The generator must outlive the driver; the driver may be destroyed at any time, the body then goes on and its answer
 /// waits for the next operation. Not movable: a waiting body knows its address.
@@ -24,7 +25,8 @@ class driver {
  public:
   using callback = void (*)(void* context) noexcept;
 
-  /// \param on_answer  called when an answer comes after its operation has returned step::awaits; may start the next one
+  /// \param on_answer  called when an answer comes after its operation has returned step::awaits; may start the next
+  /// one
   template <class Yield, class Send, class Return>
   driver(async_generator<Yield, Send, Return>& generator, callback on_answer, void* context) noexcept
       : driver(generator.frame(), on_answer, context) {}
@@ -88,8 +90,7 @@ class driver {
   };
   class throwing : public detail::throwing_operation {
    public:
-    throwing(detail::frame& f, std::exception_ptr error) noexcept
-        : throwing_operation(f, std::move(error), false) {}
+    throwing(detail::frame& f, std::exception_ptr error) noexcept : throwing_operation(f, std::move(error), false) {}
     auto await_ready() -> bool { return detail::throw_is_ready(*this->frame_, this->exit); }
     auto await_resume() -> bool {
       finished();

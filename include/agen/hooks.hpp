@@ -1,5 +1,5 @@
-// The hooks of PEP 525, per thread: what an event loop installs in order to know the generators that it iterates, and to
-// close those that were dropped before they finished.
+// The hooks of PEP 525, per thread: what an event loop installs in order to know the generators that it iterates, and
+// to close those that were dropped before they finished.
 #ifndef AGEN_HOOKS_HPP
 #define AGEN_HOOKS_HPP
 
@@ -21,8 +21,8 @@ class generator_ref {
 
 /// A generator that was started, not finished, and dropped: what the finalizer hook gets. It owns the generator.
 ///
-/// Its holder awaits aclose() where the loop runs, and keeps the object until that is done. Destroying it destroys the body
-/// as it stands: its locals in order, nothing awaited.
+/// Its holder awaits aclose() where the loop runs, and keeps the object until that is done. Destroying it destroys the
+/// body as it stands: its locals in order, nothing awaited.
 class [[nodiscard]] abandoned_generator {
  public:
   explicit abandoned_generator(detail::frame& f) noexcept : frame_(&f) {}
@@ -50,7 +50,7 @@ class [[nodiscard]] abandoned_generator {
 /// A generator reads them once, on the thread that first awaits one of its operations, and keeps the finalizer. The
 /// finalizer may be called on any thread on which the generator is dropped. One that throws: see unraisable.hpp.
 struct asyncgen_hooks {
-  detail::hook<generator_ref> firstiter;          ///< called before the first iteration
+  detail::hook<generator_ref> firstiter;        ///< called before the first iteration
   detail::hook<abandoned_generator> finalizer;  ///< called when an unfinished generator is dropped
 };
 

@@ -9,8 +9,8 @@ namespace agen {
 
 /// An item by reference into the body's frame, or the end: true or false.
 ///
-/// `*item` is `Yield` itself if that is a reference type, otherwise `Yield&`; `std::move(*item)` moves the item out. The
-/// reference holds until the next operation on the generator, or until the generator is destroyed.
+/// `*item` is `Yield` itself if that is a reference type, otherwise `Yield&`; `std::move(*item)` moves the item out.
+/// The reference holds until the next operation on the generator, or until the generator is destroyed.
 template <class Yield, class Return>
 class item {
  public:
@@ -28,8 +28,8 @@ class item {
   auto operator*() const noexcept -> reference { return static_cast<reference>(*item_); }
   auto operator->() const noexcept -> pointer { return item_; }
 
-  /// At the end: what the body gave to `co_return`, by reference into its frame. Throws no_return_value if the generator
-  /// did not end just now by returning (it was closed before, or this is an item).
+  /// At the end: what the body gave to `co_return`, by reference into its frame. Throws no_return_value if the
+  /// generator did not end just now by returning (it was closed before, or this is an item).
   auto returned() const -> std::add_rvalue_reference_t<Return>
     requires(!std::is_void_v<Return>)
   {

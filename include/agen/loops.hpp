@@ -1,5 +1,5 @@
-// Ways to write a loop over a generator besides `while (auto item = co_await gen.anext())`: for_each, iterators, and a macro
-// that reads as `for co_await`.
+// Ways to write a loop over a generator besides `while (auto item = co_await gen.anext())`: for_each, iterators, and a
+// macro that reads as `for co_await`.
 #ifndef AGEN_LOOPS_HPP
 #define AGEN_LOOPS_HPP
 
@@ -42,9 +42,9 @@ auto for_each_closing(Source source, Function function) -> task<> {
 
 }  // namespace detail
 
-/// `co_await for_each(source, f)`: calls `f(item)` for each item, and awaits what it returns if that is awaitable. An f that
-/// gives `bool` stops the loop by false. A source given as an rvalue is closed in every case, an lvalue only iterated.
-/// Throws what the source and f throw.
+/// `co_await for_each(source, f)`: calls `f(item)` for each item, and awaits what it returns if that is awaitable. An f
+/// that gives `bool` stops the loop by false. A source given as an rvalue is closed in every case, an lvalue only
+/// iterated. Throws what the source and f throw.
 template <class Source, class Function>
 auto for_each(Source&& source, Function function) -> task<> {
   static_assert(async_iterable<Source>, "for_each(source, f): source needs an awaitable anext()");
@@ -89,17 +89,18 @@ constexpr auto end(Source& /*source*/) noexcept -> async_sentinel {
 
 }  // namespace agen
 
-/// `AGEN_FOR_CO_AWAIT (auto& item, gen) statement`: `for co_await (auto& item : gen) statement`. break and continue work. A
-/// source made in the macro is dropped after the loop, not closed: use for_each or aclosing where its cleanup awaits.
+/// `AGEN_FOR_CO_AWAIT (auto& item, gen) statement`: `for co_await (auto& item : gen) statement`. break and continue
+/// work. A source made in the macro is dropped after the loop, not closed: use for_each or aclosing where its cleanup
+/// awaits.
 #define AGEN_FOR_CO_AWAIT(declaration, ...) AGEN_DETAIL_FOR(declaration, __LINE__, (__VA_ARGS__))
 
 // Names that differ from line to line, so that loops can be nested without warnings of shadowing.
 #define AGEN_DETAIL_FOR(declaration, line, source) AGEN_DETAIL_FOR_NAMED(declaration, line, source)
-#define AGEN_DETAIL_FOR_NAMED(declaration, line, source)                                         \
-  if (auto&& agen_source_##line = source; false) {                                               \
-  } else                                                                                         \
-    while (auto agen_item_##line = co_await agen_source_##line.anext())                          \
-      if (declaration = *agen_item_##line; false) { /* NOLINT(bugprone-macro-parentheses) */     \
+#define AGEN_DETAIL_FOR_NAMED(declaration, line, source)                                     \
+  if (auto&& agen_source_##line = source; false) {                                           \
+  } else                                                                                     \
+    while (auto agen_item_##line = co_await agen_source_##line.anext())                      \
+      if (declaration = *agen_item_##line; false) { /* NOLINT(bugprone-macro-parentheses) */ \
       } else
 
 #endif  // AGEN_LOOPS_HPP

@@ -1,5 +1,5 @@
-// task<T>: a lazily started coroutine that gives one value to the one that awaits it. What a program needs to run generators
-// with nothing else; sync_wait.hpp runs one to its end. Not a runtime: no scheduler, no cancellation.
+// task<T>: a lazily started coroutine that gives one value to the one that awaits it. What a program needs to run
+// generators with nothing else; sync_wait.hpp runs one to its end. Not a runtime: no scheduler, no cancellation.
 #ifndef AGEN_TASK_HPP
 #define AGEN_TASK_HPP
 
@@ -18,8 +18,9 @@ class task;
 
 namespace detail {
 
-/// Where a task keeps what it came to. Task and awaiter settle by one atomic exchange who goes on, as generators do for a
-/// body that suspended elsewhere: no symmetric transfer, so that loops over tasks that finish at once do not grow the stack.
+/// Where a task keeps what it came to. Task and awaiter settle by one atomic exchange who goes on, as generators do for
+/// a body that suspended elsewhere: no symmetric transfer, so that loops over tasks that finish at once do not grow the
+/// stack.
 struct task_state {
   std::coroutine_handle<> continuation;
   std::exception_ptr raised;
@@ -126,10 +127,11 @@ class task_awaiter {
 
 }  // namespace detail
 
-/// A coroutine that begins when it is awaited, once. Move-only; destroying it destroys its body, wherever that is suspended.
+/// A coroutine that begins when it is awaited, once. Move-only; destroying it destroys its body, wherever that is
+/// suspended.
 ///
-/// `co_await std::move(t)` or `co_await f()`: gives what the body returned (T, or a reference), or throws what left it. A body
-/// may be resumed on other threads; the awaiting coroutine then goes on there.
+/// `co_await std::move(t)` or `co_await f()`: gives what the body returned (T, or a reference), or throws what left it.
+/// A body may be resumed on other threads; the awaiting coroutine then goes on there.
 template <class T>
 class [[nodiscard("a task does nothing until it is awaited")]] task {
  public:

@@ -43,19 +43,16 @@ template <class R, class C, class... A>
 inline constexpr bool makes_generator<R (C::*)(A...) const noexcept> = is_async_generator_v<R>;
 
 template <class T>
-concept range = requires(T& r) {
-  begin(r) != end(r);
-} || requires(T& r) {
-  r.begin() != r.end();
-} || std::is_array_v<std::remove_reference_t<T>>;
+concept range = requires(T& r) { begin(r) != end(r); } || requires(T& r) { r.begin() != r.end(); } ||
+                std::is_array_v<std::remove_reference_t<T>>;
 
 template <class T, class Value>
 concept sends = requires(T& t, Value& value) { t.asend(static_cast<Value&&>(value)).await_ready(); };
 
 }  // namespace detail
 
-/// Calling F gives an async generator (inspect.isasyncgenfunction). F: a function, a pointer to one or to a member, a lambda
-/// or an object with one operator(); for a generic lambda, or with Args, what F returns when called with Args.
+/// Calling F gives an async generator (inspect.isasyncgenfunction). F: a function, a pointer to one or to a member, a
+/// lambda or an object with one operator(); for a generic lambda, or with Args, what F returns when called with Args.
 template <class F, class... Args>
 inline constexpr bool is_async_generator_function_v = [] {
   if constexpr (sizeof...(Args) != 0) {
@@ -80,8 +77,8 @@ concept async_iterable = requires(T& t) {
   };
 };
 
-/// An async_iterable that can be thrown into and closed as PEP 525 says: an async generator, or a wrapper that keeps its
-/// manners. asend is left out, as a generator without Send has none.
+/// An async_iterable that can be thrown into and closed as PEP 525 says: an async generator, or a wrapper that keeps
+/// its manners. asend is left out, as a generator without Send has none.
 template <class T>
 concept async_generator_like = async_iterable<T> && requires(T& t, std::exception_ptr error) {
   requires detail::natively_awaitable<decltype(t.athrow(error))>;

@@ -118,8 +118,9 @@ TEST(Adaptors, ChainClosesTheSourceItIsAtAndThoseBegunBefore) {
 
 TEST(Adaptors, AnExceptionOfTheFunctionClosesTheSourceAndComesOut) {
   journal log;
-  EXPECT_THROW(sync_wait(collect(recorded(log, "source", 3) | transform([](int) -> int { throw std::runtime_error("f"); }))),
-               std::runtime_error);
+  EXPECT_THROW(
+      sync_wait(collect(recorded(log, "source", 3) | transform([](int) -> int { throw std::runtime_error("f"); }))),
+      std::runtime_error);
   EXPECT_EQ(log, journal{"source closed"});
 }
 

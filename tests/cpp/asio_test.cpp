@@ -213,7 +213,9 @@ TEST(Asio, DroppingAGeneratorCancelsWhatItsBodyAwaits) {
   {
     auto gen = waits_long(context, log);
     auto const consumer = [](async_generator<int>& g) -> detached { co_await g.anext(); }(gen);
-    { auto const dropped = std::move(gen); }
+    {
+      auto const dropped = std::move(gen);
+    }
   }
   auto const begun = std::chrono::steady_clock::now();
   context.run();

@@ -464,7 +464,9 @@ TEST(Drop, OfABodyThatAwaitsSomethingDestroysItThere) {
     auto gen = waits_with_locals(at, log);
     auto const consumer = [](async_generator<int>& g) -> detached { co_await g.anext(); }(gen);
     EXPECT_TRUE(at.waited_for());
-    { auto const dropped = std::move(gen); }
+    {
+      auto const dropped = std::move(gen);
+    }
     EXPECT_EQ(log, journal{"body"});
     EXPECT_FALSE(consumer.done());
   }
@@ -495,7 +497,9 @@ TEST(Drop, AnExceptionThatNobodyTookGoesToTheUnraisableHandler) {
   auto* const former = set_unraisable_handler([](std::exception_ptr error) noexcept { unraisable = error; });
   {
     auto gen = raises_after(at);
-    { auto const consumer = [](async_generator<int>& g) -> detached { co_await g.anext(); }(gen); }
+    {
+      auto const consumer = [](async_generator<int>& g) -> detached { co_await g.anext(); }(gen);
+    }
     at.open();
   }
   set_unraisable_handler(former);
@@ -536,9 +540,7 @@ auto awkward() -> async_generator<int> {
   }
 }
 
-TEST(Awaiting, SurvivesAwaitersThatThrowDeclineOrResumeAtOnce) {
-  EXPECT_EQ(sync_wait(collect(awkward())).size(), 9U);
-}
+TEST(Awaiting, SurvivesAwaitersThatThrowDeclineOrResumeAtOnce) { EXPECT_EQ(sync_wait(collect(awkward())).size(), 9U); }
 
 auto sees_its_promise() -> async_generator<int> {
   struct sniffer {

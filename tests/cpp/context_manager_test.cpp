@@ -61,8 +61,8 @@ TEST(AsyncWith, AnExceptionTheGeneratorRethrowsComesOut) {
 TEST(AsyncWith, AnExceptionTheGeneratorCatchesIsSwallowed) {
   journal log;
   EXPECT_EQ(sync_wait(async_with(resource(log, on_error::swallow), fails)), std::nullopt);
-  EXPECT_FALSE(sync_wait(async_with(resource(log, on_error::swallow),
-                                    [](std::string&) { throw std::runtime_error("body"); })));
+  EXPECT_FALSE(
+      sync_wait(async_with(resource(log, on_error::swallow), [](std::string&) { throw std::runtime_error("body"); })));
 }
 
 TEST(AsyncWith, AnExceptionTheGeneratorReplacesComesOutReplaced) {

@@ -318,7 +318,9 @@ TEST(YieldFrom, DroppingTheOuterWhileAReferencedDelegateAwaitsLeavesThatAlive) {
     journal log;
     auto outer = notices(inner, log);
     auto const consumer = [](async_generator<int>& g) -> detached { co_await g.anext(); }(outer);
-    { auto const dropped = std::move(outer); }
+    {
+      auto const dropped = std::move(outer);
+    }
   }
   EXPECT_TRUE(inner.running());
   at.open();
@@ -494,7 +496,9 @@ TEST(Depth, ALeafThatAwaitsResumesTheConsumerOfTheRootAtAnyDepth) {
   }(gen, got);
   for (int i = 0; i < 5; ++i) at.open();
   EXPECT_EQ(got, (std::vector<int>{0, 1, 2, 3, 4}));
-  { auto const dropped = std::move(gen); }
+  {
+    auto const dropped = std::move(gen);
+  }
 }
 
 }  // namespace

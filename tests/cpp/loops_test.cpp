@@ -70,13 +70,13 @@ TEST(Iterator, WalksToTheEnd) {
 TEST(ForCoAwait, ReadsAsALoopWithBreakAndContinue) {
   auto const got = sync_wait([]() -> task<std::vector<int>> {
     std::vector<int> seen;
-    AGEN_FOR_CO_AWAIT (auto& i, count(100)) {
+    AGEN_FOR_CO_AWAIT(auto& i, count(100)) {
       if (i == 1) continue;
       if (i == 4) break;
       seen.push_back(i);
     }
     if (seen.empty())
-      AGEN_FOR_CO_AWAIT (int i, count(1)) seen.push_back(i);
+      AGEN_FOR_CO_AWAIT(int i, count(1)) seen.push_back(i);
     else
       seen.push_back(-1);
     co_return seen;
@@ -86,8 +86,8 @@ TEST(ForCoAwait, ReadsAsALoopWithBreakAndContinue) {
 
 TEST(ForCoAwait, WorksInsideAGeneratorAndNested) {
   auto pairs = []() -> async_generator<int> {
-    AGEN_FOR_CO_AWAIT (int i, count(2)) {
-      AGEN_FOR_CO_AWAIT (int j, count(2)) {
+    AGEN_FOR_CO_AWAIT(int i, count(2)) {
+      AGEN_FOR_CO_AWAIT(int j, count(2)) {
         int const both = i * 10 + j;
         co_yield both + 0;
       }

@@ -1,4 +1,5 @@
-// What the tests share: a way to suspend a body until the test says so, threads that it may hop to, and a global allocation count.
+// What the tests share: a way to suspend a body until the test says so, threads that it may hop to, and a global
+// allocation count.
 #ifndef AGEN_TESTS_SUPPORT_HPP
 #define AGEN_TESTS_SUPPORT_HPP
 

@@ -1,4 +1,5 @@
-// Bodies and consumers that change threads at every await. Meant for TSan; everywhere else it checks that nothing is lost.
+// Bodies and consumers that change threads at every await. Meant for TSan; everywhere else it checks that nothing is
+// lost.
 #include <gtest/gtest.h>
 
 #include "support.hpp"

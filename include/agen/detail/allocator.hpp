@@ -1,6 +1,6 @@
-// Frames from an allocator: a coroutine whose parameters begin with std::allocator_arg and an allocator (after the object,
-// if it is a member) gets a promise that allocates with it. Nothing here includes <memory>, and generators without an
-// allocator carry nothing of this.
+// Frames from an allocator: a coroutine whose parameters begin with std::allocator_arg and an allocator (after the
+// object, if it is a member) gets a promise that allocates with it. Nothing here includes <memory>, and generators
+// without an allocator carry nothing of this.
 #ifndef AGEN_DETAIL_ALLOCATOR_HPP
 #define AGEN_DETAIL_ALLOCATOR_HPP
 
@@ -42,8 +42,8 @@ struct rebind<Allocator, U> {
   using type = typename Allocator::template rebind<U>::other;
 };
 
-/// Adds to a promise the allocation of its frame by `Allocator`, a copy of which stands behind the frame. `Parameters` are
-/// the coroutine's own: with a template in place of the exact signature g++ warns of a mismatched operator delete.
+/// Adds to a promise the allocation of its frame by `Allocator`, a copy of which stands behind the frame. `Parameters`
+/// are the coroutine's own: with a template in place of the exact signature g++ warns of a mismatched operator delete.
 template <class Promise, class Allocator, class... Parameters>
 class allocating_promise : public Promise {
   struct alignas(Allocator) alignas(__STDCPP_DEFAULT_NEW_ALIGNMENT__) unit {

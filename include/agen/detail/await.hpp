@@ -1,5 +1,5 @@
-// How a body awaits: finding the awaiter of an expression, the point where other runtimes plug in theirs, and the wrapper
-// that tells the protocol that the body suspends in something foreign.
+// How a body awaits: finding the awaiter of an expression, the point where other runtimes plug in theirs, and the
+// wrapper that tells the protocol that the body suspends in something foreign.
 #ifndef AGEN_DETAIL_AWAIT_HPP
 #define AGEN_DETAIL_AWAIT_HPP
 
@@ -9,8 +9,8 @@
 
 namespace agen {
 
-/// The customisation point for what is not awaitable by itself: specialise it with a static `adapt(value)` that returns an
-/// awaitable, and `co_await value` works in every generator and task.
+/// The customisation point for what is not awaitable by itself: specialise it with a static `adapt(value)` that returns
+/// an awaitable, and `co_await value` works in every generator and task.
 ///
 ///     template <> struct agen::await_adapter<ticket> {
 ///       static auto adapt(ticket t) { return ticket_awaiter(std::move(t)); }

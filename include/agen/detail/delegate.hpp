@@ -14,7 +14,8 @@ AGEN_NOINLINE inline void raise_delegated(delegation& at) {
     if (c.throwing) rethrow_thrown(c);
     throw delegate_destroyed("yield_from: the generator delegated to was destroyed");
   }
-  if (at.ignored) throw ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed");
+  if (at.ignored)
+    throw ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed");
   if (at.child->own.has_raised) {
     std::exception_ptr error = at.child->own.take();
     if (!at.exit || !is_exit(error)) std::rethrow_exception(std::move(error));

@@ -21,9 +21,9 @@ inline void detach(frame& f, control& c) noexcept {
   f.own.link = const_cast<pending*>(&no_consumer);
 }
 
-/// Destroys `root` and the generators that its chain owns, the leaf first, as leaving scopes would. What it delegates to
-/// by reference stays alive. With `hand_over`, what was started under hooks goes to its finalizer instead, as one with
-/// everything below it; without, the chain has been with a finalizer, which let go of it.
+/// Destroys `root` and the generators that its chain owns, the leaf first, as leaving scopes would. What it delegates
+/// to by reference stays alive. With `hand_over`, what was started under hooks goes to its finalizer instead, as one
+/// with everything below it; without, the chain has been with a finalizer, which let go of it.
 AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
   control& c = root.own;
   // A frame cannot be destroyed while it executes; nothing that could still be done would be right.
@@ -56,8 +56,8 @@ AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
   handle_of(root).destroy();
 }
 
-/// The owner of `f` destroys it while another generator delegates to it: that one gets delegate_destroyed, at once if it
-/// waits for an item, otherwise when it is resumed.
+/// The owner of `f` destroys it while another generator delegates to it: that one gets delegate_destroyed, at once if
+/// it waits for an item, otherwise when it is resumed.
 AGEN_NOINLINE inline void leave_parent(frame& f) noexcept {
   frame* top = &f;
   while (top->own.attached) top = top->own.parent->parent;

@@ -2,12 +2,12 @@
 // each other: resume, arrive, transfer. No types of items here: one generator's frame looks like every other's.
 //
 // The protocol in one paragraph. The awaitable of an operation lives in the consumer's frame. Its await_suspend
-// resumes the leaf as an ordinary nested call and then looks at the awaitable's status byte. A body that yields before it
-// ever suspends elsewhere finds `driving`, writes `arrived` and suspends: the nested call returns, and the consumer goes on
-// without having been suspended. Before a body suspends in something foreign, its wrapper (await.hpp) writes `foreign`;
-// from then on the body may be resumed at any time and on any thread, and the two sides settle by one atomic exchange
-// who continues the consumer. No symmetric transfer (g++ grows the stack without optimisation and under sanitizers), no
-// atomic read-modify-write and no thread-local for an item that comes at once.
+// resumes the leaf as an ordinary nested call and then looks at the awaitable's status byte. A body that yields before
+// it ever suspends elsewhere finds `driving`, writes `arrived` and suspends: the nested call returns, and the consumer
+// goes on without having been suspended. Before a body suspends in something foreign, its wrapper (await.hpp) writes
+// `foreign`; from then on the body may be resumed at any time and on any thread, and the two sides settle by one atomic
+// exchange who continues the consumer. No symmetric transfer (g++ grows the stack without optimisation and under
+// sanitizers), no atomic read-modify-write and no thread-local for an item that comes at once.
 #ifndef AGEN_DETAIL_FRAME_HPP
 #define AGEN_DETAIL_FRAME_HPP
 
@@ -49,16 +49,19 @@ struct hop {
 struct pending {
   unsigned char at;
   bool cancellable;  ///< `relay` is set
-  hop* loop;       ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
-  void* consumer;  ///< set when it is `waiting`: its coroutine
-  void* relay;     ///< set by a partner that can cancel: what a body's own awaitables look for (asio.hpp)
+  hop* loop;         ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
+  void* consumer;    ///< set when it is `waiting`: its coroutine
+  void* relay;       ///< set by a partner that can cancel: what a body's own awaitables look for (asio.hpp)
 
   // What an item that comes at once does not need stays uninitialised: three stores are 5 % of its price.
   pending() noexcept : at(arrived), cancellable(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
-  pending(pending&& /*not awaited yet*/) noexcept : pending() {}
+  pending(pending&& other) noexcept : at(arrived), cancellable(other.cancellable) {  // NOLINT: as above
+    if (cancellable) relay = other.relay;
+  }
   auto operator=(pending&&) -> pending& = delete;
   ~pending() = default;
-  constexpr explicit pending(status now) noexcept : at(now), cancellable(false), loop(nullptr), consumer(nullptr), relay(nullptr) {}
+  constexpr explicit pending(status now) noexcept
+      : at(now), cancellable(false), loop(nullptr), consumer(nullptr), relay(nullptr) {}
 };
 
 /// What a body's arrival meets after its consumer was destroyed. Never written.
@@ -124,7 +127,8 @@ struct control {
   }
 };
 
-/// First base of every promise. `of` is the only thing that the path of an item reads to find its consumer, at any depth.
+/// First base of every promise. `of` is the only thing that the path of an item reads to find its consumer, at any
+/// depth.
 struct frame {
   control* of;
   control own;
@@ -207,12 +211,14 @@ AGEN_NOINLINE inline void arrive_elsewhere(control& c, stage after) noexcept {
 
 /// The body has answered, and `c.slot` is set. The hot half of every item.
 AGEN_ALWAYS_INLINE void arrive(control& c, stage after) noexcept {
-  if (c.now != stage::running) [[unlikely]] return arrive_elsewhere(c, after);
+  if (c.now != stage::running) [[unlikely]]
+    return arrive_elsewhere(c, after);
   c.now = after;
   store(c.link->at, arrived);
 }
 
-/// The body has ended (its outcome is in its promise and in `own.raised`): goes on with the parent, or with the consumer.
+/// The body has ended (its outcome is in its promise and in `own.raised`): goes on with the parent, or with the
+/// consumer.
 AGEN_NOINLINE inline void finish(frame& f) noexcept {
   control& c = *f.of;
   if (!f.own.has_raised) f.own.finalizer.reset();
@@ -275,7 +281,8 @@ AGEN_ALWAYS_INLINE auto drive(control& c, pending& operation, std::coroutine_han
   c.link = &operation;
   c.now = stage::running;
   c.leaf.resume();
-  if (load(operation.at) == arrived) [[likely]] return false;
+  if (load(operation.at) == arrived) [[likely]]
+    return false;
   return drive_on(c, operation, consumer);
 }
 

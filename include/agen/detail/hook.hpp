@@ -16,7 +16,8 @@ class hook {
   hook(std::nullptr_t) noexcept {}  // NOLINT(google-explicit-constructor): `{nullptr, finalizer}` must read well
 
   template <class Callable>
-    requires(!std::is_same_v<std::remove_cvref_t<Callable>, hook>) && requires(Callable& f, Argument (*make)()) { f(make()); }
+    requires(!std::is_same_v<std::remove_cvref_t<Callable>, hook>) &&
+            requires(Callable& f, Argument (*make)()) { f(make()); }
   hook(Callable&& callable)  // NOLINT(google-explicit-constructor): any callable is a hook
       : target_(new holder<std::remove_cvref_t<Callable>>(std::forward<Callable>(callable))) {}
 

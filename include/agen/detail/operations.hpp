@@ -77,8 +77,8 @@ AGEN_NOINLINE inline auto is_exit(std::exception_ptr const& error) noexcept -> b
   }
 }
 
-/// What every awaitable of an operation is made of. It may be moved until it is awaited: from then on the body knows its
-/// address.
+/// What every awaitable of an operation is made of. It may be moved until it is awaited: from then on the body knows
+/// its address.
 template <class Pending = pending>
 class operation_base : protected Pending {
  public:
@@ -86,7 +86,8 @@ class operation_base : protected Pending {
   operation_base(operation_base&& other) noexcept = default;
   auto operator=(operation_base&&) -> operation_base& = delete;
   ~operation_base() {
-    if (this->at == waiting) [[unlikely]] desert(frame_->own);
+    if (this->at == waiting) [[unlikely]]
+      desert(frame_->own);
   }
 
   /// For partners: `to` is found by what the body awaits; and an operation that a body awaits passes on its own.
@@ -95,7 +96,8 @@ class operation_base : protected Pending {
     this->relay = to;
   }
   void inherit(pending const& outer) noexcept {
-    if (outer.cancellable) [[unlikely]] carry(outer.relay);
+    if (outer.cancellable) [[unlikely]]
+      carry(outer.relay);
   }
 
  protected:
@@ -103,7 +105,8 @@ class operation_base : protected Pending {
   AGEN_ALWAYS_INLINE auto answer() -> item<Yield, Return> {
     this->at = arrived;  // known already, but only so can the compiler drop the destructor's test
     void* const at_item = frame_->own.slot;
-    if (at_item == nullptr) [[unlikely]] raise_outcome(frame_->own);
+    if (at_item == nullptr) [[unlikely]]
+      raise_outcome(frame_->own);
     return item<Yield, Return>(at_item, *frame_);
   }
 
@@ -111,7 +114,7 @@ class operation_base : protected Pending {
 };
 
 template <class Yield, class Send, class Return>
-class [[nodiscard("an operation does nothing until it is awaited")]] anext_awaitable : operation_base<> {
+class [[nodiscard("an operation does nothing until it is awaited")]] anext_awaitable : public operation_base<> {
  public:
   using operation_base::operation_base;
 
@@ -125,9 +128,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
     if constexpr (!std::is_void_v<Send>) frame_->own.slot = nullptr;
     return drive(frame_->own, *this, h);
   }
-  auto await_resume() -> item<Yield, Return> {
-    return this->template answer<Yield, Return>();
-  }
+  auto await_resume() -> item<Yield, Return> { return this->template answer<Yield, Return>(); }
 
  private:
   static auto check_default() -> bool {
@@ -139,22 +140,21 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
 };
 
 template <class Yield, class Send, class Return>
-class [[nodiscard("an operation does nothing until it is awaited")]] asend_awaitable : operation_base<> {
+class [[nodiscard("an operation does nothing until it is awaited")]] asend_awaitable : public operation_base<> {
  public:
   template <class Value>
   asend_awaitable(frame& f, Value&& value) : operation_base(f), value_(static_cast<Value&&>(value)) {}
 
   auto await_ready() -> bool {
-    if (frame_->own.now == stage::suspended) [[likely]] return false;
+    if (frame_->own.now == stage::suspended) [[likely]]
+      return false;
     return iteration_is_ready(operation::asend, *frame_, true);
   }
   auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {
     frame_->own.slot = const_cast<void*>(static_cast<void const*>(detail::address_of(value_)));
     return drive(frame_->own, *this, h);
   }
-  auto await_resume() -> item<Yield, Return> {
-    return this->template answer<Yield, Return>();
-  }
+  auto await_resume() -> item<Yield, Return> { return this->template answer<Yield, Return>(); }
 
  private:
   Send value_;
@@ -167,8 +167,8 @@ AGEN_NOINLINE inline auto throw_is_ready(frame& f, std::exception_ptr const& err
   return answer != admission::resume;
 }
 
-/// The common part of athrow and aclose: they resume the body with an exception, and through a chain of delegation an exit
-/// climbs level by level (PEP 380; PEP 828, "raise ge").
+/// The common part of athrow and aclose: they resume the body with an exception, and through a chain of delegation an
+/// exit climbs level by level (PEP 380; PEP 828, "raise ge").
 class throwing_operation : public operation_base<closing_pending> {
  public:
   auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {

@@ -21,7 +21,8 @@ struct delegated {
 
 template <class Send>
 auto take_sent(control& c) -> Send {
-  if (c.throwing) [[unlikely]] rethrow_thrown(c);
+  if (c.throwing) [[unlikely]]
+    rethrow_thrown(c);
   if constexpr (!std::is_void_v<Send>) {
     auto* const sent = static_cast<Send*>(c.slot);
     if constexpr (std::is_default_constructible_v<Send>) {
@@ -31,16 +32,14 @@ auto take_sent(control& c) -> Send {
   }
 }
 
-/// The awaiter of co_yield: `Result` is what the expression gives back. Its cost is the cost of an item: four stores and
-/// two tests at Send = void.
+/// The awaiter of co_yield: `Result` is what the expression gives back. Its cost is the cost of an item: four stores
+/// and two tests at Send = void.
 template <class Send>
 struct yield_awaiter {
   frame* body;
 
   static constexpr auto await_ready() noexcept -> bool { return false; }
-  void await_suspend(std::coroutine_handle<> /*body*/) const noexcept {
-    arrive(*body->of, stage::suspended);
-  }
+  void await_suspend(std::coroutine_handle<> /*body*/) const noexcept { arrive(*body->of, stage::suspended); }
   auto await_resume() const -> Send { return take_sent<Send>(*body->of); }
 };
 
@@ -145,7 +144,8 @@ class generator_promise : public promise_with_return<Return> {
       static_assert(!yields_lvalues || std::is_const_v<item_type>,
                     "yield_from: the source's items cannot be yielded by reference from this generator");
       using converted = std::remove_const_t<item_type>;
-      return forward_copy_awaiter<converted, Send>{{{this}}, static_cast<converted>(static_cast<Element&&>(item.element))};
+      return forward_copy_awaiter<converted, Send>{{{this}},
+                                                   static_cast<converted>(static_cast<Element&&>(item.element))};
     }
   }
 
