@@ -148,12 +148,12 @@ def _prepare(function: Any) -> tuple[Any, tuple[Any, ...], int]:
     flags = 0
     code = function.__code__
     if code.co_flags & inspect.CO_ASYNC_GENERATOR:
-        code = _as_kind(code, inspect.CO_COROUTINE)
+        code = _rewriting.yielding(_as_kind(code, inspect.CO_COROUTINE))
         flags = _engine.REAL_YIELDS | _engine.NATIVE_SYNTAX
     names: tuple[Any, ...] = ()
     if code.co_flags & inspect.CO_COROUTINE:
-        code, names = _rewriting.rewrite(code, function.__globals__)
-        flags |= _engine.REAL_YIELDS if names else 0
+        code, names, rewritten = _rewriting.rewrite(code, function.__globals__)
+        flags |= rewritten
     if code is function.__code__:
         return function, (), 0
     made = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)

@@ -386,7 +386,7 @@ auto new_awaitable(Generator& generator, operation operation, PyObject* argument
   bool const plain = operation == operation::anext || operation == operation::asend;
   Awaitable* awaitable = plain ? state.awaitables.take() : nullptr;
   if (awaitable == nullptr) [[unlikely]] {
-    awaitable = PyObject_GC_New(Awaitable, plain ? state.asend_type : state.athrow_type);
+    awaitable = allocate<Awaitable>(plain ? state.asend_type : state.athrow_type);
     if (awaitable == nullptr) return nullptr;
     awaitable->state = &state;
   }

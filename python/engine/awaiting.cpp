@@ -82,12 +82,12 @@ auto make_exception(PyObject* type, PyObject* value, PyObject* traceback) -> Obj
   return exception;
 }
 
-auto thrown(PyObject* const* arguments, Py_ssize_t count) -> Object {
+auto thrown(PyObject* const* arguments, Py_ssize_t count, bool warns) -> Object {
   if (count < 1 || count > 3) {
     PyErr_Format(PyExc_TypeError, "throw expected at %s argument%s, got %zd", count < 1 ? "least 1" : "most 3", count < 1 ? "" : "s", count);
     return nullptr;
   }
-  if (count > 1 && compat::warn_three_arguments("throw") < 0) return nullptr;
+  if (count > 1 && warns && compat::warn_three_arguments("throw") < 0) return nullptr;
   return make_exception(arguments[0], count > 1 ? arguments[1] : nullptr, count > 2 ? arguments[2] : nullptr);
 }
 

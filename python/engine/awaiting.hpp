@@ -27,13 +27,14 @@ void warn_never_awaited(char const* name);
 /// What close() makes of the answer to a GeneratorExit.
 auto closed_answer(PySendResult result, char const* still_alive) -> PyObject*;
 /// throw()'s arguments as an exception; null with an exception set.
-auto thrown(PyObject* const* arguments, Py_ssize_t count) -> Object;
+/// \param warns  of the form with three arguments. Not where only the interpreter throws: a caller further up was warned.
+auto thrown(PyObject* const* arguments, Py_ssize_t count, bool warns) -> Object;
 
 using SendFunction = PySendResult (*)(PyObject*, PyObject*, PyObject**);
 using RaiseFunction = PySendResult (*)(PyObject*, Object, PyObject**);
 
 /// The slots and methods of an awaitable that is its own iterator: __await__, __iter__, __next__, send, throw, close.
-template <class T, SendFunction Send, RaiseFunction Raise, PyCFunction Close>
+template <class T, SendFunction Send, RaiseFunction Raise, PyCFunction Close, bool Warns = true>
 class AwaitableSlots {
   static auto next_item(PyObject* self) -> PyObject* {
     PyObject* result = nullptr;
@@ -48,7 +49,7 @@ class AwaitableSlots {
     return ended(how, result);
   }
   static auto throw_method(PyObject* self, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
-    auto exception = thrown(arguments, count);
+    auto exception = thrown(arguments, count, Warns);
     if (!exception) {  // counts as an await all the same
       if (as<T>(self).stage == Stage::initial) as<T>(self).stage = Stage::finished;
       return nullptr;
@@ -83,6 +84,10 @@ class AwaitableSlots {
   static inline PyType_Slot const iter = {Py_tp_iter, reinterpret_cast<void*>(PyObject_SelfIter)};
   static inline PyType_Slot const next = {Py_tp_iternext, reinterpret_cast<void*>(next_item)};
 };
+
+/// The same for what bodies await.
+template <class T, SendFunction Send, RaiseFunction Raise, PyCFunction Close>
+using OperatorSlots = AwaitableSlots<T, Send, Raise, Close, false>;
 
 }  // namespace engine
 

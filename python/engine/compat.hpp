@@ -93,13 +93,15 @@ inline void set_handled_exception(Object handled) noexcept {
 #endif
 }
 
-/// True when a coroutine made its "coroutine raised StopIteration" at its own frame, told by the error's traceback: such
-/// an error has no entry up to 3.11, and exactly one from 3.12 on (where the frame itself raises it).
-inline auto made_at_own_frame(PyObject* traceback) noexcept -> bool {
+/// True when a coroutine made its "coroutine raised StopIteration" at its own frame. Up to 3.11 the error then has no
+/// traceback; from 3.12 on the frame itself raises it, where the StopIteration that caused it had come to.
+/// \param error, cause  the tracebacks of both, or null
+inline auto made_at_own_frame(PyObject* error, [[maybe_unused]] PyObject* cause) noexcept -> bool {
 #if PY_VERSION_HEX >= 0x030C0000
-  return traceback != nullptr && reinterpret_cast<PyTracebackObject*>(traceback)->tb_next == nullptr;
+  return error != nullptr && cause != nullptr &&
+         reinterpret_cast<PyTracebackObject*>(error)->tb_frame == reinterpret_cast<PyTracebackObject*>(cause)->tb_frame;
 #else
-  return traceback == nullptr;
+  return error == nullptr;
 #endif
 }
 

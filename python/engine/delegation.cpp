@@ -290,6 +290,7 @@ void delegation_finalize(PyObject* self) {
 auto delegation_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   auto& delegation = as<Delegation>(self);
   Py_VISIT(Py_TYPE(self));
+  Py_VISIT(delegation.finalizer.get());
   Py_VISIT(delegation.iterator.get());
   Py_VISIT(delegation.awaiting.get());
   Py_VISIT(delegation.pending_exit.get());
@@ -301,6 +302,7 @@ auto delegation_traverse(PyObject* self, visitproc visit, void* arg) -> int {
 auto delegation_clear(PyObject* self) -> int {
   auto& delegation = as<Delegation>(self);
   unlink(delegation);
+  delegation.finalizer.reset();
   delegation.iterator.reset();
   delegation.awaiting.reset();
   delegation.pending_exit.reset();
@@ -326,7 +328,7 @@ void delegation_dealloc(PyObject* self) {
 PyDoc_STRVAR(delegation_doc,
              "What yield_from_() returns: await it in the body of an async generator (PEP 828's `yield from`).");
 
-using DelegationSlots = AwaitableSlots<Delegation, delegation_send, delegation_raise, delegation_close>;
+using DelegationSlots = OperatorSlots<Delegation, delegation_send, delegation_raise, delegation_close>;
 
 PyType_Slot delegation_slots[] = {
     {Py_tp_doc, const_cast<char*>(delegation_doc)},
@@ -353,9 +355,10 @@ PyType_Spec delegation_spec = {
 };
 
 auto new_delegation(State& state, PyObject* source) -> PyObject* {
-  auto* delegation = PyObject_GC_New(Delegation, state.delegation_type);
+  auto* delegation = allocate<Delegation>(state.delegation_type);
   if (delegation == nullptr) return nullptr;
   delegation->state = &state;
+  new (&delegation->finalizer) Object();
   new (&delegation->iterator) Object(borrow(source));
   new (&delegation->awaiting) Object();
   new (&delegation->pending_exit) Object();

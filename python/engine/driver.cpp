@@ -61,7 +61,8 @@ void translate_stop_iteration(State& state) {
   auto const args = steal(PyObject_GetAttr(error.get(), state.names.args.get()));
   if (cause && PyErr_GivenExceptionMatches(cause.get(), PyExc_StopIteration) && args && PyTuple_GET_SIZE(args.get()) == 1) {
     auto const traceback = steal(PyException_GetTraceback(error.get()));
-    bool const own_frame = compat::made_at_own_frame(traceback.get());
+    auto const raised = steal(PyException_GetTraceback(cause.get()));
+    bool const own_frame = compat::made_at_own_frame(traceback.get(), raised.get());
     PyObject* text = PyTuple_GET_ITEM(args.get(), 0);
     if (own_frame && PyUnicode_Check(text) && PyUnicode_CompareWithASCIIString(text, "coroutine raised StopIteration") == 0) {
       auto const better = steal(Py_BuildValue("(s)", "async generator raised StopIteration"));
@@ -119,7 +120,7 @@ auto lifecycle_state(Generator const& generator) noexcept -> agen::state {
 }
 
 auto delegation_of(State& state, Generator const& generator) noexcept -> Delegation* {
-  PyObject* suspension = generator.suspension.get();
+  PyObject* suspension = suspension_of(generator);
   if (suspension == nullptr || Py_TYPE(suspension) != state.delegation_type) return nullptr;
   return &as<Delegation>(suspension);
 }
@@ -153,6 +154,7 @@ class Drive {
   auto enter(PyObject** out) -> bool;
   void release(Object suspension) noexcept;
   void find_leaf(Delegation& first);
+  [[nodiscard]] auto stands_at_rebound_name() const -> bool;
   [[nodiscard]] auto arrives_as_error(PyObject* exception) const -> bool;
   auto refused(Object exception, PyObject** out) -> Outcome;
   auto settle(Outcome outcome, PyObject** out) -> Outcome;
@@ -322,13 +324,28 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
   if (type == state_.box_type) {
     if (foreign_ == nullptr && resumption_.yielding && resumption_.yielding->box == object) {
       resumption_.yielding->held = true;
-      member_->suspension = steal(reinterpret_cast<PyObject*>(resumption_.yielding.release()));
+      suspend_at(*member_, steal(object_of(*resumption_.yielding.release())));
     }
     *out = take_from_box(state_, object);
     return Outcome::yielded;
   }
   if (type == state_.delegation_type && foreign_ == nullptr) return Outcome::delegates;
+  if (object != Py_None && stands_at_rebound_name()) {
+    Py_CLEAR(*out);
+    PyErr_SetString(PyExc_TypeError,
+                    "the name that this generator awaits as yield_() or yield_from_() now means something else; rebind it "
+                    "before the generator is made, not while it runs");
+    return raise_current(out);
+  }
   return Outcome::awaits;
+}
+
+/// True when a real yield that replaced an await has handed out what another function of that name returned.
+auto Drive::stands_at_rebound_name() const -> bool {
+  if (foreign_ != nullptr || !member_->flags.has(flag::kept_calls)) return false;
+  auto const awaited = steal(PyObject_GetAttr(member_->body.get(), state_.names.cr_await.get()));
+  PyErr_Clear();
+  return awaited.get() == Py_None;
 }
 
 /// Lets a yield_() or yield_from_() that a frame awaits go on.
@@ -342,7 +359,7 @@ auto Drive::resume_send(Object value, PyObject** out) -> Outcome {
     Outcome const outcome = send_foreign(*foreign_, value.get(), out);
     return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
   }
-  release(std::move(member_->suspension));
+  release(take_suspension(*member_));
   return classify(body_send(*member_, value.get(), out), out);
 }
 
@@ -352,7 +369,7 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
     Outcome const outcome = raise_foreign(*foreign_, std::move(exception), out);
     return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
   }
-  Object suspension = std::move(member_->suspension);
+  Object suspension = take_suspension(*member_);
   PySendResult result;
   if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) {
     // Sent up as a value so that every helper on the way may await while it cleans up.
@@ -396,7 +413,7 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
   }
   delegation->stage = Stage::started;
   delegation->parent = member_;
-  member_->suspension = borrow(delegation.object());
+  suspend_at(*member_, borrow(delegation.object()));
   if (delegation->handled && delegation->handled.get() == compat::handled_exception().get()) delegation->handled.reset();
   auto iterator = iterate(state_, delegation->iterator.get());
   if (!iterator) return raise_current(out);

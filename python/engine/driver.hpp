@@ -50,7 +50,7 @@ inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> 
 /// \param starting  an operation begins; otherwise one goes on after an await
 inline auto drive_send(State& state, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
   Resumption resumption(state, root);
-  if (root.suspension) [[unlikely]] return drive_chain(resumption, root, value, starting, out);
+  if (root.flags.has(flag::within)) [[unlikely]] return drive_chain(resumption, root, value, starting, out);
   // The hot path: a body that stands at a real yield, delegates to nobody and yields again.
   PySendResult const result = body_send(root, value, out);
   if (result == PYGEN_NEXT) [[likely]] {

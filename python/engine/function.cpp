@@ -161,7 +161,7 @@ auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count
     return nullptr;
   }
   auto* state = static_cast<State*>(PyModule_GetState(module));
-  auto* maker = PyObject_GC_New(Maker, state->maker_type);
+  auto* maker = allocate<Maker>(state->maker_type);
   if (maker == nullptr) return nullptr;
   maker->vectorcall = maker_entry;
   maker->state = state;

@@ -157,8 +157,8 @@ auto generator_reduce(PyObject* self, PyObject*) -> PyObject* {
 auto finish_dropped(PyObject* self) -> bool {
   auto& generator = as<Generator>(self);
   if (generator.flags.has(flag::closed) || !generator.body) return true;
-  if (generator.finalizer && !generator.flags.has(flag::exit_ignored)) {
-    Object const finalizer = std::move(generator.finalizer);  // called once
+  if (finalizer_of(generator) && !generator.flags.has(flag::exit_ignored)) {
+    Object const finalizer = std::move(finalizer_of(generator));  // called once
     return static_cast<bool>(steal(PyObject_CallOneArg(finalizer.get(), self)));
   }
   if (generator.flags.has(flag::created)) return true;
@@ -183,8 +183,7 @@ auto generator_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   } else {
     Py_VISIT(generator.body.get());
   }
-  Py_VISIT(generator.suspension.get());
-  Py_VISIT(generator.finalizer.get());
+  Py_VISIT(generator.extra.get());
   Py_VISIT(generator.dict);
   return 0;
 }
@@ -194,7 +193,7 @@ auto generator_traverse(PyObject* self, visitproc visit, void* arg) -> int {
 void drop_suspension(State& state, Generator& generator) {
   static thread_local bool dismantling = false;
   static thread_local PyObject* next = nullptr;  // owned; the links wait in their `awaiting`
-  Object suspension = std::move(generator.suspension);
+  Object suspension = take_suspension(generator);
   if (!suspension || Py_TYPE(suspension.get()) != state.delegation_type) return;
   auto& delegation = as<Delegation>(suspension.get());
   unlink(delegation);
@@ -213,7 +212,7 @@ void drop_suspension(State& state, Generator& generator) {
 auto generator_clear(PyObject* self) -> int {
   auto& generator = as<Generator>(self);
   drop_suspension(state_of(self), generator);
-  generator.finalizer.reset();
+  generator.extra.reset();
   Py_CLEAR(generator.dict);
   return 0;  // the body stays: every attribute asks it, and it clears its own frame
 }
@@ -222,7 +221,7 @@ void generator_dealloc(PyObject* self) {
   auto& generator = as<Generator>(self);
   if (generator.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
   auto const flags = generator.flags.get();
-  bool const silent = (flags & flag::closed) != 0 || ((flags & flag::created) != 0 && !generator.finalizer);
+  bool const silent = (flags & flag::closed) != 0 || ((flags & flag::created) != 0 && !finalizer_of(generator));
   if (!silent && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   PyObject_GC_UnTrack(self);
   if (generator.flags.has(flag::created)) {  // a coroutine that never ran would warn that nobody awaited it
@@ -306,11 +305,10 @@ PyType_Spec generator_spec = {
 };
 
 auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject* {
-  auto* generator = PyObject_GC_New(Generator, state.generator_type);
+  auto* generator = allocate<Generator>(state.generator_type);
   if (generator == nullptr) return nullptr;
   new (&generator->body) Object(std::move(body));
-  new (&generator->suspension) Object();
-  new (&generator->finalizer) Object();
+  new (&generator->extra) Object();
   generator->weakrefs = nullptr;
   generator->dict = nullptr;
   new (&generator->flags) Flags();
@@ -329,7 +327,7 @@ auto prepare_hooks(Generator& generator) -> bool {
   if (generator.flags.has(flag::hooks_ready)) return true;
   generator.flags.set(flag::hooks_ready);
   auto const hooks = compat::asyncgen_hooks();
-  generator.finalizer = hooks.finalizer;
+  finalizer_of(generator) = hooks.finalizer;
   return !hooks.firstiter || steal(PyObject_CallOneArg(hooks.firstiter.get(), object_of(generator)));
 }
 

@@ -1,4 +1,6 @@
 // The extension module async_generator._engine: what Python sees of the engine, and the set-up of an interpreter's copy.
+#include <array>
+
 #include "awaitables.hpp"
 #include "boxes.hpp"
 #include "driver.hpp"
@@ -105,6 +107,7 @@ auto add_public(PyObject* module, State& state) -> bool {
          add_type("async_generator", state.generator_type) && add_type("async_generator_asend", state.asend_type) &&
          add_type("async_generator_athrow", state.athrow_type) && add_type("yield_awaitable", state.yield_type) &&
          PyModule_AddIntConstant(module, "REAL_YIELDS", flag::real_yields) == 0 &&
+         PyModule_AddIntConstant(module, "KEPT_CALLS", flag::kept_calls) == 0 &&
          PyModule_AddIntConstant(module, "NATIVE_SYNTAX", flag::native_syntax) == 0;
 }
 
@@ -121,13 +124,15 @@ auto module_exec(PyObject* module) -> int {
   return 0;
 }
 
+auto types_of(State& state) -> std::array<PyTypeObject**, 9> {
+  return {&state.generator_type,  &state.asend_type, &state.athrow_type,   &state.yield_type, &state.delegation_type,
+          &state.maker_type,      &state.operator_type, &state.stop_type, &state.box_type};
+}
+
 auto module_traverse(PyObject* module, visitproc visit, void* arg) -> int {
   auto* state = static_cast<State*>(PyModule_GetState(module));
   if (state == nullptr) return 0;
-  for (PyTypeObject* type : {state->generator_type, state->asend_type, state->athrow_type, state->yield_type, state->delegation_type,
-                             state->maker_type, state->operator_type, state->stop_type}) {
-    Py_VISIT(type);
-  }
+  for (PyTypeObject** type : types_of(*state)) Py_VISIT(*type);
   Py_VISIT(state->already_running.get());
   Py_VISIT(state->boxer.get());
   return 0;
@@ -137,12 +142,15 @@ auto module_clear(PyObject* module) -> int {
   auto* state = static_cast<State*>(PyModule_GetState(module));
   if (state == nullptr) return 0;
   state->awaitables.close(PyObject_GC_Del);
-  state->yields.close(PyObject_Free);
+  state->yields.close(PyObject_GC_Del);
   state->stops.close([](void* stop) {
     Py_CLEAR(static_cast<PyStopIterationObject*>(stop)->args);
     PyObject_GC_Del(stop);
   });
-  return 0;  // the types stay until the module goes: their instances ask the state
+  state->already_running.reset();
+  state->boxer.reset();
+  for (PyTypeObject** type : types_of(*state)) Py_CLEAR(*type);
+  return 0;
 }
 
 void module_free(void* module) {
@@ -150,10 +158,6 @@ void module_free(void* module) {
   if (state == nullptr) return;
   module_clear(static_cast<PyObject*>(module));
   if (first_interpreter.state == state) first_interpreter.generator_type = nullptr;
-  for (PyTypeObject* type : {state->generator_type, state->asend_type, state->athrow_type, state->yield_type, state->delegation_type,
-                             state->maker_type, state->operator_type, state->stop_type, state->box_type}) {
-    Py_XDECREF(type);
-  }
   std::destroy_at(state);
 }
 

@@ -29,6 +29,8 @@ inline constexpr std::uint32_t hooks_ready = 128; ///< firstiter was called and 
 inline constexpr std::uint32_t real_yields = 256; ///< items leave the frame by a yield, not through an await of yield_()
 inline constexpr std::uint32_t native_syntax = 512; ///< the body was written with `yield`
 inline constexpr std::uint32_t owns_body = 1024;  ///< the collector sees the body's contents through the generator only
+inline constexpr std::uint32_t within = 2048;     ///< the body waits at a Suspension
+inline constexpr std::uint32_t kept_calls = 4096; ///< rewritten code still calls yield_() or yield_from_()
 inline constexpr std::uint32_t busy = running | executing | closed | created | delegated | closing;
 }  // namespace flag
 
@@ -80,12 +82,11 @@ class Flags {
 #endif
 };
 
-/// The object that the user iterates (generator.cpp). Kept to six words: memory per generator is a figure we promise.
+/// The object that the user iterates (generator.cpp). Kept to five words: memory per generator is a figure we promise.
 struct Generator {
   PyObject_HEAD
   Object body;        ///< what is driven: a coroutine. Null only while the collector takes a cycle apart.
-  Object suspension;  ///< what the body waits at: its Delegation, a Yield that a helper awaits, or null
-  Object finalizer;   ///< the finalizer hook captured at the first iteration
+  Object extra;  ///< the finalizer hook captured at the first iteration; with flag::within a Suspension that keeps it
   PyObject* weakrefs;
   PyObject* dict;
   Flags flags;
@@ -106,10 +107,15 @@ struct Awaitable {
   bool tracked;     ///< by the cyclic collector
 };
 
-/// What yield_() returns (yield.cpp).
-struct Yield {
+/// What a body can wait at besides a real yield: a yield_() that a helper awaits, or a delegation.
+struct Suspension {
   PyObject_HEAD
   State* state;
+  Object finalizer;  ///< of the generator that waits here
+};
+
+/// What yield_() returns (yield.cpp).
+struct Yield : Suspension {
   Object value;        ///< the item, until it is handed out
   Object pending;      ///< an exception that the next resumption raises at the await
   PyObject* box;       ///< compared, never followed: the marker that carries the item through the awaits above
@@ -118,9 +124,7 @@ struct Yield {
 };
 
 /// What yield_from_() returns, and the state of a delegation (delegation.cpp).
-struct Delegation {
-  PyObject_HEAD
-  State* state;
+struct Delegation : Suspension {
   Object iterator;         ///< the argument at first, then what aiter() made of it
   Object awaiting;         ///< the operation of a foreign iterator that is under way
   Object pending_exit;     ///< the GeneratorExit to raise in the delegating body when the iterator is closed
@@ -203,6 +207,39 @@ template <class T>
 auto as(PyObject* object) noexcept -> T& {
   return *reinterpret_cast<T*>(object);
 }
+/// Memory for an object of an engine's type. Null with an exception set.
+template <class T>
+auto allocate(PyTypeObject* type) -> T* {
+  if (type == nullptr) [[unlikely]] {
+    PyErr_SetString(PyExc_RuntimeError, "async_generator goes down with its interpreter");
+    return nullptr;
+  }
+  return PyObject_GC_New(T, type);
+}
+
+/// What the body waits at, or null.
+inline auto suspension_of(Generator const& generator) noexcept -> PyObject* {
+  return generator.flags.has(flag::within) ? generator.extra.get() : nullptr;
+}
+/// The finalizer hook of the generator, wherever it is kept.
+inline auto finalizer_of(Generator& generator) noexcept -> Object& {
+  return generator.flags.has(flag::within) ? as<Suspension>(generator.extra.get()).finalizer : generator.extra;
+}
+/// The body waits at `suspension`, a Yield or a Delegation, from now on.
+inline void suspend_at(Generator& generator, Object suspension) noexcept {
+  as<Suspension>(suspension.get()).finalizer = std::move(generator.extra);
+  generator.extra = std::move(suspension);
+  generator.flags.set(flag::within);
+}
+/// The body no longer waits at what it waited at, if anything; the caller gets that.
+inline auto take_suspension(Generator& generator) noexcept -> Object {
+  if (!generator.flags.has(flag::within)) return nullptr;
+  Object suspension = std::move(generator.extra);
+  generator.extra = std::move(as<Suspension>(suspension.get()).finalizer);
+  generator.flags.clear(flag::within);
+  return suspension;
+}
+
 template <class T>
 auto object_of(T& t) noexcept -> PyObject* {
   return reinterpret_cast<PyObject*>(&t);

@@ -64,24 +64,51 @@ auto yield_close(PyObject* self, PyObject*) -> PyObject* {
   return Py_NewRef(Py_None);
 }
 
-void yield_dealloc(PyObject* self) {
+void yield_finalize(PyObject* self) {
   auto& yield = as<Yield>(self);
-  if (yield.stage == Stage::initial) [[unlikely]] warn_never_awaited("yield_");
+  if (yield.stage != Stage::initial) return;
+  yield.stage = Stage::finished;
+  warn_never_awaited("yield_");
+}
+
+auto yield_traverse(PyObject* self, visitproc visit, void* arg) -> int {
+  auto& yield = as<Yield>(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(yield.finalizer.get());
+  Py_VISIT(yield.value.get());
+  Py_VISIT(yield.pending.get());
+  return 0;
+}
+
+auto yield_clear(PyObject* self) -> int {
+  auto& yield = as<Yield>(self);
+  yield.finalizer.reset();
   yield.value.reset();
   yield.pending.reset();
-  if (yield.state->yields.give(&yield)) return;
+  return 0;
+}
+
+void yield_dealloc(PyObject* self) {
+  auto& yield = as<Yield>(self);
+  if (yield.stage == Stage::initial && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  PyObject_GC_UnTrack(self);
+  yield_clear(self);
+  if (!PyObject_GC_IsFinalized(self) && yield.state->yields.give(&yield)) return;
   PyTypeObject* type = Py_TYPE(self);
-  PyObject_Free(self);
+  PyObject_GC_Del(self);
   Py_DECREF(type);
 }
 
 PyDoc_STRVAR(yield_doc, "What yield_() returns: await it to hand the value to the consumer of the async generator.");
 
-using YieldSlots = AwaitableSlots<Yield, yield_send, yield_raise, yield_close>;
+using YieldSlots = OperatorSlots<Yield, yield_send, yield_raise, yield_close>;
 
 PyType_Slot yield_slots[] = {
     {Py_tp_doc, const_cast<char*>(yield_doc)},
     {Py_tp_dealloc, reinterpret_cast<void*>(yield_dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(yield_traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(yield_clear)},
+    {Py_tp_finalize, reinterpret_cast<void*>(yield_finalize)},
     YieldSlots::await,
     YieldSlots::send,
     YieldSlots::iter,
@@ -126,7 +153,7 @@ PyType_Spec yield_spec = {
     "async_generator._engine.yield_awaitable",
     sizeof(Yield),
     0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     yield_slots,
 };
 
@@ -138,15 +165,17 @@ auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
   if (value == nullptr) return nullptr;
   Yield* yield = state.yields.take();
   if (yield == nullptr) {
-    yield = PyObject_New(Yield, state.yield_type);
+    yield = allocate<Yield>(state.yield_type);
     if (yield == nullptr) return nullptr;
     yield->state = &state;
+    new (&yield->finalizer) Object();
     new (&yield->pending) Object();
   }
   new (&yield->value) Object(borrow(value));
   yield->box = nullptr;
   yield->stage = Stage::initial;
   yield->held = false;
+  PyObject_GC_Track(yield);
   return object_of(*yield);
 }
 
@@ -226,7 +255,7 @@ PyType_Spec operator_spec = {
 };
 
 auto new_operator(State& state, vectorcallfunc entry) -> Object {
-  auto* made = PyObject_GC_New(Operator, state.operator_type);
+  auto* made = allocate<Operator>(state.operator_type);
   if (made == nullptr) return nullptr;
   made->vectorcall = entry;
   made->state = &state;
