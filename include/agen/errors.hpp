@@ -75,6 +75,19 @@ class context_manager_error : public generator_error {
   using generator_error::generator_error;
 };
 
+namespace detail {
+/// Whether an exception is a generator_exit. Looks into it by throwing it once more: only where that is rare.
+inline auto is_exit(std::exception_ptr const& error) noexcept -> bool {
+  try {
+    std::rethrow_exception(error);
+  } catch (generator_exit const&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+}  // namespace detail
+
 }  // namespace agen
 
 #endif  // AGEN_ERRORS_HPP

@@ -120,6 +120,22 @@ TEST(YieldFrom, AcloseClosesFromTheLeafUpWithAFreshExitForEachLevel) {
   EXPECT_TRUE(gen.closed());
 }
 
+TEST(YieldFrom, AConsumerDestroyedWhileItAwaitsAcloseLeavesTheClosingToGoOn) {
+  journal log;
+  gate at;
+  auto gen = cleans(3, log, at);
+  {
+    auto const consumer = [](async_generator<int>& g) -> detached {
+      co_await g.anext();
+      co_await g.aclose();
+    }(gen);
+    at.open();
+  }
+  for (int i = 0; i < 3; ++i) at.open();
+  EXPECT_EQ(log, (journal{"0", "1", "2", "3"}));
+  EXPECT_TRUE(gen.closed());
+}
+
 auto stubborn(int& answers) -> async_generator<int> {
   for (;;) {
     try {

@@ -3,6 +3,7 @@
 #ifndef AGEN_DETAIL_DROP_HPP
 #define AGEN_DETAIL_DROP_HPP
 
+#include "../errors.hpp"
 #include "../unraisable.hpp"
 #include "frame.hpp"
 
@@ -30,7 +31,10 @@ AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
   if (c.now == stage::running) std::terminate();
   if (c.now == stage::elsewhere && load(c.link->at) != nobody) store(c.link->at, nobody);
   if (c.now == stage::closed) {
-    if (c.has_raised && c.link == &no_consumer) report_unraisable(c.take());
+    if (c.has_raised && c.link == &no_consumer) {
+      std::exception_ptr error = c.take();
+      if (!is_exit(error)) report_unraisable(std::move(error));  // an exit has done its work by leaving the body
+    }
     return handle_of(root).destroy();
   }
   hand_over = hand_over && c.now != stage::elsewhere;

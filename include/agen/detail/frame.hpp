@@ -286,8 +286,12 @@ AGEN_ALWAYS_INLINE auto drive(control& c, pending& operation, std::coroutine_han
   return drive_on(c, operation, consumer);
 }
 
-/// The consumer is destroyed while it waits: the body goes on, and its answer is kept for the next operation.
-AGEN_NOINLINE inline void desert(control& c) noexcept { c.link = const_cast<pending*>(&no_consumer); }
+/// The consumer is destroyed while it waits: the body goes on, and its answer is kept for the next operation. An exit
+/// that climbs goes on as an ordinary exception.
+AGEN_NOINLINE inline void desert(control& c) noexcept {
+  c.link = const_cast<pending*>(&no_consumer);
+  c.closing = false;
+}
 
 }  // namespace agen::detail
 

@@ -66,17 +66,6 @@ AGEN_NOINLINE inline void raise_outcome(control& c) {
   std::rethrow_exception(*static_cast<std::exception_ptr*>(c.slot));
 }
 
-/// Looks into an exception by throwing it once more: only where that is rare.
-AGEN_NOINLINE inline auto is_exit(std::exception_ptr const& error) noexcept -> bool {
-  try {
-    std::rethrow_exception(error);
-  } catch (generator_exit const&) {
-    return true;
-  } catch (...) {
-    return false;
-  }
-}
-
 /// What every awaitable of an operation is made of. It may be moved until it is awaited: from then on the body knows
 /// its address.
 template <class Pending = pending>
