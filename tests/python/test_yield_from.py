@@ -26,13 +26,6 @@ def lone(request):
     return Kit(*request.param)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def collected_items_are_not_garbage():
-    # conftest.py collects after each test; without this it would walk pytest's thousands of collected items each time.
-    gc.collect()
-    gc.freeze()
-
-
 class Counting:
     """An async iterator with `__anext__` and nothing else."""
 

@@ -71,12 +71,6 @@ def own_chain(request):
     return Chain(request.param)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def collected_items_are_not_garbage():
-    gc.collect()
-    gc.freeze()
-
-
 def collect(generator):
     async def consume():
         return [item async for item in generator]

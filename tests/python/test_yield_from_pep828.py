@@ -27,13 +27,6 @@ def lone(request):
     return Kit(*request.param)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def collected_items_are_not_garbage():
-    # conftest.py collects after each test; without this it would walk pytest's collected items each time.
-    gc.collect()
-    gc.freeze()
-
-
 class Delegate:
     """An async iterator that counts, with whatever operations a test gives to the instance, and a log of lookups."""
 
