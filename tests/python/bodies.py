@@ -60,7 +60,10 @@ def _compiled(node, function):
     made.__module__ = function.__module__
     made.__doc__ = function.__doc__
     made.__dict__.update(function.__dict__)
-    # Not __annotations__: on 3.14 reading them evaluates them.
+    if sys.version_info >= (3, 14):
+        made.__annotate__ = function.__annotate__  # evaluated when somebody asks
+    else:
+        made.__annotations__ = dict(function.__annotations__)
     return made
 
 

@@ -240,7 +240,7 @@ def unraisables_kept_apart():
 
 
 @pytest.mark.without("native", reason="it is what the others are compared with")
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(source=blocks(), consumer=CONSUMERS)
 def test_transcripts_are_natives(implementation, source, consumer):
     consumer = usable(consumer)
@@ -254,7 +254,7 @@ def test_transcripts_are_natives(implementation, source, consumer):
 
 
 @pytest.mark.without("native", reason="it is what the others are compared with")
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(source=blocks(), count=st.integers(0, 5))
 def test_dropping_a_generator_anywhere_is_what_it_is_natively(implementation, source, count):
     """Taken some items and dropped: the body sees the same."""
