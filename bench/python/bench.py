@@ -54,6 +54,10 @@ def child(command, env):
     if done.returncode:
         sys.stderr.write(done.stderr[-4000:])
         raise SystemExit(f"bench: failed: {' '.join(map(str, command))}")
+    # What valgrind says of itself begins with ==; the rest is for whoever reads the table.
+    for line in done.stderr.splitlines():
+        if not line.startswith("=="):
+            print(f"bench: {line}", file=sys.stderr)
     return json.loads(done.stdout)["measured"]
 
 

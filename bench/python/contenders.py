@@ -55,11 +55,12 @@ def bodies(package, name):
 
 
 def native_syntax(package):
-    """The functions of native.py under the package's decorator; None where it takes no native syntax (as 1.10)."""
+    """The functions of native.py under the package's decorator; None, and a word about it, where that does not work."""
     try:
         functions = {name: package.async_generator(getattr(native, name)) for name in ("items", "echo", "awaiting")}
         assert driver.run(_collect(functions["items"](3))) == [0, 1, 2]
-    except Exception:
+    except Exception as error:
+        print(f"no native syntax under the decorator: {error!r}", file=sys.stderr)
         return None
     return types.SimpleNamespace(**functions)
 
