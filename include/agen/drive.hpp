@@ -124,12 +124,15 @@ class driver {
       return value_;
     }
     void clear() noexcept {
-      if (std::exchange(full_, false)) value_.~T();
+      if (std::exchange(full_, false)) destroy();
     }
     explicit operator bool() const noexcept { return full_; }
     auto operator*() noexcept -> T& { return value_; }
 
    private:
+    // Out of line: inlined, it makes g++ 12 warn of values that were never there.
+    AGEN_NOINLINE void destroy() noexcept { value_.~T(); }
+
     union {
       T value_;
     };
