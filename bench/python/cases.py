@@ -109,8 +109,8 @@ CASES = [
         None,
         None,
         length=10_000,
-        spans=(100, 400),
-        peer_share=0.01,
+        spans=(300, 1300),
+        peer_share=0.02,
         native_share=0.2,
     ),
     Case(
@@ -120,8 +120,8 @@ CASES = [
         None,
         None,
         length=10_000,
-        spans=(20, 80),
-        peer_share=0.001,
+        spans=(100, 600),
+        peer_share=0.002,
         native_share=0.1,
     ),
     Case(

@@ -32,10 +32,11 @@ def load_peer():
 
 
 def load_ours():
-    """The package as this interpreter finds it; None when it is not installed or is not this one."""
+    """The package as this interpreter finds it; None, and a word about it, when it cannot be imported."""
     try:
         import async_generator
-    except ImportError:
+    except ImportError as error:
+        print(f"this package cannot be imported: {error}", file=sys.stderr)
         return None
     return async_generator
 
