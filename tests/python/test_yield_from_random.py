@@ -95,6 +95,7 @@ class Run:
         self.makers = makers
         self.log = []
         self.count = 0
+        self.made = []
         self.shared = []
         root, *shared = program
         self.root = self.generator(root)
@@ -102,7 +103,9 @@ class Run:
 
     def generator(self, body):
         self.count += 1
-        return self.makers[body.kind](self, body, self.count)
+        generator = self.makers[body.kind](self, body, self.count)
+        self.made.append(generator)
+        return generator
 
     def saw(self, *what):
         assert len(self.log) < 5000, "the program does not end"
@@ -241,20 +244,49 @@ def perform(run, operations, awaiting):
     return run.log
 
 
+def interleave(run, operations, awaiting):
+    """Gives operations to any generators of the tree, several at once: each is left at its first trap and resumed later."""
+    pending = []
+
+    def advance(number, step):
+        result = answer(lambda: step.send(None))
+        run.saw(number, *result)
+        if result[0] == "awaits":
+            pending.append((number, step))
+
+    advance(0, (awaited(run.root.__anext__()) if awaiting else run.root.__anext__()).__await__())
+    for number, (name, target, choice) in enumerate(operations, 1):
+        if name == "resume":
+            if pending:
+                advance(*pending.pop(choice % len(pending)))
+            continue
+        generator = run.made[target % len(run.made)]
+        operation = generator.aclose() if name == "aclose" else generator.__anext__()
+        advance(number, (awaited(operation) if awaiting else operation).__await__())
+    for _ in range(500):
+        if not pending:
+            break
+        advance(*pending.pop(0))
+    for _, step in pending:
+        step.close()
+    return run.log
+
+
 async def awaited(awaitable):
     return await awaitable
 
 
-def transcript(makers, program, operations, awaiting):
+def transcript(makers, program, operations, awaiting, how=perform):
     run = Run(makers, program)
     try:
-        return list(perform(run, operations, awaiting))
+        return list(how(run, operations, awaiting))
     finally:
         # Bodies that ignore GeneratorExit, or await while they are dropped, are reported: not the subject here.
         before = sys.unraisablehook
         sys.unraisablehook = lambda report: None
         try:
             run.shared.clear()
+            run.made.clear()
             del run.root
             gc.collect(0)
         finally:
@@ -333,6 +365,30 @@ LEAF = Body("coroutine", (("yield", 1), ("try yield", "First"), ("return", 2)))
 def test_package_and_reference_give_the_same_transcript(program, operations, awaiting):
     expected = transcript(REFERENCE, program, operations, awaiting)
     assert transcript(PACKAGE, program, operations, awaiting) == expected
+
+
+interleaved = st.lists(
+    st.tuples(st.sampled_from(["anext", "anext", "aclose", "resume", "resume"]), st.integers(0, 5), st.integers(0, 3)),
+    min_size=1,
+    max_size=14,
+)
+
+
+def cleanup(*delegations):
+    """A body whose cleanup awaits, around what it delegates to."""
+    return Body("coroutine", (("finally", (Body("coroutine", delegations), Body("coroutine", (("trap", 0),)))),))
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(program=programs, operations=interleaved, awaiting=st.booleans())
+@example(
+    program=(cleanup(("delegate", cleanup(("delegate", cleanup(("yield", 1)))))), EMPTY, EMPTY),
+    operations=[("aclose", member, 0) for member in (8, 5, 3, 4, 6, 7)] + [("resume", 0, 0)] * 5,
+    awaiting=True,
+)
+def test_operations_on_all_members_at_once_give_the_same_transcript(program, operations, awaiting):
+    expected = transcript(REFERENCE, program, operations, awaiting, interleave)
+    assert transcript(PACKAGE, program, operations, awaiting, interleave) == expected
 
 
 def test_the_comparison_sees_a_difference():
