@@ -312,6 +312,8 @@ def test_partials_and_callable_objects_can_be_decorated():
 
     for callable_ in (functools.partial(body, 1), functools.partial(native, 1), functools.partial(Callable(), 1), functools.partial(NativeCallable(), 1)):
         assert collect(async_generator(callable_)(2)) == [(1, 2)]
+    with pytest.raises(TypeError, match="decorate the async generator function itself"):
+        async_generator(lambda: native(1, 2))()  # a native generator is there already; nothing can be made of it
     for callable_ in (Callable(), NativeCallable()):
         assert collect(async_generator(callable_)(1, 2)) == [(1, 2)]
 
