@@ -109,7 +109,8 @@ class Run:
 
     def saw(self, *what):
         assert len(self.log) < 5000, "the program does not end"
-        self.log.append((*what, type(sys.exc_info()[1]).__name__))
+        handled = sys.exc_info()[1]
+        self.log.append((*what, "RuntimeError" if isinstance(handled, RuntimeError) else type(handled).__name__))
 
 
 async def interpreter(run, body, number):
@@ -316,22 +317,25 @@ plain_steps = st.one_of(
 )
 
 
-def body_of(steps):
-    return st.builds(Body, kinds, st.lists(steps, max_size=4).map(tuple))
+handlers = st.sampled_from([*sorted(ERRORS), "handling", "finally"])
 
 
-def larger(bodies):
-    handlers = st.sampled_from([*sorted(ERRORS), "handling", "finally"])
-    delegating = st.one_of(
-        st.tuples(st.just("delegate"), bodies),
-        st.tuples(st.just("delegate"), bodies),
-        st.tuples(handlers, st.tuples(bodies, bodies)),
-    )
-    return body_of(st.one_of(delegating, delegating, plain_steps))
+@st.composite
+def trees(draw, depth):
+    """A body; down to `depth` its instructions may delegate to further bodies."""
+    steps = []
+    for _ in range(draw(st.integers(0, 4))):
+        what = draw(st.integers(0, 3)) if depth else 0
+        if what <= 1:
+            steps.append(draw(plain_steps))
+        elif what == 2:
+            steps.append(("delegate", draw(trees(depth - 1))))
+        else:
+            steps.append((draw(handlers), (draw(trees(depth - 1)), draw(trees(0)))))
+    return Body(draw(kinds), tuple(steps))
 
 
-trees = st.recursive(body_of(plain_steps), larger, max_leaves=8)
-programs = st.tuples(trees, body_of(plain_steps), body_of(plain_steps))
+programs = st.tuples(trees(3), trees(0), trees(0))
 at_traps = st.one_of(st.none(), st.none(), st.sampled_from(["First", "Second", "BaseException"]))
 operations = st.lists(
     st.one_of(
@@ -374,19 +378,42 @@ interleaved = st.lists(
 )
 
 
-def cleanup(*delegations):
-    """A body whose cleanup awaits, around what it delegates to."""
-    return Body("coroutine", (("finally", (Body("coroutine", delegations), Body("coroutine", (("trap", 0),)))),))
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(program=programs, operations=interleaved, awaiting=st.booleans())
+def test_operations_on_all_members_at_once_give_the_same_transcript(program, operations, awaiting):
+    expected = transcript(REFERENCE, program, operations, awaiting, interleave)
+    assert transcript(PACKAGE, program, operations, awaiting, interleave) == expected
+
+
+@st.composite
+def chains(draw):
+    """A chain of generators, each of which may trap before it delegates and in its cleanup, over one that yields."""
+    trap_first = (("trap", 0),)
+    body = Body(draw(kinds), draw(st.sampled_from([(("yield", 1), ("trap", 1), ("yield", 2)), (("yield", 1),)])))
+    for _ in range(draw(st.integers(1, 4))):
+        before = trap_first if draw(st.integers(0, 3)) == 0 else ()
+        if draw(st.booleans()):
+            body = Body(draw(kinds), (*before, ("finally", (body, Body(draw(kinds), trap_first)))))
+        else:
+            body = Body(draw(kinds), (*before, ("delegate", body)))
+    return (body, EMPTY, EMPTY)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(program=programs, operations=interleaved, awaiting=st.booleans())
-@example(
-    program=(cleanup(("delegate", cleanup(("delegate", cleanup(("yield", 1)))))), EMPTY, EMPTY),
-    operations=[("aclose", member, 0) for member in (8, 5, 3, 4, 6, 7)] + [("resume", 0, 0)] * 5,
-    awaiting=True,
+@given(
+    program=chains(),
+    operations=st.lists(
+        st.tuples(
+            st.sampled_from(["anext", "aclose", "aclose", "aclose", "resume", "resume"]),
+            st.integers(0, 7),
+            st.integers(0, 3),
+        ),
+        min_size=2,
+        max_size=14,
+    ),
+    awaiting=st.booleans(),
 )
-def test_operations_on_all_members_at_once_give_the_same_transcript(program, operations, awaiting):
+def test_members_of_a_chain_closed_and_advanced_at_once_give_the_same_transcript(program, operations, awaiting):
     expected = transcript(REFERENCE, program, operations, awaiting, interleave)
     assert transcript(PACKAGE, program, operations, awaiting, interleave) == expected
 
