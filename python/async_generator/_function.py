@@ -144,7 +144,8 @@ def _prepare(function: Any) -> tuple[Any, tuple[Any, ...], int]:
         made, names, flags = _prepare(function.__func__)
         return MethodType(made, function.__self__), names, flags
     if not isinstance(function, FunctionType):
-        return function, (), 0
+        call = type(function).__call__
+        return _prepare(MethodType(call, function)) if inspect.isasyncgenfunction(call) else (function, (), 0)
     flags = 0
     code = function.__code__
     if code.co_flags & inspect.CO_ASYNC_GENERATOR:

@@ -93,18 +93,6 @@ inline void set_handled_exception(Object handled) noexcept {
 #endif
 }
 
-/// True when a coroutine made its "coroutine raised StopIteration" at its own frame. Up to 3.11 the error then has no
-/// traceback; from 3.12 on the frame itself raises it, where the StopIteration that caused it had come to.
-/// \param error, cause  the tracebacks of both, or null
-inline auto made_at_own_frame(PyObject* error, [[maybe_unused]] PyObject* cause) noexcept -> bool {
-#if PY_VERSION_HEX >= 0x030C0000
-  return error != nullptr && cause != nullptr &&
-         reinterpret_cast<PyTracebackObject*>(error)->tb_frame == reinterpret_cast<PyTracebackObject*>(cause)->tb_frame;
-#else
-  return error == nullptr;
-#endif
-}
-
 /// Warns of the (type, value, traceback) form of `method`, deprecated in 3.12. Negative with an exception set.
 inline auto warn_three_arguments([[maybe_unused]] char const* method) -> int {
 #if PY_VERSION_HEX >= 0x030C0000

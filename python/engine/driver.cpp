@@ -54,17 +54,15 @@ void raise_from_current(char const* text) {
 }
 
 /// A coroutine says "coroutine raised StopIteration". Says "async generator" instead, when it was made at the body's own
-/// frame: such an error has no traceback entry up to 3.11, and one from 3.12 on.
+/// frame: such an error has no traceback yet.
 void translate_stop_iteration(State& state) {
   auto error = compat::take_exception();
   auto const cause = steal(PyException_GetCause(error.get()));
   auto const args = steal(PyObject_GetAttr(error.get(), state.names.args.get()));
   if (cause && PyErr_GivenExceptionMatches(cause.get(), PyExc_StopIteration) && args && PyTuple_GET_SIZE(args.get()) == 1) {
     auto const traceback = steal(PyException_GetTraceback(error.get()));
-    auto const raised = steal(PyException_GetTraceback(cause.get()));
-    bool const own_frame = compat::made_at_own_frame(traceback.get(), raised.get());
     PyObject* text = PyTuple_GET_ITEM(args.get(), 0);
-    if (own_frame && PyUnicode_Check(text) && PyUnicode_CompareWithASCIIString(text, "coroutine raised StopIteration") == 0) {
+    if (!traceback && PyUnicode_Check(text) && PyUnicode_CompareWithASCIIString(text, "coroutine raised StopIteration") == 0) {
       auto const better = steal(Py_BuildValue("(s)", "async generator raised StopIteration"));
       if (better) PyObject_SetAttr(error.get(), state.names.args.get(), better.get());
     }
@@ -223,7 +221,7 @@ auto Drive::enter(PyObject** out) -> bool {
     return true;
   }
   member_ = last->parent;
-  inner_ = last->outer;
+  inner_ = member_ == &root_ ? nullptr : last->outer;  // what is above the root is none of its business
   if (usable) foreign_ = last;
   else blocked_ = last;
   if (member_ != &root_) member_->flags.set(flag::running);
@@ -416,14 +414,13 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
   suspend_at(*member_, borrow(delegation.object()));
   if (delegation->handled && delegation->handled.get() == compat::handled_exception().get()) delegation->handled.reset();
   auto iterator = iterate(state_, delegation->iterator.get());
-  if (!iterator) return raise_current(out);
-  delegation->iterator = std::move(iterator);
-  PyObject* source = delegation->iterator.get();
-  if (Py_TYPE(source) == state_.generator_type) {
-    auto& delegate = as<Generator>(source);
-    if (!prepare_hooks(delegate)) return raise_current(out);
-    if (attach(*delegation, delegate)) return resume_send(none(), out);
+  bool const ours = iterator && Py_TYPE(iterator.get()) == state_.generator_type;
+  if (!iterator || (ours && !prepare_hooks(as<Generator>(iterator.get())))) {
+    unlink(*delegation);
+    return raise_current(out);
   }
+  delegation->iterator = std::move(iterator);
+  if (ours && attach(*delegation, as<Generator>(delegation->iterator.get()))) return resume_send(none(), out);
   foreign_ = delegation.get();
   {
     compat::Lock lock(state_.chains);
