@@ -897,7 +897,13 @@ def test_delegating_generator_counts_as_running_in_aclose(lone):
 
 
 # The frames of all delegating bodies are on the stack while the innermost runs. [delegator_is_visible_to_debugger]
-def test_delegating_frames_are_on_the_stack_of_the_innermost_body(kit):
+def test_delegating_frames_are_on_the_stack_of_the_innermost_body(kit, request):
+    if kit.outer_kind.ours:
+        # Strict: the day that the frames are there, this fails and goes. Tracebacks and ag_await do show the delegating
+        # bodies (test_yield_from_chains.py).
+        reason = "a root drives the innermost body directly, so the frames of the delegating bodies are not on the stack"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError))
+
     def stack():
         return [info.function for info in inspect.stack(0)]
 
