@@ -12,7 +12,7 @@ import textwrap
 import warnings
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from bodies import IMPLEMENTATIONS
@@ -131,6 +131,15 @@ CONSUMERS = st.lists(st.tuples(OPERATIONS, TRAPS), min_size=1, max_size=8)
 
 NUMBER = iter(range(10**9))
 
+# The same examples each time: a failure is found again by whoever looks for it. Explaining one takes longer than reading it.
+SETTINGS = {
+    "deadline": None,
+    "derandomize": True,
+    "database": None,
+    "suppress_health_check": list(HealthCheck),
+    "phases": [Phase.explicit, Phase.generate, Phase.shrink],
+}
+
 
 def native_function(source):
     """The body as a native async generator function whose source can be found again."""
@@ -240,7 +249,7 @@ def unraisables_kept_apart():
 
 
 @pytest.mark.without("native", reason="it is what the others are compared with")
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, **SETTINGS)
 @given(source=blocks(), consumer=CONSUMERS)
 def test_transcripts_are_natives(implementation, source, consumer):
     consumer = usable(consumer)
@@ -254,7 +263,7 @@ def test_transcripts_are_natives(implementation, source, consumer):
 
 
 @pytest.mark.without("native", reason="it is what the others are compared with")
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, **SETTINGS)
 @given(source=blocks(), count=st.integers(0, 5))
 def test_dropping_a_generator_anywhere_is_what_it_is_natively(implementation, source, count):
     """Taken some items and dropped: the body sees the same."""
@@ -264,6 +273,7 @@ def test_dropping_a_generator_anywhere_is_what_it_is_natively(implementation, so
         log = []
         with unraisables_kept_apart() as reported:
             generator = made(log, iter(range(6)))
+            step = None
             for _ in range(count):
                 step = answer_all(generator.__anext__())
                 if step[0] != "done":
