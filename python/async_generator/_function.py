@@ -38,7 +38,7 @@ def async_generator(function: Any) -> Any:
         raise TypeError(f"{function!r} is decorated with @async_generator twice")
     if getattr(function, "__code__", None) is _CONTEXT_MANAGER_CODE:
         raise TypeError(f"write @asynccontextmanager on top of @async_generator, not below it: {function!r}")
-    decorated = _make_function(function, _engine.maker(function, _prepare))
+    decorated: Any = _make_function(function, _engine.maker(function, _prepare))
     functools.update_wrapper(decorated, function)
     decorated._async_gen_function = id(decorated)
     return decorated
@@ -87,7 +87,7 @@ def _make_function(function: Any, maker: Any) -> FunctionType:
 def _anything(*args: Any, **kwargs: Any) -> Any: ...
 
 
-def _forwarding_function(code: CodeType, shown_as: FunctionType, maker: Any) -> FunctionType:
+def _forwarding_function(code: CodeType, shown_as: Any, maker: Any) -> FunctionType:
     """A function with the parameters of ``code`` that calls ``maker`` with them."""
     names = iter(code.co_varnames)
     positional = [next(names) for _ in range(code.co_argcount)]
@@ -151,7 +151,7 @@ def _prepare(function: Any) -> tuple[Any, tuple[Any, ...], int]:
     if code.co_flags & inspect.CO_ASYNC_GENERATOR:
         code = _rewriting.yielding(_as_kind(code, inspect.CO_COROUTINE))
         flags = _engine.REAL_YIELDS | _engine.NATIVE_SYNTAX
-    names: tuple[Any, ...] = ()
+    names = ()
     if code.co_flags & inspect.CO_COROUTINE:
         code, names, rewritten = _rewriting.rewrite(code, function.__globals__)
         flags |= rewritten

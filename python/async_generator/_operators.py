@@ -1,12 +1,12 @@
 """``yield_`` and ``yield_from_``: the engine's callables, dressed as the coroutine functions that users see."""
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Any
 
 from . import _engine
 
 
-async def _boxer() -> Any:
+async def _boxer() -> AsyncGenerator[Any, Any]:
     """Yields what it is sent: the engine learns from it how the interpreter wraps the items of native generators."""
     item = None
     while True:

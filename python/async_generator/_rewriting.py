@@ -220,7 +220,7 @@ def _stack_size(code: CodeType) -> int:
 def _caches(name: str) -> int:
     """How many inline cache units an instruction has."""
     if _VERSION >= (3, 13):
-        return dis._inline_cache_entries.get(name, 0)  # type: ignore[attr-defined]
+        return dis._inline_cache_entries.get(name, 0)  # type: ignore[attr-defined,no-any-return]
     return dis._inline_cache_entries[dis.opmap[name]] if _VERSION >= (3, 11) else 0  # type: ignore[attr-defined]
 
 

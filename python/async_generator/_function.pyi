@@ -1,0 +1,58 @@
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine
+from types import AsyncGeneratorType
+from typing import Any, Protocol, TypeVar, overload
+
+from typing_extensions import ParamSpec, TypeGuard, TypeIs
+
+from . import _engine
+from .typing import _Facts
+
+_P = ParamSpec("_P")
+_Item = TypeVar("_Item")
+_Sent = TypeVar("_Sent")
+_Result = TypeVar("_Result")
+_Item_co = TypeVar("_Item_co", covariant=True)
+_Sent_co = TypeVar("_Sent_co", covariant=True)
+_Result_co = TypeVar("_Result_co", covariant=True)
+
+# A union cannot be taken apart by a type checker that has to infer two type variables from it. So the decorator asks for
+# what every member of `Yields[Item, Sent, Result]` has: `__sizeof__`, which tells the facts of the declaration, and is an int
+# for all other types. A return type with a declaration in it is therefore not _Undeclared.
+class _Undeclared(Protocol):
+    def __sizeof__(self) -> int: ...
+
+class _Declared(Protocol[_Item_co, _Sent_co, _Result_co]):
+    def __sizeof__(self) -> int | _Facts[_Item_co, _Sent_co, _Result_co]: ...  # type: ignore[override]
+
+_Plain = TypeVar("_Plain", bound=_Undeclared | type[Any] | None)
+
+# A coroutine function, `async def f() -> Result`: items are Any.
+@overload
+def async_generator(
+    function: Callable[_P, Coroutine[Any, Any, _Plain]],
+) -> Callable[_P, _engine.async_generator[Any, Any, _Plain]]: ...
+
+# A coroutine function that declares: `async def f() -> Yields[Item, Sent, Result]`.
+@overload
+def async_generator(
+    function: Callable[_P, Coroutine[Any, Any, _Declared[_Item, _Sent, _Result] | None]],
+) -> Callable[_P, _engine.async_generator[_Item, _Sent, _Result]]: ...
+
+# A native async generator function, annotated in either of the usual ways.
+@overload
+def async_generator(
+    function: Callable[_P, AsyncGenerator[_Item, _Sent]],
+) -> Callable[_P, _engine.async_generator[_Item, _Sent, None]]: ...
+@overload
+def async_generator(
+    function: Callable[_P, AsyncIterable[_Item]],
+) -> Callable[_P, _engine.async_generator[_Item, Any, None]]: ...
+def isasyncgen(obj: object) -> TypeIs[AsyncGeneratorType[Any, Any] | _engine.async_generator[Any, Any, Any]]: ...
+@overload
+def isasyncgenfunction(
+    obj: Callable[..., AsyncGenerator[_Item, _Sent]],
+) -> TypeGuard[Callable[..., AsyncGenerator[_Item, _Sent]]]: ...
+@overload
+def isasyncgenfunction(obj: Callable[_P, object]) -> TypeGuard[Callable[_P, AsyncGenerator[Any, Any]]]: ...
+@overload
+def isasyncgenfunction(obj: object) -> TypeGuard[Callable[..., AsyncGenerator[Any, Any]]]: ...

@@ -1,0 +1,26 @@
+from typing import Any
+
+from ._engine import async_generator as AsyncGenerator, async_generator_asend as ANextIter
+from ._function import (
+    async_generator as async_generator,
+    isasyncgen as isasyncgen,
+    isasyncgenfunction as isasyncgenfunction,
+)
+from ._operators import yield_ as yield_, yield_from_ as yield_from_
+
+__all__ = [
+    "ANextIter",
+    "AsyncGenerator",
+    "YieldWrapper",
+    "async_generator",
+    "isasyncgen",
+    "isasyncgenfunction",
+    "yield_",
+    "yield_from_",
+]
+
+YieldWrapper: type[Any]
+
+def _wrap(value: Any) -> Any: ...
+def _is_wrapped(box: Any) -> bool: ...
+def _unwrap(box: Any) -> Any: ...
