@@ -26,6 +26,12 @@ def lone(request):
     return Kit(*request.param)
 
 
+@pytest.fixture(autouse=True)
+def survivors_are_not_collected_again():
+    # conftest.py collects after each test. What outlives it is pytest's own, more with each of thousands of tests.
+    gc.freeze()
+
+
 class Counting:
     """An async iterator with `__anext__` and nothing else."""
 

@@ -71,6 +71,12 @@ def own_chain(request):
     return Chain(request.param)
 
 
+@pytest.fixture(autouse=True)
+def survivors_are_not_collected_again():
+    # conftest.py collects after each test. What outlives it is pytest's own, more with each of thousands of tests.
+    gc.freeze()
+
+
 def collect(generator):
     async def consume():
         return [item async for item in generator]

@@ -27,6 +27,12 @@ def lone(request):
     return Kit(*request.param)
 
 
+@pytest.fixture(autouse=True)
+def survivors_are_not_collected_again():
+    # conftest.py collects after each test. What outlives it is pytest's own, more with each of thousands of tests.
+    gc.freeze()
+
+
 class Delegate:
     """An async iterator that counts, with whatever operations a test gives to the instance, and a log of lookups."""
 

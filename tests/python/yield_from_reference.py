@@ -444,9 +444,19 @@ class Kit:
         assert end.__context__ is None
 
 
-#: The parameters of a kit for every pairing of generators. By hand only where the package's own awaitables, or native ones
-#: over them, are what is driven.
-PAIRS = [(outer, inner, "by_await") for outer in DELEGATORS for inner in DELEGATES]
+_PRINCIPAL = ["coroutine", "syntax", "native", "reference"]
+
+#: The parameters of a kit for pairs of generators: the principal kinds with each other; each of the others, which differ
+#: from a principal one only in how the body reaches yield_() and yield_from_(), with itself and with two of those.
+PAIRS = [(outer, inner, "by_await") for outer in _PRINCIPAL for inner in _PRINCIPAL]
+PAIRS += [
+    (outer, inner, "by_await")
+    for outer in DELEGATORS
+    for inner in DELEGATES
+    if (outer in _PRINCIPAL) != (inner in _PRINCIPAL) and {outer, inner} & {"coroutine", "native"} or outer == inner
+    if not (outer in _PRINCIPAL and inner in _PRINCIPAL)
+]
+# By hand only where the package's own awaitables, or native ones over them, are what is driven.
 PAIRS += [(outer, inner, "by_hand") for outer in ("coroutine", "native") for inner in ("coroutine", "syntax", "native")]
 
 #: The parameters of a kit for cases whose delegate is an object of the test's own.
