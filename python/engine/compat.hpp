@@ -7,6 +7,8 @@
 #include <frameobject.h>
 #include <structmember.h>
 
+#include <cstdint>
+
 #include "ref.hpp"
 
 #if PY_VERSION_HEX < 0x030A0000
@@ -124,6 +126,15 @@ struct Hooks {
 inline auto asyncgen_hooks() noexcept -> Hooks {
   PyThreadState const* thread = PyThreadState_Get();
   return {borrow(thread->async_gen_firstiter), borrow(thread->async_gen_finalizer)};
+}
+
+/// A number that changes with every change of a dict, up to 3.11; 0 where there is none any more.
+inline auto dict_version([[maybe_unused]] PyObject* dict) noexcept -> std::uint64_t {
+#if PY_VERSION_HEX < 0x030C0000
+  return reinterpret_cast<PyDictObject*>(dict)->ma_version_tag;
+#else
+  return 0;
+#endif
 }
 
 /// The notes of an exception, or null; they came with 3.11.

@@ -316,11 +316,7 @@ void delegation_dealloc(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
   delegation_clear(self);
-  std::destroy_at(&delegation.iterator);
-  std::destroy_at(&delegation.awaiting);
-  std::destroy_at(&delegation.pending_exit);
-  std::destroy_at(&delegation.pending);
-  std::destroy_at(&delegation.handled);
+  if (!PyObject_GC_IsFinalized(self) && delegation.state->delegations.give(&delegation)) return;
   PyObject_GC_Del(self);
   Py_DECREF(type);
 }
@@ -355,7 +351,8 @@ PyType_Spec delegation_spec = {
 };
 
 auto new_delegation(State& state, PyObject* source) -> PyObject* {
-  auto* delegation = allocate<Delegation>(state.delegation_type);
+  Delegation* delegation = state.delegations.take();
+  if (delegation == nullptr) delegation = allocate<Delegation>(state.delegation_type);
   if (delegation == nullptr) return nullptr;
   delegation->state = &state;
   new (&delegation->finalizer) Object();

@@ -353,7 +353,7 @@ void Drive::release(Object suspension) noexcept {  // and drops it: what a deleg
 
 auto Drive::resume_send(Object value, PyObject** out) -> Outcome {
   HandledScope const scope(foreign_ != nullptr ? foreign_ : inner_);
-  if (foreign_ != nullptr) {
+  if (foreign_ != nullptr) [[unlikely]] {
     Outcome const outcome = send_foreign(*foreign_, value.get(), out);
     return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
   }

@@ -43,9 +43,12 @@ auto names_hold(Maker& maker) -> bool {
   if (!maker.names) return true;
   PyObject* names = maker.names.get();
   PyObject* globals = PyTuple_GET_ITEM(names, 0);
+  std::uint64_t const version = compat::dict_version(globals);
+  if (version != 0 && version == maker.names_version) return true;
   for (Py_ssize_t i = 1; i + 1 < PyTuple_GET_SIZE(names); i += 2) {
     if (PyDict_GetItemWithError(globals, PyTuple_GET_ITEM(names, i)) != PyTuple_GET_ITEM(names, i + 1)) return false;
   }
+  maker.names_version = version;
   return true;
 }
 
@@ -171,6 +174,7 @@ auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count
   new (&maker->names) Object();
   new (&maker->code) Object();
   maker->flags = 0;
+  maker->names_version = 0;
   PyObject_GC_Track(maker);
   return object_of(*maker);
 }

@@ -231,7 +231,9 @@ void generator_dealloc(PyObject* self) {
   }
   if (generator.flags.has(flag::owns_body)) PyObject_GC_Track(generator.body.get());  // its destructor expects that
   generator.body.reset();
+  State& state = state_of(self);
   generator_clear(self);
+  if (!PyObject_GC_IsFinalized(self) && state.generators.give(&generator)) return;
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_Del(self);
   Py_DECREF(type);
@@ -305,7 +307,8 @@ PyType_Spec generator_spec = {
 };
 
 auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject* {
-  auto* generator = allocate<Generator>(state.generator_type);
+  Generator* generator = state.generators.take();
+  if (generator == nullptr) generator = allocate<Generator>(state.generator_type);
   if (generator == nullptr) return nullptr;
   new (&generator->body) Object(std::move(body));
   new (&generator->extra) Object();

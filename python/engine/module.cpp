@@ -141,6 +141,8 @@ auto module_traverse(PyObject* module, visitproc visit, void* arg) -> int {
 auto module_clear(PyObject* module) -> int {
   auto* state = static_cast<State*>(PyModule_GetState(module));
   if (state == nullptr) return 0;
+  state->generators.close(PyObject_GC_Del);
+  state->delegations.close(PyObject_GC_Del);
   state->awaitables.close(PyObject_GC_Del);
   state->yields.close(PyObject_GC_Del);
   state->stops.close([](void* stop) {

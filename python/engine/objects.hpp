@@ -150,6 +150,7 @@ struct Maker {
   Object function;      ///< makes the body; null before the first call
   Object names;         ///< (globals, name, object, name, object ...): what rewritten code relies on, or null
   Object code;          ///< the original's code that `function` was made of, or null
+  std::uint64_t names_version;  ///< of the globals when `names` was last found to hold, where dicts have one
   std::uint32_t flags;  ///< of the generators made
 };
 
@@ -182,6 +183,8 @@ struct State {
   Object empty_tuple;
   Names names;
   bool boxes_directly;         ///< the layout of box_type was verified
+  FreeList<Generator> generators;
+  FreeList<Delegation> delegations;
   FreeList<Awaitable> awaitables;
   FreeList<Yield> yields;
   FreeList<PyStopIterationObject> stops;
