@@ -249,6 +249,7 @@ def unraisables_kept_apart():
 
 
 @pytest.mark.without("native", reason="it is what the others are compared with")
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")  # 3.14+ warns of `return` in a `finally`, which is a case like others
 @settings(max_examples=100, **SETTINGS)
 @given(source=blocks(), consumer=CONSUMERS)
 def test_transcripts_are_natives(implementation, source, consumer):
@@ -263,6 +264,7 @@ def test_transcripts_are_natives(implementation, source, consumer):
 
 
 @pytest.mark.without("native", reason="it is what the others are compared with")
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")  # 3.14+ warns of `return` in a `finally`, which is a case like others
 @settings(max_examples=30, **SETTINGS)
 @given(source=blocks(), count=st.integers(0, 5))
 def test_dropping_a_generator_anywhere_is_what_it_is_natively(implementation, source, count):
