@@ -711,7 +711,8 @@ def test_states_of_the_members_of_a_chain(inspected):
     assert states() == {inspect.AGEN_SUSPENDED}
     step = every[0].__anext__()
     assert step.send(None) is hold
-    assert states() == {inspect.AGEN_RUNNING}
+    # From 3.15 on inspect looks at the frame alone, for native generators too.
+    assert states() == {inspect.AGEN_RUNNING if sys.version_info < (3, 15) else inspect.AGEN_SUSPENDED}
     with pytest.raises(StopIteration):
         step.send(None)
     by_await(every[0].aclose())

@@ -217,7 +217,12 @@ def test_what_is_not_async_iterable_is_refused_as_by_aiter(lone, make):
         await yield_("goes on")
 
     assert lone.items(wrapper()) == ["goes on"]
-    assert len(log) == 1 and log[0].startswith(str(expected.value)), (log, str(expected.value))
+    (text,) = log
+    if make is AiterGivesNonsense:
+        # 3.15 words this one differently in C and in the builtin.
+        assert "async iterator" in text
+    else:
+        assert text.startswith(str(expected.value))
 
 
 def test_iterable_and_iterator_may_be_different_objects(lone):
