@@ -454,3 +454,84 @@ def test_anext_with_a_default_drops_the_value():
 
     assert run(consume()) == ["default", "default"]
     assert asyncio.run(consume()) == ["default", "default"]  # 1.10 crashes the interpreter here, fact Z3
+
+
+def test_rewriting_leaves_the_stack_that_an_ordinary_await_needs():
+    """Throwing into an await takes more of the stack than anything that is seen by reading the code from the start."""
+
+    async def ordinary():
+        await trap()
+
+    async def body():
+        await trap()
+        await yield_(1)
+
+    assert async_generator(body)().ag_code.co_stacksize >= ordinary.__code__.co_stacksize
+
+
+OVERFLOW = """
+import sys
+sys.path[:0] = {path!r}
+from async_generator import async_generator, yield_, yield_from_
+from driving import outcome, run, suspend, trap
+
+class Context:
+    async def __aenter__(self): await trap()
+    async def __aexit__(self, *exc_info): await trap()
+
+@async_generator
+async def awaits():
+    await trap()
+    await yield_(1)
+
+@async_generator
+async def handles():
+    try:
+        await trap()
+    except KeyError:
+        await trap()
+        await yield_(1)
+    finally:
+        await trap()
+
+@async_generator
+async def manages():
+    async with Context():
+        await yield_(1)
+
+@async_generator
+async def iterates():
+    async for item in awaits():
+        await yield_(item)
+
+@async_generator
+async def delegates():
+    await yield_from_(awaits())
+
+for function in (awaits, handles, manages, iterates, delegates):
+    for error in (KeyError, GeneratorExit, ValueError):
+        for steps in range(3):
+            for _ in range(30):
+                generator = function()
+                for _ in range(steps):
+                    outcome(run, generator.__anext__())
+                awaiting = generator.__anext__()
+                outcome(awaiting.send, None)
+                outcome(awaiting.throw, error())
+                outcome(awaiting.close)
+                outcome(run, generator.aclose())
+"""
+
+
+def test_throwing_anywhere_writes_nowhere_but_into_the_frame():
+    """The debugging allocator tells of every byte that was written beyond an object."""
+    import os
+    import subprocess
+    import sys
+
+    script = OVERFLOW.format(path=[os.path.dirname(__file__), *sys.path])
+    environment = {**os.environ, "PYTHONMALLOC": "debug"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
