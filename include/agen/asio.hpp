@@ -20,6 +20,10 @@
 #define AGEN_ASIO_HPP
 
 #ifdef AGEN_USE_BOOST_ASIO
+#include <boost/asio/version.hpp>
+#if BOOST_ASIO_VERSION < 102000
+#error "agen/asio.hpp needs Boost 1.77 (Asio 1.20) or newer: older ones have no cancellation slots"
+#endif
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
@@ -30,6 +34,10 @@
 #include <boost/asio/system_executor.hpp>
 #include <boost/system/system_error.hpp>
 #else
+#include <asio/version.hpp>
+#if ASIO_VERSION < 102000
+#error "agen/asio.hpp needs Asio 1.20 (Boost 1.77) or newer: older ones have no cancellation slots"
+#endif
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>

@@ -78,7 +78,7 @@ class driver {
       return detail::drive(frame_->own, *this, h);
     }
     auto await_resume() -> bool {
-      this->at = detail::arrived;
+      this->at = detail::driving;
       if (frame_->own.slot != nullptr) return true;
       detail::raise_outcome(frame_->own);
       return false;

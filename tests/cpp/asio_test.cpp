@@ -3,6 +3,21 @@
 
 #include <gtest/gtest.h>
 
+#ifdef AGEN_USE_BOOST_ASIO
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/asio/write.hpp>
+#else
 #include <asio/awaitable.hpp>
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/bind_executor.hpp>
@@ -16,6 +31,7 @@
 #include <asio/use_awaitable.hpp>
 #include <asio/use_future.hpp>
 #include <asio/write.hpp>
+#endif
 #include <chrono>
 #include <stdexcept>
 
@@ -24,6 +40,13 @@
 using namespace agen;
 using namespace agen_test;
 using namespace std::chrono_literals;
+
+#ifdef AGEN_USE_BOOST_ASIO
+namespace asio = boost::asio;
+using boost::system::system_error;
+#else
+using asio::system_error;
+#endif
 
 namespace {
 
@@ -91,7 +114,7 @@ auto lines(tcp::socket socket) -> async_generator<std::string> {
     std::size_t n = 0;
     try {
       n = co_await asio::async_read_until(socket, asio::dynamic_buffer(buffer), '\n', use_agen);
-    } catch (asio::system_error const& error) {
+    } catch (system_error const& error) {
       if (error.code() != asio::error::eof) throw;
     }
     if (n == 0) co_return;
@@ -128,7 +151,7 @@ auto waits_long(asio::io_context& context, journal& log) -> async_generator<int>
   asio::steady_timer timer(context, 1h);
   try {
     co_await timer.async_wait(use_agen);
-  } catch (asio::system_error const& error) {
+  } catch (system_error const& error) {
     log.push_back(error.code() == asio::error::operation_aborted ? "aborted" : "other");
     throw;
   }
@@ -156,7 +179,7 @@ TEST(Asio, ACancellationSlotReachesWhatTheBodyAwaitsDirectlyDelegatedOrIterated)
                          })));
     asio::post(context, [&] { signal.emit(asio::cancellation_type::terminal); });
     context.run();
-    EXPECT_THROW(std::rethrow_exception(error), asio::system_error);
+    EXPECT_THROW(std::rethrow_exception(error), system_error);
   }
   EXPECT_EQ(log, (journal{"aborted", "aborted", "aborted"}));
 }

@@ -11,7 +11,7 @@ namespace agen::detail {
 AGEN_NOINLINE inline void raise_delegated(delegation& at) {
   control& c = *at.parent->of;
   if (at.destroyed) {
-    if (c.throwing) rethrow_thrown(c);
+    if (at.parent->own.throwing) rethrow_thrown(*at.parent);
     throw delegate_destroyed("yield_from: the generator delegated to was destroyed");
   }
   if (at.ignored)

@@ -49,13 +49,14 @@ struct hop {
 struct pending {
   unsigned char at;
   bool cancellable;  ///< `relay` is set
+  unsigned char fill[2] = {};  ///< so that the two above are initialised by one store of a word
   hop* loop;         ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
   void* consumer;    ///< set when it is `waiting`: its coroutine
   void* relay;       ///< set by a partner that can cancel: what a body's own awaitables look for (asio.hpp)
 
   // What an item that comes at once does not need stays uninitialised: three stores are 5 % of its price.
-  pending() noexcept : at(arrived), cancellable(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
-  pending(pending&& other) noexcept : at(arrived), cancellable(other.cancellable) {  // NOLINT: as above
+  pending() noexcept : at(driving), cancellable(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  pending(pending&& other) noexcept : at(driving), cancellable(other.cancellable) {  // NOLINT: as above
     if (cancellable) relay = other.relay;
   }
   auto operator=(pending&&) -> pending& = delete;
@@ -277,8 +278,7 @@ AGEN_NOINLINE inline auto drive_on(control& c, pending& operation, std::coroutin
 
 /// Begins an operation and drives the body until it answers or suspends elsewhere (true).
 AGEN_ALWAYS_INLINE auto drive(control& c, pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
-  store(operation.at, driving);
-  c.link = &operation;
+  c.link = &operation;  // which is `driving` already
   c.now = stage::running;
   c.leaf.resume();
   if (load(operation.at) == arrived) [[likely]]

@@ -61,9 +61,9 @@ AGEN_NOINLINE inline void raise_outcome(control& c) {
 }
 
 /// In the body, at the yield or yield_from where it is resumed with an exception.
-[[noreturn]] AGEN_NOINLINE inline void rethrow_thrown(control& c) {
-  c.throwing = false;
-  std::rethrow_exception(*static_cast<std::exception_ptr*>(c.slot));
+[[noreturn]] AGEN_NOINLINE inline void rethrow_thrown(frame& body) {
+  body.own.throwing = false;
+  std::rethrow_exception(*static_cast<std::exception_ptr*>(body.of->slot));
 }
 
 /// What every awaitable of an operation is made of. It may be moved until it is awaited: from then on the body knows
@@ -92,7 +92,7 @@ class operation_base : protected Pending {
  protected:
   template <class Yield, class Return>
   AGEN_ALWAYS_INLINE auto answer() -> item<Yield, Return> {
-    this->at = arrived;  // known already, but only so can the compiler drop the destructor's test
+    this->at = driving;  // as if new; and only so can the compiler drop the destructor's test
     void* const at_item = frame_->own.slot;
     if (at_item == nullptr) [[unlikely]]
       raise_outcome(frame_->own);
@@ -173,7 +173,7 @@ class throwing_operation : public operation_base<closing_pending> {
       thrown_ = this->exit;
     }
     c.slot = &thrown_;
-    c.throwing = true;
+    leaf.own.throwing = true;
     c.link = this;
     c.now = stage::elsewhere;
     transfer(c);

@@ -20,11 +20,11 @@ struct delegated {
 };
 
 template <class Send>
-auto take_sent(control& c) -> Send {
-  if (c.throwing) [[unlikely]]
-    rethrow_thrown(c);
+auto take_sent(frame& body) -> Send {
+  if (body.own.throwing) [[unlikely]]
+    rethrow_thrown(body);
   if constexpr (!std::is_void_v<Send>) {
-    auto* const sent = static_cast<Send*>(c.slot);
+    auto* const sent = static_cast<Send*>(body.of->slot);
     if constexpr (std::is_default_constructible_v<Send>) {
       if (sent == nullptr) return Send();
     }
@@ -40,7 +40,7 @@ struct yield_awaiter {
 
   static constexpr auto await_ready() noexcept -> bool { return false; }
   void await_suspend(std::coroutine_handle<> /*body*/) const noexcept { arrive(*body->of, stage::suspended); }
-  auto await_resume() const -> Send { return take_sent<Send>(*body->of); }
+  auto await_resume() const -> Send { return take_sent<Send>(*body); }
 };
 
 /// co_yield of a const object from a generator of mutable ones: the item is a copy that lives in the body's frame.
@@ -65,9 +65,8 @@ auto forward_item(Element&& element) noexcept -> forwarded<Element> {
 template <class Send>
 struct forward_awaiter : yield_awaiter<Send> {
   auto await_resume() const -> Send* {
-    control& c = *this->body->of;
-    if (c.throwing) rethrow_thrown(c);
-    return static_cast<Send*>(c.slot);
+    if (this->body->own.throwing) rethrow_thrown(*this->body);
+    return static_cast<Send*>(this->body->of->slot);
   }
 };
 template <class Item, class Send>
