@@ -1,13 +1,9 @@
-from sys import get_asyncgen_hooks as get_asyncgen_hooks, set_asyncgen_hooks as set_asyncgen_hooks
+from sys import get_asyncgen_hooks, set_asyncgen_hooks
 
-from ._engine import AlreadyRunning as AlreadyRunning
-from ._function import (
-    async_generator as async_generator,
-    isasyncgen as isasyncgen,
-    isasyncgenfunction as isasyncgenfunction,
-)
-from ._operators import yield_ as yield_, yield_from_ as yield_from_
-from ._util import aclosing as aclosing, asynccontextmanager as asynccontextmanager
+from ._engine import AlreadyRunning
+from ._function import async_generator, isasyncgen, isasyncgenfunction
+from ._operators import yield_, yield_from_
+from ._util import aclosing, asynccontextmanager
 from ._version import __version__ as __version__
 
 __all__ = [

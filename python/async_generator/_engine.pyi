@@ -1,6 +1,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from types import CodeType, FrameType, GenericAlias, TracebackType
-from typing import Any, Final, Generic, Literal, TypeVar as PlainTypeVar, final, overload, type_check_only
+from typing import Any, Final, Generic, Literal, final, overload, type_check_only
+from typing import TypeVar as PlainTypeVar
 
 from typing_extensions import Self, TypeVar
 
@@ -19,6 +20,8 @@ class AlreadyRunning(RuntimeError, ValueError): ...
 # What the operations of a generator return. Its attributes lead back to the generator.
 @type_check_only
 class _Operation(Coroutine[Any, Any, _Answer_co]):
+    __name__: str
+    __qualname__: str
     @property
     def ag_gen(self) -> async_generator[Any, Any, Any]: ...
     @property

@@ -1,8 +1,8 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine
 from types import AsyncGeneratorType
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeGuard, TypeVar, overload
 
-from typing_extensions import ParamSpec, TypeGuard, TypeIs
+from typing_extensions import ParamSpec, TypeIs
 
 from . import _engine
 from .typing import _Facts

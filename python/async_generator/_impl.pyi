@@ -1,12 +1,9 @@
 from typing import Any
 
-from ._engine import async_generator as AsyncGenerator, async_generator_asend as ANextIter
-from ._function import (
-    async_generator as async_generator,
-    isasyncgen as isasyncgen,
-    isasyncgenfunction as isasyncgenfunction,
-)
-from ._operators import yield_ as yield_, yield_from_ as yield_from_
+from ._engine import async_generator as AsyncGenerator
+from ._engine import async_generator_asend as ANextIter
+from ._function import async_generator, isasyncgen, isasyncgenfunction
+from ._operators import yield_, yield_from_
 
 __all__ = [
     "ANextIter",

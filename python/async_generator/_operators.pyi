@@ -12,5 +12,9 @@ async def yield_(value: Any = None) -> Any: ...
 # AsyncGenerator may be either.
 @overload
 async def yield_from_(delegate: async_generator[Any, Any, _Result]) -> _Result: ...
+
+# Where the first does not fit what the result is assigned to, mypy would go on to the last, and Any fits everything.
+@overload
+async def yield_from_(delegate: async_generator[Any, Any, object]) -> object: ...  # type: ignore[overload-cannot-match]
 @overload
 async def yield_from_(delegate: AsyncIterable[Any]) -> Any: ...

@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncContextDecorator, aclosing as aclosing
+from contextlib import AbstractAsyncContextManager, AsyncContextDecorator, aclosing
 from types import TracebackType
 from typing import Any, TypeVar
 

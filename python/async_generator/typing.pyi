@@ -1,6 +1,6 @@
-from typing import Generic, final
+from typing import Generic, TypeAlias, final
 
-from typing_extensions import TypeAlias, TypeVar
+from typing_extensions import TypeVar
 
 from ._engine import async_generator as AsyncGenerator
 
