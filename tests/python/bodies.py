@@ -52,7 +52,7 @@ def _compiled(node, function):
                     if isinstance(constant, types.CodeType) and constant.co_name in ("_closure", function.__code__.co_name))
     if sys.version_info >= (3, 11):
         code = code.replace(co_qualname=function.__code__.co_qualname)
-    cells = dict(zip(free, function.__closure__ or ()))
+    cells = dict(zip(free, function.__closure__ or (), strict=True))
     made = types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__,
                               tuple(cells[name] for name in code.co_freevars))
     made.__kwdefaults__ = function.__kwdefaults__

@@ -5,7 +5,6 @@ import sys
 import weakref
 
 import pytest
-
 from bodies import IMPLEMENTATIONS
 
 

@@ -4,7 +4,6 @@ import sys
 import warnings
 
 import pytest
-
 from driving import collect, finished, outcome, run, suspend, trap
 
 
@@ -295,7 +294,7 @@ def test_after_an_ignored_exit_iteration_goes_on_as_natives_does(implementation)
 
 def answers_after_ignored_exit(make):
     answers = []
-    for operation in ("anext", "asend", "athrow", "aclose"):
+    for operation in ("__anext__", "asend", "athrow", "aclose"):
 
         if isinstance(make, type(answers_after_ignored_exit)):
 
@@ -321,13 +320,8 @@ def answers_after_ignored_exit(make):
         generator = body()
         run(generator.__anext__())
         outcome(run, generator.aclose())
-        call = {
-            "anext": generator.__anext__,
-            "asend": lambda: generator.asend("v"),
-            "athrow": lambda: generator.athrow(KeyError("k")),
-            "aclose": generator.aclose,
-        }[operation]
-        answers.append((operation, [outcome(run, call()) for _ in range(3)]))
+        arguments = {"__anext__": (), "asend": ("v",), "athrow": (KeyError("k"),), "aclose": ()}[operation]
+        answers.append((operation, [outcome(run, getattr(generator, operation)(*arguments)) for _ in range(3)]))
     return answers
 
 

@@ -5,7 +5,6 @@ import types
 import warnings
 
 import pytest
-
 from driving import Hold, finished, outcome, run, suspend, trap
 
 OPERATIONS = {

@@ -3,7 +3,6 @@
 import traceback
 
 import pytest
-
 from driving import collect, finished, run, trap
 
 
@@ -223,7 +222,7 @@ def test_a_stop_in_a_body_that_handles_another_error_keeps_the_chain(implementat
         try:
             raise KeyError
         except KeyError:
-            raise error("x")
+            raise error("x")  # noqa: B904 - the chain is what is tested
 
     generator = body()
     run(generator.__anext__())

@@ -8,7 +8,6 @@ import inspect
 import sys
 
 import pytest
-
 from driving import finished, run
 
 
@@ -310,7 +309,7 @@ def test_task_groups_and_timeouts(implementation, asyncio_loop):
         raise KeyError
 
     async def main():
-        with pytest.raises(BaseExceptionGroup) as failed:
+        with pytest.raises(BaseExceptionGroup) as failed:  # noqa: F821 - 3.11+
             async with asyncio.TaskGroup() as group:
                 for name in "abc":
                     group.create_task(consume(name))

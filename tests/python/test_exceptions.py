@@ -6,8 +6,7 @@ import sys
 import traceback
 
 import pytest
-
-from driving import collect, finished, outcome, run, suspend, trap
+from driving import collect, finished, outcome, run, trap
 
 
 def names(error):
@@ -279,7 +278,7 @@ def test_an_error_inside_an_except_has_the_handled_one_as_context(implementation
             raise KeyError("first")
         except KeyError:
             yield 1
-            raise ArithmeticError("second")
+            raise ArithmeticError("second")  # noqa: B904 - the chain is what is tested
 
     generator = body()
     run(generator.__anext__())

@@ -7,7 +7,6 @@ import pickle
 import types
 
 import pytest
-
 from driving import collect
 
 ours = pytest.mark.only("decorated", "decorated_native", reason="about the decorator")

@@ -4,7 +4,6 @@ import asyncio
 import types
 
 import pytest
-
 from async_generator import async_generator, yield_
 from driving import collect, finished, outcome, run, suspend, trap
 

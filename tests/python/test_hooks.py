@@ -6,7 +6,6 @@ import threading
 import weakref
 
 import pytest
-
 from driving import Hold, finished, outcome, run, suspend, trap
 
 OPERATIONS = {

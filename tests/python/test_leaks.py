@@ -4,7 +4,6 @@ import gc
 import sys
 
 import pytest
-
 from driving import Hold, collect, finished, outcome, run, suspend, trap
 
 SCENARIOS = {}

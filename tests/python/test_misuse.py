@@ -6,7 +6,6 @@ import inspect
 import sys
 
 import pytest
-
 from async_generator import async_generator, asynccontextmanager, yield_, yield_from_
 from driving import Hold, collect, finished, outcome, run, suspend, trap
 
@@ -239,7 +238,7 @@ def test_the_generator_class_called_with_nonsense_does_not_crash(unraisable):
     for name in ("ag_running", "ag_frame", "ag_code", "ag_await", "__name__", "__qualname__"):
         outcome(getattr, blank, name)
     repr(blank)
-    outcome(lambda: blank.__anext__().send(None))
+    outcome(lambda blank=blank: blank.__anext__().send(None))
     del blank
     while unraisable:
         unraisable.take()

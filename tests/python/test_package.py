@@ -4,9 +4,8 @@ import collections.abc
 import contextlib
 import inspect
 
-import pytest
-
 import async_generator as package
+import pytest
 from async_generator import aclosing, async_generator, asynccontextmanager, isasyncgen, isasyncgenfunction, yield_
 from driving import collect, finished, run, trap
 

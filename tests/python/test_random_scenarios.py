@@ -12,11 +12,10 @@ import textwrap
 import warnings
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-
 from bodies import IMPLEMENTATIONS
 from driving import kind, trap
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 # Statements of a body. `log` collects what the body sees; `fuel` bounds the loops that a thrown exception may repeat.
 

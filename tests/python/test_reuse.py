@@ -1,7 +1,6 @@
 """An awaitable is used once. Rules 23 to 26."""
 
 import pytest
-
 from driving import Hold, finished, outcome, run, suspend, trap
 
 REUSED_STEP = r"^cannot reuse already awaited __anext__\(\)/asend\(\)$"

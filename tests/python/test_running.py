@@ -4,7 +4,6 @@ import gc
 import warnings
 
 import pytest
-
 from driving import Hold, finished, outcome, run, suspend, trap
 
 OPERATIONS = {

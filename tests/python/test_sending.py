@@ -3,7 +3,6 @@
 import sys
 
 import pytest
-
 from driving import collect, finished, outcome, run, suspend, trap
 
 

@@ -7,7 +7,6 @@ import textwrap
 import threading
 
 import pytest
-
 from driving import collect, finished, outcome, run, suspend, trap
 
 

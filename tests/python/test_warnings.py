@@ -4,9 +4,7 @@ import gc
 import warnings
 
 import pytest
-
 from driving import Hold, finished, outcome, run, suspend
-
 
 OPERATIONS = {
     "anext": (lambda generator: generator.__anext__(), "asend"),
