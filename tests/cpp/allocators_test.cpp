@@ -14,15 +14,15 @@ std::size_t allocated_bytes = 0;
 bool refuse = false;
 }  // namespace
 
-auto operator new(std::size_t size) -> void* {
+__attribute__((noinline)) auto operator new(std::size_t size) -> void* {
   if (refuse) throw std::bad_alloc();
   ++allocations;
   allocated_bytes += size;
   if (void* const p = std::malloc(size)) return p;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+__attribute__((noinline)) void operator delete(void* p) noexcept { std::free(p); }
+__attribute__((noinline)) void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 using namespace agen;
 using namespace agen_test;
