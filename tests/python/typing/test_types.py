@@ -65,6 +65,9 @@ class Pyright:
     def __init__(self, tree):
         if importlib.util.find_spec("pyright") is None:
             pytest.skip("pyright is not installed for this interpreter")
+        status, output = run([sys.executable, "-m", "pyright", "--version"])
+        if status != 0 or not output.startswith("pyright "):
+            pytest.skip(f"pyright does not start; it needs Node.js, here or from the network: {output.strip()[-200:]}")
         self.tree = tree
 
     def check(self, *files, mode="strict"):
