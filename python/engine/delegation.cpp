@@ -3,6 +3,7 @@
 
 #include "awaiting.hpp"
 #include "boxes.hpp"
+#include "yield.hpp"
 
 namespace engine {
 
@@ -135,7 +136,7 @@ void unlink(Delegation& delegation) noexcept {
   Object const dropped = std::move(delegation.handled);  // before the lock: it may be the last reference
   compat::Lock lock(delegation.state->chains);
   if (delegation.delegate != nullptr) {
-    delegation.delegate->flags.clear(flag::delegated);
+    delegation.delegate->flags.clear(flag::delegated | flag::closing);
     if (Delegation* below = delegation_of(*delegation.state, *delegation.delegate)) below->outer = nullptr;
   }
   delegation.delegate = nullptr;
@@ -242,7 +243,7 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
   if (!delegation.awaited) return answer(delegation, send_foreign(delegation, value, out), out);
   delegation.stage = Stage::finished;
   if (delegation.pending) {
-    raise_here(std::move(delegation.pending));
+    raise_thrown(std::move(delegation.pending));
     return PYGEN_ERROR;
   }
   *out = Py_NewRef(value);

@@ -160,9 +160,10 @@ class Drive {
   auto resume_send(Object value, PyObject** out) -> Outcome;
   auto resume_raise(Object exception, PyObject** out) -> Outcome;
   auto raise_current(PyObject** out) -> Outcome;
-  auto close_chain(Object exit, PyObject** out) -> Outcome;
+  auto close_chain(Object exit) -> Object;
   auto begin_delegation(PyObject** out) -> Outcome;
   void link(Delegation& delegation) noexcept;
+  void detach(Delegation& delegation);
   auto attach(Delegation& delegation, Generator& delegate) -> bool;
   auto hand_over(Outcome outcome, PyObject** out) -> Outcome;
   auto leave_foreign(Outcome outcome, PyObject** out) -> Outcome;
@@ -184,13 +185,14 @@ auto Drive::send(PyObject* value, PyObject** out) -> Outcome {
 }
 
 auto Drive::raise(Object exception, PyObject** out) -> Outcome {
-  if (!enter(out)) return settle(refused(std::move(exception), out), out);
+  bool const entered = enter(out);
   if (arrives_as_error(exception.get())) {
     exception = stop_iteration_at_yield(std::move(exception));
-    if (!exception) return Outcome::raised;
+  } else if (starting_ && inner_ != nullptr && is_generator_exit(exception.get())) {
+    exception = close_chain(std::move(exception));
   }
-  bool const closes = starting_ && inner_ != nullptr && is_generator_exit(exception.get());
-  return settle(closes ? close_chain(std::move(exception), out) : resume_raise(std::move(exception), out), out);
+  if (!exception) return Outcome::raised;
+  return settle(entered ? resume_raise(std::move(exception), out) : refused(std::move(exception), out), out);
 }
 
 /// A StopIteration thrown in at an `await yield_()` could never leave the await: it arrives as an error, as in 1.10.
@@ -254,7 +256,7 @@ auto Drive::refused(Object exception, PyObject** out) -> Outcome {
   bool const exits = exception && is_generator_exit(exception.get());
   auto const operation = !exception ? agen::operation::anext : exits ? agen::operation::aclose : agen::operation::athrow;
   if (agen::admit(operation, lifecycle_state(delegate)) == agen::admission::already_running) {
-    unlink(delegation);
+    detach(delegation);
     set_already_running(state_, operation);
     return raise_current(out);
   }
@@ -262,7 +264,7 @@ auto Drive::refused(Object exception, PyObject** out) -> Outcome {
     *out = Py_NewRef(Py_None);
     return Outcome::yielded;
   }
-  unlink(delegation);
+  detach(delegation);
   return exits ? resume_raise(std::move(exception), out) : resume_send(none(), out);
 }
 
@@ -371,10 +373,12 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
   PySendResult result;
   if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) {
     // Sent up as a value so that every helper on the way may await while it cleans up.
+    resumption_.handled = compat::handled_exception();
     as<Yield>(suspension.get()).held = false;
     as<Yield>(suspension.get()).pending = std::move(exception);
     result = body_send(*member_, Py_None, out);
   } else if (suspension && as<Delegation>(suspension.get()).awaited) {
+    resumption_.handled = compat::handled_exception();
     as<Delegation>(suspension.get()).pending = std::move(exception);
     result = body_send(*member_, Py_None, out);
   } else {
@@ -389,7 +393,7 @@ auto Drive::raise_current(PyObject** out) -> Outcome { return resume_raise(compa
 
 /// PEP 828's answer to GeneratorExit at a delegation: every level closes the one below with an exit of its own, and
 /// raises the one it was given when that is done.
-auto Drive::close_chain(Object exit, PyObject** out) -> Outcome {
+auto Drive::close_chain(Object exit) -> Object {
   for (Delegation* delegation = inner_;; delegation = delegation->outer) {
     delegation->delegate->flags.set(flag::closing);
     if (delegation->parent == &root_) {
@@ -397,9 +401,7 @@ auto Drive::close_chain(Object exit, PyObject** out) -> Outcome {
       break;
     }
   }
-  auto fresh = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
-  if (!fresh) return raise_current(out);
-  return resume_raise(std::move(fresh), out);
+  return steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
 }
 
 /// The member asks to delegate: `*out` is its request.
@@ -476,8 +478,17 @@ auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
   return true;
 }
 
+/// Takes the last link, of the member, off the chain.
+void Drive::detach(Delegation& delegation) {
+  unlink(delegation);
+  if (member_ == &root_) return;
+  compat::Lock lock(state_.chains);
+  delegation_of(state_, root_)->innermost = inner_;
+}
+
 /// The delegate has ended, or yields while it is being closed: its parent goes on.
 auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
+  foreign_ = nullptr;  // a child that yields while it is closed keeps its own delegation
   Delegation& delegation = *inner_;
   auto child = Ref<Generator>::borrow(member_);
   bool const closing = child->flags.has(flag::closing);
@@ -486,15 +497,10 @@ auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
   Object exit = std::move(delegation.pending_exit);
   bool const at_root = delegation.parent == &root_;
   member_ = delegation.parent;
-  Delegation* above = at_root ? nullptr : delegation.outer;
-  unlink(delegation);
-  inner_ = above;
-  child->flags.clear(flag::running | flag::closing);
-  if (!at_root) {
-    member_->flags.set(flag::running);
-    compat::Lock lock(state_.chains);
-    delegation_of(state_, root_)->innermost = above;
-  }
+  inner_ = at_root ? nullptr : delegation.outer;
+  detach(delegation);
+  child->flags.clear(flag::running);
+  if (!at_root) member_->flags.set(flag::running);
   if (closing && outcome == Outcome::yielded) child->flags.set(flag::exit_ignored);
   child.reset();  // the parent must not find its delegate alive because of us
   if (!closing) {
@@ -517,12 +523,7 @@ auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
 auto Drive::leave_foreign(Outcome outcome, PyObject** out) -> Outcome {
   Object answer = steal(std::exchange(*out, nullptr));
   Object exception = outcome == Outcome::raised ? compat::take_exception() : nullptr;
-  unlink(*foreign_);
-  foreign_ = nullptr;
-  if (member_ != &root_) {
-    compat::Lock lock(state_.chains);
-    delegation_of(state_, root_)->innermost = inner_;
-  }
+  detach(*std::exchange(foreign_, nullptr));
   return exception ? resume_raise(std::move(exception), out) : resume_send(std::move(answer), out);
 }
 

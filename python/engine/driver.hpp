@@ -27,6 +27,7 @@ class Resumption {
 
   State& state;
   Generator* member;    ///< whose body runs
+  Object handled;       ///< what the consumer handles while an exception is thrown in through an await
   Ref<Yield> yielding;  ///< the yield_() that a helper awaits, from when its box goes up until the driver sees it
 
  private:

@@ -188,25 +188,10 @@ auto generator_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   return 0;
 }
 
-/// Drops what a body waits at. A chain of delegations is taken apart in a loop: one frame of the C stack for each link
-/// would overflow it.
+/// Drops what a body waits at.
 void drop_suspension(State& state, Generator& generator) {
-  static thread_local bool dismantling = false;
-  static thread_local PyObject* next = nullptr;  // owned; the links wait in their `awaiting`
-  Object suspension = take_suspension(generator);
-  if (!suspension || Py_TYPE(suspension.get()) != state.delegation_type) return;
-  auto& delegation = as<Delegation>(suspension.get());
-  unlink(delegation);
-  if (delegation.awaiting) return;
-  delegation.awaiting = steal(std::exchange(next, nullptr));
-  next = suspension.release();
-  if (dismantling) return;
-  dismantling = true;
-  while (next != nullptr) {
-    Object const link = steal(next);
-    next = as<Delegation>(link.get()).awaiting.release();
-  }
-  dismantling = false;
+  if (Delegation* delegation = delegation_of(state, generator)) unlink(*delegation);
+  take_suspension(generator).reset();
 }
 
 auto generator_clear(PyObject* self) -> int {
@@ -224,6 +209,8 @@ void generator_dealloc(PyObject* self) {
   bool const silent = (flags & flag::closed) != 0 || ((flags & flag::created) != 0 && !finalizer_of(generator));
   if (!silent && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   PyObject_GC_UnTrack(self);
+  // The frame of one generator may hold the next: a chain of them is taken apart without a C frame for each.
+  Py_TRASHCAN_BEGIN(self, generator_dealloc)
   if (generator.flags.has(flag::created)) {  // a coroutine that never ran would warn that nobody awaited it
     auto before = compat::take_exception();
     if (!steal(PyObject_CallMethodNoArgs(generator.body.get(), state_of(self).names.close.get()))) compat::write_unraisable(self);
@@ -233,10 +220,12 @@ void generator_dealloc(PyObject* self) {
   generator.body.reset();
   State& state = state_of(self);
   generator_clear(self);
-  if (!PyObject_GC_IsFinalized(self) && state.generators.give(&generator)) return;
-  PyTypeObject* type = Py_TYPE(self);
-  PyObject_GC_Del(self);
-  Py_DECREF(type);
+  if (PyObject_GC_IsFinalized(self) || !state.generators.give(&generator)) {
+    PyTypeObject* type = Py_TYPE(self);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+  }
+  Py_TRASHCAN_END
 }
 
 PyMethodDef generator_methods[] = {

@@ -17,7 +17,7 @@ auto raise_at_yield(Object exception) -> PySendResult {
   if (PyErr_GivenExceptionMatches(exception.get(), PyExc_StopIteration) != 0) {
     exception = stop_iteration_at_yield(std::move(exception));
   }
-  if (exception) raise_here(std::move(exception));
+  if (exception) raise_thrown(std::move(exception));
   return PYGEN_ERROR;
 }
 
@@ -140,6 +140,16 @@ auto only_argument(char const* function, char const* name, PyObject* fallback, P
 }
 
 }  // namespace
+
+void raise_thrown(Object exception) {
+  auto const handled = compat::handled_exception();
+  Resumption const* resumption = Resumption::current();
+  if (handled && resumption != nullptr && handled.get() != resumption->handled.get()) {
+    raise_here(std::move(exception));
+  } else {
+    compat::restore_exception(std::move(exception));
+  }
+}
 
 auto stop_iteration_at_yield(Object exception) -> Object {
   auto error = runtime_error("generator raised StopIteration");

@@ -14,6 +14,10 @@ auto yield_from_entry(PyObject* self, PyObject* const* arguments, size_t count, 
 /// What a StopIteration becomes that is thrown in at a yield_(): an await cannot let one through (1.10 pins the text).
 auto stop_iteration_at_yield(Object exception) -> Object;
 
+/// Raises an exception that was thrown in at an await. As with a generator's throw(), what the awaiting frame handles
+/// becomes its context; what the consumer handles does not.
+void raise_thrown(Object exception);
+
 /// True when the running frame belongs to an async generator, ours or native, that takes what it yields.
 auto inside_generator(State& state) -> bool;
 
