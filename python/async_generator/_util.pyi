@@ -18,7 +18,10 @@ def asynccontextmanager(
 # `__enter__` is there at run time only to say what to write instead of a plain `with`; here that is an error.
 class _AsyncGeneratorContextManager(AsyncContextDecorator, AbstractAsyncContextManager[_Value_co, bool | None]):
     def __init__(
-        self, make: Callable[..., AbstractAsyncContextManager[_Value_co, Any]], args: tuple[Any, ...], kwds: dict[str, Any]
+        self,
+        make: Callable[..., AbstractAsyncContextManager[_Value_co, Any]],
+        args: tuple[Any, ...],
+        kwds: dict[str, Any],
     ) -> None: ...
     async def __aenter__(self) -> _Value_co: ...
     async def __aexit__(
