@@ -1,4 +1,5 @@
-// Ours: plain items, items through delegation, values sent, and the same done by a loop that yields again at each level.
+// Ours: plain items, items through delegation, values sent, and the same done by a loop that yields again at each
+// level.
 #include <agen/async_generator.hpp>
 #include <exception>
 

@@ -2,8 +2,8 @@
 // agen_bench --list                  the names of the cases
 // agen_bench --count CASE ITEMS      runs one case once, for callgrind; prints the sum
 // agen_bench --memory                allocations and bytes, as JSON
-#include <agen/async_generator.hpp>
 #include <benchmark/benchmark.h>
+#include <agen/async_generator.hpp>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -46,7 +46,8 @@ auto overhead() -> std::size_t {
 }
 
 void memory() {
-  // No item of ours allocates: what a run allocates does not depend on its length. (The consumer's frame is the second.)
+  // No item of ours allocates: what a run allocates does not depend on its length. (The consumer's frame is the
+  // second.)
   auto& all = bench::cases();
   allocations = 0;
   all.at("agen: plain")(10);

@@ -17,9 +17,9 @@ auto agen2() -> agen::async_generator<int> {
 // [/agen1]
 
 // [introspection]
-static_assert(agen::is_async_generator_function_v<decltype(agen2)>);             // isasyncgenfunction(agen2)
-static_assert(agen::is_async_generator_v<decltype(agen2())>);                    // isasyncgen(agen2())
-static_assert(agen::async_generator_like<agen::async_generator<int>>);           // collections.abc.AsyncGenerator
+static_assert(agen::is_async_generator_function_v<decltype(agen2)>);    // isasyncgenfunction(agen2)
+static_assert(agen::is_async_generator_v<decltype(agen2())>);           // isasyncgen(agen2())
+static_assert(agen::async_generator_like<agen::async_generator<int>>);  // collections.abc.AsyncGenerator
 static_assert(!agen::is_async_generator_function_v<decltype([] { return 1; })>);
 // [/introspection]
 

@@ -8,7 +8,7 @@ struct connection {
   std::string name;
   auto query(int n) const -> agen::task<int> {
     if (n < 0) throw std::invalid_argument("negative");
-    co_return n * n;
+    co_return n* n;
   }
 };
 

@@ -26,7 +26,8 @@ auto walk(fs::path folder) -> agen::async_generator<fs::path const> {
 /// A folder of its own that is gone with its scope.
 class scratch {
  public:
-  scratch() : root_(fs::temp_directory_path() / ("agen-walk-" + std::to_string(reinterpret_cast<std::uintptr_t>(this)))) {
+  scratch()
+      : root_(fs::temp_directory_path() / ("agen-walk-" + std::to_string(reinterpret_cast<std::uintptr_t>(this)))) {
     fs::create_directories(root_ / "a" / "b" / "c");
     std::ofstream(root_ / "a" / "b" / "c" / "leaf.txt") << "leaf\n";
     std::ofstream(root_ / "a" / "one.txt") << "one\n";

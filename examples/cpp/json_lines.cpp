@@ -2,12 +2,12 @@
 // lines, a third delegates to it.
 #include <agen/asio.hpp>
 
+#include <algorithm>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/read_until.hpp>
 #include <asio/use_future.hpp>
 #include <asio/write.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -44,7 +44,8 @@ auto wrap_load_json_lines(tcp::socket socket) -> agen::async_generator<json> {
 
 auto serve(tcp::acceptor acceptor) -> agen::task<> {
   tcp::socket peer = co_await acceptor.async_accept(agen::use_agen);
-  std::string const text = "{\"name\": \"one\", \"size\": 1}\n{\"name\": \"two\", \"size\": 2}\n{\"name\": \"three\"}\n";
+  std::string const text =
+      "{\"name\": \"one\", \"size\": 1}\n{\"name\": \"two\", \"size\": 2}\n{\"name\": \"three\"}\n";
   // In pieces that do not end where lines do.
   for (std::size_t at = 0; at < text.size(); at += 20) {
     co_await asio::async_write(peer, asio::buffer(text.data() + at, std::min<std::size_t>(20, text.size() - at)),

@@ -343,6 +343,72 @@ TEST(YieldFrom, DroppingTheOuterWhileAReferencedDelegateAwaitsLeavesThatAlive) {
   EXPECT_EQ(*sync_wait(inner.anext()), 1);
 }
 
+/// Leaves `gen` with an item whose consumer was destroyed while it waited for it.
+void desert(async_generator<int>& gen, gate& at) {
+  {
+    auto const consumer = [](async_generator<int>& g) -> detached { co_await g.anext(); }(gen);
+  }
+  at.open();
+}
+
+TEST(YieldFrom, AnItemThatNobodyTookStaysWithTheDelegateWhenTheOuterIsDropped) {
+  journal log;
+  gate at;
+  auto inner = waits_inside(at);
+  {
+    auto outer = notices(inner, log);
+    desert(outer, at);
+  }
+  auto const item = sync_wait(inner.anext());
+  ASSERT_TRUE(item);
+  EXPECT_EQ(*item, 1);
+}
+
+TEST(YieldFrom, AnItemThatNobodyTookIsGoneWithTheDelegateThatItBelongsTo) {
+  journal log;
+  gate at;
+  std::optional<async_generator<int>> inner(waits_inside(at));
+  auto outer = notices(*inner, log);
+  desert(outer, at);
+  inner.reset();
+  auto const item = sync_wait(outer.anext());
+  ASSERT_TRUE(item);
+  EXPECT_EQ(*item, 7);
+  EXPECT_EQ(log, journal{"destroyed"});
+}
+
+auto cleans_slowly(gate& at) -> async_generator<int> {
+  std::exception_ptr error;
+  try {
+    co_yield 1;
+  } catch (...) {
+    error = std::current_exception();
+  }
+  co_await at;
+  std::rethrow_exception(error);
+}
+
+TEST(YieldFrom, DestroyingTheDelegateWhileItIsClosedLeavesTheOuterTheOneThatIsClosed) {
+  journal log;
+  gate at;
+  std::optional<async_generator<int>> inner(cleans_slowly(at));
+  auto outer = [](async_generator<int>& source, journal& into) -> async_generator<int> {
+    co_await yield_from(notices(source, into));
+  }(*inner, log);
+  auto const consumer = [](async_generator<int>& g, journal& into) -> detached {
+    co_await g.anext();
+    try {
+      co_await g.aclose();
+    } catch (ignored_generator_exit const&) {
+      into.push_back("ignored");
+    }
+  }(outer, log);
+  ASSERT_TRUE(at.waited_for());
+  inner.reset();  // `notices` catches delegate_destroyed and yields, which is to ignore the exit
+  EXPECT_TRUE(consumer.done());
+  EXPECT_EQ(log, (journal{"destroyed", "ignored"}));
+}
+
 auto selfish(async_generator<int>*& self, bool& refused) -> async_generator<int> {
   try {
     co_await yield_from(*self);
@@ -487,6 +553,15 @@ TEST(Depth, AMillionEmptyDelegationsInARowDoNotGrowTheStackEvenAfterATrueSuspens
   auto const consumer = [](async_generator<int>& g, int& into) -> detached { into = *co_await g.anext(); }(gen, got);
   at.open();
   EXPECT_EQ(got, 1'000'000);
+}
+
+TEST(Depth, DelegatingDoesNotGrowTheStackWhereTheConsumerIsGoneEither) {
+  gate at;
+  auto gen = many_empty(at, 1'000'000);
+  desert(gen, at);
+  auto const item = sync_wait(gen.anext());
+  ASSERT_TRUE(item);
+  EXPECT_EQ(*item, 1'000'000);
 }
 
 auto async_leaf(gate& at) -> async_generator<int> {

@@ -90,6 +90,8 @@ class leave_mark {
       store(operation.at, foreign);
     } else if (load(operation.at) != nobody) {
       loop_ = std::exchange(operation.loop, nullptr);
+    } else {
+      deserted_ = std::exchange(control_->link, const_cast<pending*>(&no_consumer));
     }
   }
   void take_back() noexcept {
@@ -97,6 +99,8 @@ class leave_mark {
     if (before_ == stage::running) {
       control_->now = stage::running;
       store(operation.at, driving);
+    } else if (deserted_ != nullptr) {
+      control_->link = deserted_;
     } else if (load(operation.at) != nobody) {
       operation.loop = loop_;
     }
@@ -105,6 +109,7 @@ class leave_mark {
  private:
   control* control_;
   hop* loop_ = nullptr;
+  pending* deserted_ = nullptr;  ///< what stood for the consumer that is gone: see transfer()
   stage before_;
 };
 

@@ -18,6 +18,7 @@ inline void detach(frame& f, control& c) noexcept {
   c.leaf.promise().of = &f.own;
   f.own.leaf = c.leaf;
   f.own.now = c.now;
+  f.own.slot = c.slot;  // an item may be waiting there that its consumer did not live to take
   f.own.attached = false;
   f.own.link = const_cast<pending*>(&no_consumer);
 }
@@ -73,7 +74,10 @@ AGEN_NOINLINE inline void leave_parent(frame& f) noexcept {
   at.destroyed = true;
   at.parent->of = &c;
   c.leaf = handle_of(*at.parent);
-  if (c.now == stage::elsewhere) transfer(c);
+  if (c.now == stage::unclaimed) c.now = stage::suspended;  // the item dies with the one that yielded it
+  if (c.now != stage::elsewhere) return;
+  if (c.closing) static_cast<closing_pending&>(*c.link).closing = at.parent;  // whatever below it was being closed
+  transfer(c);
 }
 
 /// What happens when the owner of a generator lets go of it.

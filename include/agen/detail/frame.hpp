@@ -48,11 +48,11 @@ struct hop {
 /// The part of an awaitable that the body's side knows.
 struct pending {
   unsigned char at;
-  bool cancellable;  ///< `relay` is set
+  bool cancellable;            ///< `relay` is set
   unsigned char fill[2] = {};  ///< so that the two above are initialised by one store of a word
-  hop* loop;         ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
-  void* consumer;    ///< set when it is `waiting`: its coroutine
-  void* relay;       ///< set by a partner that can cancel: what a body's own awaitables look for (asio.hpp)
+  hop* loop;       ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
+  void* consumer;  ///< set when it is `waiting`: its coroutine
+  void* relay;     ///< set by a partner that can cancel: what a body's own awaitables look for (asio.hpp)
 
   // What an item that comes at once does not need stays uninitialised: three stores are 5 % of its price.
   pending() noexcept : at(driving), cancellable(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
@@ -165,13 +165,20 @@ AGEN_NOINLINE inline void keep_current(control& c) noexcept { c.keep(std::curren
 inline void transfer(control& c) noexcept {
   if (c.now == stage::running) return;  // await_suspend resumes c.leaf when this call returns
   pending* const operation = c.link;
-  if (load(operation->at) == nobody) return c.leaf.resume();
   if (operation->loop != nullptr) {
     operation->loop->next = c.leaf;
     return;
   }
   hop here{c.leaf};
-  operation->loop = &here;
+  // Without a consumer there is no awaitable to know the loop by: one that stands in for it, until the body answers or
+  // suspends elsewhere.
+  pending stand_in(nobody);
+  if (load(operation->at) == nobody) {
+    stand_in.loop = &here;
+    c.link = &stand_in;
+  } else {
+    operation->loop = &here;
+  }
   while (here.next) std::exchange(here.next, frame_handle()).resume();
 }
 
@@ -202,6 +209,7 @@ AGEN_NOINLINE inline void arrive_elsewhere(control& c, stage after) noexcept {
   }
   if (load(operation->at) == nobody) {
     c.now = after == stage::suspended ? stage::unclaimed : after;
+    c.link = const_cast<pending*>(&no_consumer);
     return;
   }
   c.now = after;

@@ -96,7 +96,8 @@ auto main(int count, char** words) -> int {
   }
   {
     extent seen;
-    good &= check("delegating to nothing", seen, agen::sync_wait(take_all(delegating_to_nothing(seen, n / 10))), n / 20);
+    good &=
+        check("delegating to nothing", seen, agen::sync_wait(take_all(delegating_to_nothing(seen, n / 10))), n / 20);
   }
   return good ? 0 : 1;
 }
