@@ -12,7 +12,7 @@ namespace engine {
 
 extern PyType_Spec generator_spec, asend_spec, athrow_spec, yield_spec, delegation_spec, maker_spec, operator_spec;
 
-FirstInterpreter first_interpreter;
+MainInterpreter main_interpreter;
 
 auto look_up_state(PyObject* instance) noexcept -> State& {
   PyObject* module = reinterpret_cast<PyHeapTypeObject*>(Py_TYPE(instance))->ht_module;
@@ -117,9 +117,9 @@ auto module_exec(PyObject* module) -> int {
   bool const done = state.empty_tuple && intern_names(state.names) && make_types(module, state) && make_error(state, module) &&
                     add_public(module, state);
   if (!done) return -1;
-  if (first_interpreter.state == nullptr) {
-    first_interpreter.state = &state;
-    first_interpreter.generator_type = state.generator_type;
+  if (main_interpreter.state == nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) {
+    main_interpreter.state = &state;
+    main_interpreter.generator_type = state.generator_type;
   }
   return 0;
 }
@@ -159,7 +159,10 @@ void module_free(void* module) {
   auto* state = static_cast<State*>(PyModule_GetState(static_cast<PyObject*>(module)));
   if (state == nullptr) return;
   module_clear(static_cast<PyObject*>(module));
-  if (first_interpreter.state == state) first_interpreter.generator_type = nullptr;
+  if (main_interpreter.state == state) {
+    main_interpreter.generator_type = nullptr;
+    main_interpreter.state = nullptr;
+  }
   std::destroy_at(state);
 }
 

@@ -191,18 +191,19 @@ struct State {
   compat::Mutex chains;        ///< guards the links between delegations
 };
 
-/// The state of the interpreter that imported the engine first, found without a call: most programs have no other.
-struct FirstInterpreter {
+/// The state of the main interpreter's module, found without a call: most programs have no other. (Of a sub-interpreter
+/// nothing may be remembered: its types' addresses come back in the next one.)
+struct MainInterpreter {
   std::atomic<PyTypeObject*> generator_type{nullptr};
   State* state = nullptr;
 };
-extern FirstInterpreter first_interpreter;
+extern MainInterpreter main_interpreter;
 
 /// The state behind the module that an instance's type belongs to.
 auto look_up_state(PyObject* instance) noexcept -> State&;
 
 inline auto state_of(PyObject* generator) noexcept -> State& {
-  if (Py_TYPE(generator) == first_interpreter.generator_type.load(std::memory_order_relaxed)) [[likely]] return *first_interpreter.state;
+  if (Py_TYPE(generator) == main_interpreter.generator_type.load(std::memory_order_relaxed)) [[likely]] return *main_interpreter.state;
   return look_up_state(generator);
 }
 
