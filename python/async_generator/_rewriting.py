@@ -104,9 +104,6 @@ def _rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple
     if not used:
         return code, (), 0
     made = code.replace(co_code=bytes(changed))
-    more = code.co_stacksize - _stack_size(code)
-    if more in (0, 1):  # the compiler's count, or a slot more as some versions have it; else ours is not to be relied on
-        made = made.replace(co_stacksize=min(_stack_size(made) + more, code.co_stacksize))
     return yielding(made), (namespace, *(part for pair in used.items() for part in pair)), flags
 
 
@@ -193,28 +190,6 @@ def _write(code: bytearray, start: int, end: int, made: list[tuple[str, int]]) -
         code[position:end] = bytes([dis.opmap["NOP"], 0]) * ((end - position) // 2)
     elif position < end:
         code[position : position + 2] = bytes([dis.opmap["JUMP_FORWARD"], (end - position - 2) // 2])
-
-
-def _stack_size(code: CodeType) -> int:
-    """How deep the stack of ``code`` gets, counted as the compiler does."""
-    instructions = list(dis.get_instructions(code))
-    depths = {entry.target: entry.depth + 1 + entry.lasti for entry in getattr(dis.Bytecode(code), "exception_entries", ())}
-    depth: int | None = 0
-    deepest = 0
-    for instruction in instructions:
-        depth = depths.get(instruction.offset, depth)
-        if depth is None:
-            continue  # not reached, as far as can be told in one pass
-        argument = instruction.arg if instruction.opcode >= dis.HAVE_ARGUMENT else None
-        if instruction.opcode in _JUMPS:
-            target = depth + dis.stack_effect(instruction.opcode, argument, jump=True)
-            deepest = max(deepest, target)
-            depths.setdefault(instruction.argval, target)
-        depth += dis.stack_effect(instruction.opcode, argument, jump=False)
-        deepest = max(deepest, depth)
-        if instruction.opname in _LEAVES:
-            depth = None
-    return deepest
 
 
 def _caches(name: str) -> int:
