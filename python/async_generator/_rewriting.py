@@ -256,6 +256,10 @@ def _run_sample() -> None:
     if not (3, 10) <= _VERSION <= (3, 15):
         disabled = f"the bytecode of Python {_VERSION[0]}.{_VERSION[1]} is not known"
         return
+    if _VERSION == (3, 12) and not _engine.MAIN_INTERPRETER:
+        # Measured on 3.12.1: after code was taken apart and copied there, the main interpreter frees a foreign tuple.
+        disabled = "sub-interpreters of Python 3.12 do not survive it"
+        return
     try:
         code, names, flags = _rewrite(_sample.__code__, globals())
         answers = _transcript(FunctionType(code, globals()), flags)
