@@ -161,6 +161,10 @@ inline auto handle_of(frame& f) noexcept -> frame_handle { return frame_handle::
 /// Out of line, so that a body's frame on the stack needs no room for an exception.
 AGEN_NOINLINE inline void keep_current(control& c) noexcept { c.keep(std::current_exception()); }
 
+/// Out of line: g++ 12 warns of a dangling pointer where it sees that `stand_in` is on the stack. It is replaced before
+/// its loop ends, by whichever of leave_mark and arrive_elsewhere comes first.
+AGEN_NOINLINE inline void stand_for_consumer(control& c, pending& stand_in) noexcept { c.link = &stand_in; }
+
 /// Makes `c.leaf` run next: by the loop that is on the stack, or by a loop of its own. Touches nothing afterwards.
 inline void transfer(control& c) noexcept {
   if (c.now == stage::running) return;  // await_suspend resumes c.leaf when this call returns
@@ -175,7 +179,7 @@ inline void transfer(control& c) noexcept {
   pending stand_in(nobody);
   if (load(operation->at) == nobody) {
     stand_in.loop = &here;
-    c.link = &stand_in;
+    stand_for_consumer(c, stand_in);
   } else {
     operation->loop = &here;
   }
