@@ -33,6 +33,12 @@ auto refuse_running(Awaitable& awaitable) -> PySendResult {
   return PYGEN_ERROR;
 }
 
+/// Another thread is inside: nothing of the awaitable is this thread's business.
+auto refuse_occupied(Awaitable& awaitable) -> PySendResult {
+  set_already_running(*awaitable.state, awaitable.operation);
+  return PYGEN_ERROR;
+}
+
 auto refuse_reuse(Awaitable& awaitable) -> PySendResult {
   return refuse(awaitable, PyExc_RuntimeError,
                 iterates(awaitable) ? "cannot reuse already awaited __anext__()/asend()"
@@ -125,12 +131,13 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
 }
 
 /// An anext or asend that does not find its generator idle at a yield.
-auto begin_iteration(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
+// Kept out of line: inlined it costs asend_send() a register.
+[[gnu::noinline]] auto begin_iteration(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   State& state = *awaitable.state;
   Generator& generator = *awaitable.generator.get();
   auto admitted = agen::admit(awaitable.operation, state_now(state, generator), value != Py_None);
   if (admitted != admission::resume) return answer_at_once(awaitable, admitted, out);
-  if (!generator.flags.claim(flag::running | flag::executing, flag::running | flag::executing)) return refuse_running(awaitable);
+  if (!claim_operation(state, generator)) return refuse_running(awaitable);
   generator.flags.clear(flag::created);
   awaitable.stage = Stage::started;
   return conclude(awaitable, generator, drive_send(state, generator, value, true, out), out);
@@ -139,6 +146,8 @@ auto begin_iteration(Awaitable& awaitable, PyObject* value, PyObject** out) -> P
 auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
   auto& awaitable = as<Awaitable>(self);
   *out = nullptr;
+  Occupied const occupied(awaitable.occupancy);
+  if (!occupied) return refuse_occupied(awaitable);
   if (awaitable.stage != Stage::initial) [[unlikely]] return resume(awaitable, value, out);
   if (value == Py_None && awaitable.argument) value = awaitable.argument.get();
   Generator& generator = *awaitable.generator.get();
@@ -159,7 +168,7 @@ auto exception_of(Awaitable& awaitable) -> Object {
 
 auto throw_in(Awaitable& awaitable, Object exception, PyObject** out) -> PySendResult {
   Generator& generator = *awaitable.generator.get();
-  if (!generator.flags.claim(flag::running | flag::executing, flag::running | flag::executing)) return refuse_running(awaitable);
+  if (!claim_operation(*awaitable.state, generator)) return refuse_running(awaitable);
   awaitable.stage = Stage::started;
   return conclude(awaitable, generator, drive_raise(*awaitable.state, generator, std::move(exception), true, out), out);
 }
@@ -167,6 +176,8 @@ auto throw_in(Awaitable& awaitable, Object exception, PyObject** out) -> PySendR
 auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
   auto& awaitable = as<Awaitable>(self);
   *out = nullptr;
+  Occupied const occupied(awaitable.occupancy);
+  if (!occupied) return refuse_occupied(awaitable);
   if (awaitable.stage != Stage::initial) return resume(awaitable, value, out);
   Generator& generator = *awaitable.generator.get();
   auto const admitted = agen::admit(awaitable.operation, state_now(*awaitable.state, generator), false,
@@ -190,6 +201,8 @@ auto awaitable_raise(PyObject* self, Object exception, PyObject** out) -> PySend
   auto& awaitable = as<Awaitable>(self);
   Generator& generator = *awaitable.generator.get();
   *out = nullptr;
+  Occupied const occupied(awaitable.occupancy);
+  if (!occupied) return refuse_occupied(awaitable);
   if (awaitable.stage == Stage::finished) return refuse_reuse(awaitable);
   if (awaitable.stage == Stage::initial && state_now(*awaitable.state, generator) == agen::state::running) return refuse_running(awaitable);
   if (generator.flags.has(flag::closed)) {
@@ -206,6 +219,11 @@ auto awaitable_raise(PyObject* self, Object exception, PyObject** out) -> PySend
 }
 
 auto awaitable_close(PyObject* self, PyObject*) -> PyObject* {
+  Occupied const occupied(as<Awaitable>(self).occupancy);
+  if (!occupied) {
+    refuse_occupied(as<Awaitable>(self));
+    return nullptr;
+  }
   if (as<Awaitable>(self).stage == Stage::finished) return Py_NewRef(Py_None);
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return nullptr;
@@ -292,7 +310,7 @@ void abandon(Awaitable& awaitable) {
   auto before = compat::take_exception();
   auto const closed = steal(awaitable_close(object_of(awaitable), nullptr));
   if (!closed) compat::write_unraisable(awaitable.generator.object());
-  awaitable.generator->flags.clear(flag::running | flag::executing);
+  awaitable.generator->flags.clear(flag::running);
   compat::restore_exception(std::move(before));
 }
 
@@ -390,6 +408,7 @@ auto new_awaitable(Generator& generator, operation operation, PyObject* argument
     if (awaitable == nullptr) return nullptr;
     awaitable->state = &state;
   }
+  new (&awaitable->occupancy) Occupancy;  // without (): nothing is written where it is empty
   new (&awaitable->generator) Ref<Generator>(Ref<Generator>::borrow(&generator));
   new (&awaitable->argument) Object(borrow(argument));
   awaitable->operation = operation;
@@ -404,7 +423,10 @@ auto close_at_once(State& state, Generator& generator) -> bool {
   bool const at_yield = !generator.flags.has(flag::running);
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return false;
-  generator.flags.set(flag::running | flag::executing);
+  if (!claim_operation(state, generator, flag::executing)) {  // by hand, from the body or another thread
+    PyErr_SetString(PyExc_ValueError, "async generator already executing");
+    return false;
+  }
   Object out;
   Outcome const outcome = drive_raise(state, generator, std::move(exit), at_yield, out.out());
   generator.flags.clear(flag::running | flag::executing);

@@ -51,7 +51,8 @@ class AwaitableSlots {
   static auto throw_method(PyObject* self, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
     auto exception = thrown(arguments, count, Warns);
     if (!exception) {  // counts as an await all the same
-      if (as<T>(self).stage == Stage::initial) as<T>(self).stage = Stage::finished;
+      Occupied const occupied(as<T>(self).occupancy);
+      if (occupied && as<T>(self).stage == Stage::initial) as<T>(self).stage = Stage::finished;
       return nullptr;
     }
     PyObject* result = nullptr;

@@ -166,6 +166,15 @@ struct Lock {
 };
 #endif
 
+// Keeps other threads out of what works on the same object. Came with 3.13, and is empty with the GIL.
+#ifdef Py_GIL_DISABLED
+#define COMPAT_BEGIN_CRITICAL_SECTION(object) Py_BEGIN_CRITICAL_SECTION(object);
+#define COMPAT_END_CRITICAL_SECTION Py_END_CRITICAL_SECTION
+#else
+#define COMPAT_BEGIN_CRITICAL_SECTION(object)
+#define COMPAT_END_CRITICAL_SECTION()
+#endif
+
 // Py_mod_gil and Py_mod_multiple_interpreters came with 3.13 and 3.12.
 #if PY_VERSION_HEX >= 0x030D0000
 #define ENGINE_SLOT_GIL {Py_mod_gil, Py_MOD_GIL_NOT_USED},

@@ -34,11 +34,17 @@ auto failed(Delegation& delegation, PyObject** out) -> Outcome {
   return Outcome::returned;
 }
 
+/// Replaces the operation under way, which ag_await shows to other threads too.
+void set_awaiting(Delegation& delegation, Object awaiting) noexcept {
+  compat::Lock const lock(delegation.state->chains);
+  std::swap(delegation.awaiting, awaiting);  // what was there goes with the argument, when the lock is open again
+}
+
 /// Remembers the operation just made and starts it.
 auto start(Delegation& delegation, agen::operation operation, Object awaitable, PyObject** out) -> Outcome {
   delegation.under_way = operation;
   if (!awaitable) return failed(delegation, out);
-  delegation.awaiting = await_iterator(awaitable.get());
+  set_awaiting(delegation, await_iterator(awaitable.get()));
   if (!delegation.awaiting) return Outcome::raised;
   return send_foreign(delegation, Py_None, out);
 }
@@ -46,7 +52,7 @@ auto start(Delegation& delegation, agen::operation operation, Object awaitable, 
 /// The operation under way has answered.
 auto conclude(Delegation& delegation, PySendResult result, PyObject** out) -> Outcome {
   if (result == PYGEN_NEXT) return Outcome::awaits;
-  delegation.awaiting.reset();
+  set_awaiting(delegation, nullptr);
   if (std::exchange(delegation.opening, false)) {
     if (result == PYGEN_ERROR) return Outcome::raised;
     delegation.iterator = steal(std::exchange(*out, nullptr));
@@ -92,7 +98,7 @@ auto begin_foreign(Delegation& delegation, PyObject** out) -> Outcome {
   if (PyAIter_Check(delegation.iterator.get())) return send_foreign(delegation, Py_None, out);
   // `async def __aiter__`, as Python 3.5.0 had it and 1.10 accepts it: what it returns is the iterator.
   delegation.opening = true;
-  delegation.awaiting = await_iterator(delegation.iterator.get());
+  set_awaiting(delegation, await_iterator(delegation.iterator.get()));
   return delegation.awaiting ? send_foreign(delegation, Py_None, out) : Outcome::raised;
 }
 
@@ -132,9 +138,10 @@ auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> 
   return start(delegation, agen::operation::athrow, steal(PyObject_CallOneArg(athrow.get(), exception.get())), out);
 }
 
-void unlink(Delegation& delegation) noexcept {
-  Object const dropped = std::move(delegation.handled);  // before the lock: it may be the last reference
-  compat::Lock lock(delegation.state->chains);
+namespace {
+
+/// unlink() with the chains locked.
+void cut(Delegation& delegation) noexcept {
   if (delegation.delegate != nullptr) {
     delegation.delegate->flags.clear(flag::delegated | flag::closing);
     if (Delegation* below = delegation_of(*delegation.state, *delegation.delegate)) below->outer = nullptr;
@@ -146,9 +153,35 @@ void unlink(Delegation& delegation) noexcept {
   delegation.stage = delegation.awaited ? delegation.stage : Stage::finished;
 }
 
+}  // namespace
+
+void unlink(Delegation& delegation) noexcept {
+  Object const dropped = std::move(delegation.handled);  // before the lock: it may be the last reference
+  compat::Lock const lock(delegation.state->chains);
+  cut(delegation);
+}
+
 // The awaitable -------------------------------------------------------------------------------------------------------
 
 namespace {
+
+/// Takes a delegation out of its chain by another hand than the driver's. Refused, with the error set, while a driver goes
+/// through it: a generator above executes.
+auto leave(Delegation& delegation) noexcept -> bool {
+  Object dropped;  // outlives the lock
+  compat::Lock const lock(delegation.state->chains);
+  if (delegation.parent == nullptr) return true;
+  for (Delegation* above = &delegation; above != nullptr; above = above->outer) {
+    if (!above->parent->flags.has(flag::executing)) continue;
+    PyErr_SetString(PyExc_ValueError, "async generator already executing");
+    return false;
+  }
+  dropped = std::move(delegation.handled);
+  cut(delegation);
+  return true;
+}
+
+void set_reused() { PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_from_()"); }
 
 /// Where an awaited yield_from_() stands.
 enum class Place : std::uint8_t { ours, native, nowhere };
@@ -212,6 +245,11 @@ auto answer(Delegation& delegation, Outcome outcome, PyObject** out) -> PySendRe
 auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
   auto& delegation = as<Delegation>(self);
   *out = nullptr;
+  Occupied const occupied(delegation.occupancy);
+  if (!occupied) {
+    set_reused();
+    return PYGEN_ERROR;
+  }
   if (delegation.stage == Stage::initial) {
     Place const place = find_place(*delegation.state);
     if (place == Place::nowhere) {
@@ -237,7 +275,7 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
     return answer(delegation, begin_foreign(delegation, out), out);
   }
   if (delegation.stage == Stage::finished || delegation.parent != nullptr) {
-    PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_from_()");
+    set_reused();
     return PYGEN_ERROR;
   }
   if (!delegation.awaited) return answer(delegation, send_foreign(delegation, value, out), out);
@@ -253,11 +291,16 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
 auto delegation_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
   auto& delegation = as<Delegation>(self);
   *out = nullptr;
+  Occupied const occupied(delegation.occupancy);
+  if (!occupied) {
+    set_reused();
+    return PYGEN_ERROR;
+  }
+  if (!leave(delegation)) return PYGEN_ERROR;
   if (delegation.stage == Stage::started && !delegation.awaited) {
     return answer(delegation, raise_foreign(delegation, std::move(exception), out), out);
   }
   // Not begun, or the frames above are thrown into behind the driver's back.
-  if (delegation.delegate != nullptr) unlink(delegation);
   delegation.stage = Stage::finished;
   compat::restore_exception(std::move(exception));
   return PYGEN_ERROR;
@@ -265,12 +308,17 @@ auto delegation_raise(PyObject* self, Object exception, PyObject** out) -> PySen
 
 auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
   auto& delegation = as<Delegation>(self);
+  Occupied const occupied(delegation.occupancy);
+  if (!occupied) {
+    set_reused();
+    return nullptr;
+  }
+  if (!leave(delegation)) return nullptr;
   if (delegation.stage != Stage::started) {
     delegation.stage = Stage::finished;
     return Py_NewRef(Py_None);
   }
   if (delegation.awaited) {  // the body is taken apart without its driver: close what it delegates to from here
-    unlink(delegation);
     delegation.awaited = false;
     delegation.stage = Stage::started;
   }
@@ -356,6 +404,7 @@ auto new_delegation(State& state, PyObject* source) -> PyObject* {
   if (delegation == nullptr) delegation = allocate<Delegation>(state.delegation_type);
   if (delegation == nullptr) return nullptr;
   delegation->state = &state;
+  new (&delegation->occupancy) Occupancy;  // without (): nothing is written where it is empty
   new (&delegation->finalizer) Object();
   new (&delegation->iterator) Object(borrow(source));
   new (&delegation->awaiting) Object();

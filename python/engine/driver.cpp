@@ -120,19 +120,45 @@ auto lifecycle_state(Generator const& generator) noexcept -> agen::state {
 auto delegation_of(State& state, Generator const& generator) noexcept -> Delegation* {
   PyObject* suspension = suspension_of(generator);
   if (suspension == nullptr || Py_TYPE(suspension) != state.delegation_type) return nullptr;
-  return &as<Delegation>(suspension);
+  auto& delegation = as<Delegation>(suspension);
+  return delegation.parent != nullptr ? &delegation : nullptr;  // null: ended by hand, and the body was not told yet
 }
+
+namespace {
+
+/// Makes the roots above look for their leaf again. The chains are locked.
+void forget_leaf(Delegation& delegation) noexcept {
+  for (Delegation* above = delegation.outer; above != nullptr; above = above->outer) above->innermost = nullptr;
+}
+
+/// True when one of `bits` is set on a generator that delegates to this one. The chains are locked.
+auto has_above(State& state, Generator& generator, std::uint32_t bits) noexcept -> bool {
+  Delegation* delegation = delegation_of(state, generator);
+  if (delegation == nullptr) return false;
+  for (delegation = delegation->outer; delegation != nullptr; delegation = delegation->outer) {
+    if (delegation->parent->flags.has(bits)) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 auto is_running(State& state, Generator& generator) noexcept -> bool {
   if (generator.flags.has(flag::running)) return true;
   if (!generator.flags.has(flag::delegated)) return false;
-  compat::Lock lock(state.chains);
-  Delegation* delegation = delegation_of(state, generator);
-  if (delegation == nullptr) return false;
-  for (delegation = delegation->outer; delegation != nullptr; delegation = delegation->outer) {
-    if (delegation->parent->flags.has(flag::running)) return true;
-  }
-  return false;
+  compat::Lock const lock(state.chains);
+  return has_above(state, generator, flag::running);
+}
+
+auto claim_operation(State& state, Generator& generator, std::uint32_t against) noexcept -> bool {
+  constexpr auto taken = flag::running | flag::executing;
+  if constexpr (!compat::free_threaded) return generator.flags.claim(taken, against);
+  if (generator.flags.claim(taken, against | flag::delegated)) return true;
+  // Whoever drives the chain from above comes through this lock too: it sees our flag, or we see its flag.
+  compat::Lock const lock(state.chains);
+  if (has_above(state, generator, against) || !generator.flags.claim(taken, against)) return false;
+  if (Delegation* own = delegation_of(state, generator)) forget_leaf(*own);
+  return true;
 }
 
 namespace {
@@ -151,7 +177,8 @@ class Drive {
  private:
   auto enter(PyObject** out) -> bool;
   void release(Object suspension) noexcept;
-  void find_leaf(Delegation& first);
+  void find_leaf(Delegation& first, bool claims);
+  void block(Delegation& delegation) noexcept;
   [[nodiscard]] auto stands_at_rebound_name() const -> bool;
   [[nodiscard]] auto arrives_as_error(PyObject* exception) const -> bool;
   auto refused(Object exception, PyObject** out) -> Outcome;
@@ -162,6 +189,7 @@ class Drive {
   auto raise_current(PyObject** out) -> Outcome;
   auto close_chain(Object exit) -> Object;
   auto begin_delegation(PyObject** out) -> Outcome;
+  auto take_on(Delegation& delegation) noexcept -> bool;
   void link(Delegation& delegation) noexcept;
   void detach(Delegation& delegation);
   auto attach(Delegation& delegation, Generator& delegate) -> bool;
@@ -176,6 +204,7 @@ class Drive {
   Delegation* inner_ = nullptr;    ///< the delegation in which `member_` is the delegate; null at the root
   Delegation* foreign_ = nullptr;  ///< the member's own delegation, when its iterator is not driven directly
   Delegation* blocked_ = nullptr;  ///< its delegate runs or ended by somebody else's hand
+  bool blocked_ended_ = false;     ///< it ended
   bool starting_;
 };
 
@@ -208,11 +237,11 @@ auto Drive::enter(PyObject** out) -> bool {
   if (first == nullptr) return true;
   compat::Lock lock(state_.chains);
   // What is driven here may be a link of a longer chain: whoever remembers its leaf must look again.
-  for (Delegation* above = first->outer; above != nullptr; above = above->outer) above->innermost = nullptr;
+  forget_leaf(*first);
   Delegation* last = first->innermost;
   // Someone may have driven the leaf by itself since: then it delegates, or has ended.
-  bool const valid = last != nullptr && (last->delegate == nullptr || delegation_of(state_, *last->delegate) == nullptr);
-  if (!valid) find_leaf(*first);
+  bool const valid = last != nullptr && last->parent != nullptr && (last->delegate == nullptr || delegation_of(state_, *last->delegate) == nullptr);
+  if (!valid) find_leaf(*first, starting_);
   last = blocked_ != nullptr ? blocked_ : first->innermost;
   Generator* delegate = last->delegate;
   bool const usable = blocked_ == nullptr &&
@@ -225,20 +254,21 @@ auto Drive::enter(PyObject** out) -> bool {
   member_ = last->parent;
   inner_ = member_ == &root_ ? nullptr : last->outer;  // what is above the root is none of its business
   if (usable) foreign_ = last;
-  else blocked_ = last;
+  else block(*last);
   if (member_ != &root_) member_->flags.set(flag::running);
   return usable;
 }
 
 /// Walks the chain from the root, linking upwards, and remembers where it ends.
-auto Drive::find_leaf(Delegation& first) -> void {
+/// \param claims  the leaf is to be claimed: nobody else may be at work on the way there
+void Drive::find_leaf(Delegation& first, bool claims) {
   Delegation* last = &first;
   while (last->delegate != nullptr) {
     Generator& delegate = *last->delegate;
     Delegation* next = delegation_of(state_, delegate);
     if (next == nullptr) break;
-    if (starting_ && delegate.flags.has(flag::running | flag::closed)) {
-      blocked_ = last;
+    if (claims && delegate.flags.has(flag::running | flag::closed)) {
+      block(*last);
       first.innermost = nullptr;
       return;
     }
@@ -249,13 +279,18 @@ auto Drive::find_leaf(Delegation& first) -> void {
   first.innermost = last;
 }
 
+/// The chain ends here for now. What the delegate is must be read while nobody can change it: it may yield any moment.
+void Drive::block(Delegation& delegation) noexcept {
+  blocked_ = &delegation;
+  blocked_ended_ = lifecycle_state(*delegation.delegate) == agen::state::closed;
+}
+
 /// Answers for a delegate that cannot be resumed, as its own operation would (PEP 828 on top of PEP 525).
 auto Drive::refused(Object exception, PyObject** out) -> Outcome {
   Delegation& delegation = *blocked_;
-  Generator& delegate = *delegation.delegate;
   bool const exits = exception && is_generator_exit(exception.get());
   auto const operation = !exception ? agen::operation::anext : exits ? agen::operation::aclose : agen::operation::athrow;
-  if (agen::admit(operation, lifecycle_state(delegate)) == agen::admission::already_running) {
+  if (agen::admit(operation, blocked_ended_ ? agen::state::closed : agen::state::running) == agen::admission::already_running) {
     detach(delegation);
     set_already_running(state_, operation);
     return raise_current(out);
@@ -374,8 +409,8 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
   if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) {
     // Sent up as a value so that every helper on the way may await while it cleans up.
     resumption_.handled = compat::handled_exception();
-    as<Yield>(suspension.get()).held = false;
     as<Yield>(suspension.get()).pending = std::move(exception);
+    as<Yield>(suspension.get()).held = false;
     result = body_send(*member_, Py_None, out);
   } else if (suspension && as<Delegation>(suspension.get()).awaited) {
     resumption_.handled = compat::handled_exception();
@@ -407,12 +442,10 @@ auto Drive::close_chain(Object exit) -> Object {
 /// The member asks to delegate: `*out` is its request.
 auto Drive::begin_delegation(PyObject** out) -> Outcome {
   auto delegation = Ref<Delegation>::steal(&as<Delegation>(std::exchange(*out, nullptr)));
-  if (delegation->parent != nullptr || delegation->stage == Stage::finished) {
+  if (!take_on(*delegation)) {
     PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_from_()");
     return raise_current(out);
   }
-  delegation->stage = Stage::started;
-  delegation->parent = member_;
   suspend_at(*member_, borrow(delegation.object()));
   if (delegation->handled && delegation->handled.get() == compat::handled_exception().get()) delegation->handled.reset();
   auto iterator = iterate(state_, delegation->iterator.get());
@@ -434,6 +467,15 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
   return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
 }
 
+/// The member becomes the one that delegates. False when the delegation has, or had, another.
+auto Drive::take_on(Delegation& delegation) noexcept -> bool {
+  compat::Lock const lock(state_.chains);
+  if (delegation.parent != nullptr || delegation.stage == Stage::finished) return false;
+  delegation.stage = Stage::started;
+  delegation.parent = member_;
+  return true;
+}
+
 /// Makes `delegation`, of the member, the end of the chain.
 void Drive::link(Delegation& delegation) noexcept {
   delegation.outer = inner_;
@@ -448,7 +490,7 @@ auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
   if (!delegate.flags.claim(flag::running | flag::delegated, taken)) return false;
   Delegation* last = &delegation;
   if (Delegation* own = delegation_of(state_, delegate)) {  // partly consumed: its leaf becomes ours
-    find_leaf(*own);
+    find_leaf(*own, compat::free_threaded || starting_);
     last = own->innermost;
     bool const free = blocked_ == nullptr &&
                       (last->delegate == nullptr || last->delegate->flags.claim(flag::running, flag::running | flag::closed));
@@ -499,9 +541,9 @@ auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
   member_ = delegation.parent;
   inner_ = at_root ? nullptr : delegation.outer;
   detach(delegation);
+  if (closing && outcome == Outcome::yielded) child->flags.set(flag::exit_ignored);
   child->flags.clear(flag::running);
   if (!at_root) member_->flags.set(flag::running);
-  if (closing && outcome == Outcome::yielded) child->flags.set(flag::exit_ignored);
   child.reset();  // the parent must not find its delegate alive because of us
   if (!closing) {
     return exception ? resume_raise(std::move(exception), out) : resume_send(std::move(answer), out);

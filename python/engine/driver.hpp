@@ -83,8 +83,11 @@ void set_already_running(State& state, agen::operation operation);
 auto prepare_hooks(Generator& generator) -> bool;
 /// The state of a generator in the words of the lifecycle.
 auto lifecycle_state(Generator const& generator) noexcept -> agen::state;
-/// The generator's own delegation, or null.
+/// The generator's own delegation, or null. Only who drives the generator may ask without the lock on the chains.
 auto delegation_of(State& state, Generator const& generator) noexcept -> Delegation*;
+/// Begins an operation, or the closing of a dropped generator: sets running and executing. False when one of `against` is
+/// set, or an operation is under way on a generator that delegates, however far up, to this one.
+auto claim_operation(State& state, Generator& generator, std::uint32_t against = flag::running | flag::executing) noexcept -> bool;
 /// True while an operation is under way on the generator, or on one that delegates, however far up, to it.
 auto is_running(State& state, Generator& generator) noexcept -> bool;
 

@@ -10,33 +10,77 @@ namespace {
 
 /// Asks Python for the function that makes bodies: prepare(original) -> (function, names, flags).
 auto prepare(Maker& maker) -> bool {
+  Object const code = PyFunction_Check(maker.original.get()) ? borrow(PyFunction_GetCode(maker.original.get())) : nullptr;
   auto const prepared = steal(PyObject_CallOneArg(maker.prepare.get(), maker.original.get()));
   if (!prepared) return false;
   PyObject* function = nullptr;
   PyObject* names = nullptr;
   unsigned flags = 0;
   if (!PyArg_ParseTuple(prepared.get(), "OO!I", &function, &PyTuple_Type, &names, &flags)) return false;
+#ifdef Py_GIL_DISABLED
+  compat::Lock const lock(maker.state->makers);
+  if (maker.ready.load(std::memory_order_relaxed)) return true;  // another thread was faster; what it made is as good
+#endif
   maker.function = borrow(function);
   maker.names = PyTuple_GET_SIZE(names) > 0 ? borrow(names) : nullptr;
   maker.flags = flags;
-  maker.code = PyFunction_Check(maker.original.get()) ? borrow(PyFunction_GetCode(maker.original.get())) : nullptr;
+  maker.code = code;
+#ifdef Py_GIL_DISABLED
+  maker.ready.store(true, std::memory_order_release);
+#endif
   return true;
 }
 
+/// Gives the copy the defaults that the original has now.
+void take_over_defaults(PyObject* original, PyObject* function) {
+  COMPAT_BEGIN_CRITICAL_SECTION(function)
+  PyObject* defaults = PyFunction_GET_DEFAULTS(original);
+  if (defaults != PyFunction_GET_DEFAULTS(function)) PyFunction_SetDefaults(function, defaults == nullptr ? Py_None : defaults);
+  PyObject* by_keyword = PyFunction_GET_KW_DEFAULTS(original);
+  if (by_keyword != PyFunction_GET_KW_DEFAULTS(function)) PyFunction_SetKwDefaults(function, by_keyword == nullptr ? Py_None : by_keyword);
+  COMPAT_END_CRITICAL_SECTION()
+}
+
+/// A maker that has prepared nothing yet. Null with an exception set.
+auto new_maker(State& state, PyObject* original, PyObject* prepare) -> Ref<Maker>;
+
 /// True while what the prepared copy was made from is what it was. Defaults that changed since are taken over.
 auto in_step(Maker& maker) -> bool {
+#ifdef Py_GIL_DISABLED
+  if (!maker.ready.load(std::memory_order_acquire)) return false;
+#else
   if (!maker.function) return false;
+#endif
   if (!maker.code) return true;
   PyObject* original = maker.original.get();
   PyObject* function = maker.function.get();
   if (original == function) return true;
   if (PyFunction_GET_CODE(original) != maker.code.get()) return false;
-  PyObject* defaults = PyFunction_GET_DEFAULTS(original);
-  if (defaults != PyFunction_GET_DEFAULTS(function)) PyFunction_SetDefaults(function, defaults == nullptr ? Py_None : defaults);
-  PyObject* by_keyword = PyFunction_GET_KW_DEFAULTS(original);
-  if (by_keyword != PyFunction_GET_KW_DEFAULTS(function)) PyFunction_SetKwDefaults(function, by_keyword == nullptr ? Py_None : by_keyword);
+  bool const differ = PyFunction_GET_DEFAULTS(original) != PyFunction_GET_DEFAULTS(function) ||
+                      PyFunction_GET_KW_DEFAULTS(original) != PyFunction_GET_KW_DEFAULTS(function);
+  if (differ) [[unlikely]] take_over_defaults(original, function);
   return true;
 }
+
+#ifdef Py_GIL_DISABLED
+/// The maker to use: what a thread may be reading is not prepared anew in place. One more is made instead, each time that
+/// the original gets other code; it lives as long as the first. Null with an exception set.
+auto prepared_maker(Maker& first) -> Maker* {
+  Maker* maker = &first;
+  while (Maker* next = maker->successor.load(std::memory_order_acquire)) maker = next;
+  if (in_step(*maker)) return maker;
+  if (maker->ready.load(std::memory_order_acquire)) {
+    auto made = new_maker(*maker->state, maker->original.get(), maker->prepare.get());
+    if (!made) return nullptr;
+    Maker* none_yet = nullptr;
+    if (maker->successor.compare_exchange_strong(none_yet, made.get(), std::memory_order_acq_rel)) maker = made.release();
+    else maker = none_yet;
+  }
+  return maker->ready.load(std::memory_order_acquire) || prepare(*maker) ? maker : nullptr;
+}
+#else
+auto prepared_maker(Maker& maker) -> Maker* { return in_step(maker) || prepare(maker) ? &maker : nullptr; }
+#endif
 
 /// True while the names that rewritten code relies on still mean yield_ and yield_from_.
 auto names_hold(Maker& maker) -> bool {
@@ -48,7 +92,7 @@ auto names_hold(Maker& maker) -> bool {
   for (Py_ssize_t i = 1; i + 1 < PyTuple_GET_SIZE(names); i += 2) {
     if (PyDict_GetItemWithError(globals, PyTuple_GET_ITEM(names, i)) != PyTuple_GET_ITEM(names, i + 1)) return false;
   }
-  maker.names_version = version;
+  if (version != 0) maker.names_version = version;
   return true;
 }
 
@@ -79,8 +123,10 @@ auto is_coroutine(State& state, PyObject* body) -> bool {
          PyObject_HasAttr(body, state.names.throw_.get()) && PyObject_HasAttrString(body, "cr_await");
 }
 
-auto make(Maker& maker, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
-  if (!in_step(maker) && !prepare(maker)) return nullptr;
+auto make(Maker& first, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
+  Maker* const found = prepared_maker(first);
+  if (found == nullptr) return nullptr;
+  Maker& maker = *found;
   bool const rewritten = names_hold(maker);
   PyObject* function = rewritten ? maker.function.get() : maker.original.get();
   auto body = steal(PyObject_Vectorcall(function, arguments, count, keywords));
@@ -103,6 +149,26 @@ auto function_entry(PyObject* self, PyObject* const* arguments, size_t count, Py
   return make(as<Maker>(PyCell_GET(cell)), arguments, count, keywords);
 }
 
+auto new_maker(State& state, PyObject* original, PyObject* prepare) -> Ref<Maker> {
+  auto* maker = allocate<Maker>(state.maker_type);
+  if (maker == nullptr) return nullptr;
+  maker->vectorcall = maker_entry;
+  maker->state = &state;
+  new (&maker->original) Object(borrow(original));
+  new (&maker->prepare) Object(borrow(prepare));
+  new (&maker->function) Object();
+  new (&maker->names) Object();
+  new (&maker->code) Object();
+  maker->flags = 0;
+  maker->names_version = 0;
+#ifdef Py_GIL_DISABLED
+  new (&maker->ready) std::atomic<bool>(false);
+  new (&maker->successor) std::atomic<Maker*>(nullptr);
+#endif
+  PyObject_GC_Track(maker);
+  return Ref<Maker>::steal(maker);
+}
+
 auto maker_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   auto& maker = as<Maker>(self);
   Py_VISIT(Py_TYPE(self));
@@ -111,6 +177,9 @@ auto maker_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(maker.function.get());
   Py_VISIT(maker.names.get());
   Py_VISIT(maker.code.get());
+#ifdef Py_GIL_DISABLED
+  Py_VISIT(maker.successor.load(std::memory_order_relaxed));
+#endif
   return 0;
 }
 
@@ -119,6 +188,10 @@ auto maker_clear(PyObject* self) -> int {
   maker.function.reset();
   maker.names.reset();
   maker.code.reset();
+#ifdef Py_GIL_DISABLED
+  maker.ready = false;
+  Py_XDECREF(maker.successor.exchange(nullptr));
+#endif
   return 0;  // the original stays: a call in the middle of a collection must still find it
 }
 
@@ -163,20 +236,8 @@ auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count
     PyErr_Format(PyExc_TypeError, "maker() takes the function and how to prepare it, not %zd arguments", count);
     return nullptr;
   }
-  auto* state = static_cast<State*>(PyModule_GetState(module));
-  auto* maker = allocate<Maker>(state->maker_type);
-  if (maker == nullptr) return nullptr;
-  maker->vectorcall = maker_entry;
-  maker->state = state;
-  new (&maker->original) Object(borrow(arguments[0]));
-  new (&maker->prepare) Object(borrow(arguments[1]));
-  new (&maker->function) Object();
-  new (&maker->names) Object();
-  new (&maker->code) Object();
-  maker->flags = 0;
-  maker->names_version = 0;
-  PyObject_GC_Track(maker);
-  return object_of(*maker);
+  auto made = new_maker(*static_cast<State*>(PyModule_GetState(module)), arguments[0], arguments[1]);
+  return reinterpret_cast<PyObject*>(made.release());
 }
 
 auto module_bind(PyObject* module, PyObject* function) -> PyObject* {

@@ -99,14 +99,30 @@ auto get_code(PyObject* self, void*) -> PyObject* {
 
 auto get_running(PyObject* self, void*) -> PyObject* { return PyBool_FromLong(is_running(state_of(self), as<Generator>(self))); }
 
-/// True while the frame, or one that it delegates to, is on the stack.
-auto is_executing(State& state, Generator& generator) -> bool {
+/// Where the chain of delegations from this generator ends.
+auto leaf_of(State& state, Generator& generator) -> Ref<Generator> {
+  compat::Lock const lock(state.chains);
   Generator* leaf = &generator;
   while (Delegation* delegation = delegation_of(state, *leaf)) {
     if (delegation->delegate == nullptr) break;
     leaf = delegation->delegate;
   }
-  auto const running = steal(from_body(object_of(*leaf), "cr_running"));
+  return Ref<Generator>::borrow(leaf);
+}
+
+/// What the generator's own delegation awaits; null when it does not delegate.
+auto delegate_of(State& state, Generator& generator) -> Object {
+  compat::Lock const lock(state.chains);
+  Delegation* delegation = delegation_of(state, generator);
+  if (delegation == nullptr) return nullptr;
+  if (delegation->delegate != nullptr) return borrow(object_of(*delegation->delegate));
+  return delegation->awaiting ? delegation->awaiting : none();
+}
+
+/// True while the frame, or one that it delegates to, is on the stack.
+auto is_executing(State& state, Generator& generator) -> bool {
+  auto const leaf = leaf_of(state, generator);
+  auto const running = steal(from_body(leaf.object(), "cr_running"));
   PyErr_Clear();
   return running.get() == Py_True;
 }
@@ -127,10 +143,7 @@ auto get_await(PyObject* self, void*) -> PyObject* {
   auto& generator = as<Generator>(self);
   State& state = state_of(self);
   if (!is_running(state, generator)) return Py_NewRef(Py_None);
-  if (Delegation* delegation = delegation_of(state, generator)) {
-    if (delegation->delegate != nullptr) return Py_NewRef(object_of(*delegation->delegate));
-    return Py_NewRef(delegation->awaiting ? delegation->awaiting.get() : Py_None);
-  }
+  if (auto delegate = delegate_of(state, generator)) return delegate.release();
   return from_body(self, "cr_await");
 }
 
@@ -153,12 +166,19 @@ auto generator_reduce(PyObject* self, PyObject*) -> PyObject* {
 
 // Life ------------------------------------------------------------------------------------------------------------------
 
+/// The finalizer is called once.
+auto take_finalizer(Generator& generator) -> Object {
+  compat::Lock const lock(state_of(object_of(generator)).chains);
+  return std::move(finalizer_of(generator));
+}
+
 /// What native's finalizer does (Objects/genobject.c, _PyGen_Finalize). False with the error set that closing ended in.
 auto finish_dropped(PyObject* self) -> bool {
   auto& generator = as<Generator>(self);
   if (generator.flags.has(flag::closed) || !generator.body) return true;
-  if (finalizer_of(generator) && !generator.flags.has(flag::exit_ignored)) {
-    Object const finalizer = std::move(finalizer_of(generator));  // called once
+  Object finalizer;
+  if (!generator.flags.has(flag::exit_ignored)) finalizer = take_finalizer(generator);
+  if (finalizer) {
     return static_cast<bool>(steal(PyObject_CallOneArg(finalizer.get(), self)));
   }
   if (generator.flags.has(flag::created)) return true;
@@ -316,10 +336,12 @@ auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject* 
 }
 
 auto prepare_hooks(Generator& generator) -> bool {
-  if (generator.flags.has(flag::hooks_ready)) return true;
-  generator.flags.set(flag::hooks_ready);
-  auto const hooks = compat::asyncgen_hooks();
-  finalizer_of(generator) = hooks.finalizer;
+  if (!generator.flags.claim(flag::hooks_ready, flag::hooks_ready)) return true;
+  auto hooks = compat::asyncgen_hooks();
+  {
+    compat::Lock const lock(state_of(object_of(generator)).chains);  // another thread may drive it already
+    finalizer_of(generator) = std::move(hooks.finalizer);
+  }
   return !hooks.firstiter || steal(PyObject_CallOneArg(hooks.firstiter.get(), object_of(generator)));
 }
 

@@ -82,6 +82,44 @@ class Flags {
 #endif
 };
 
+/// Which thread is inside an awaitable. The GIL sees to it that there is one at most, apart from a body that awaits what
+/// drives it; without the GIL an Occupied has to.
+class Occupancy {
+#ifdef Py_GIL_DISABLED
+ public:
+  std::atomic<void const*> thread{nullptr};
+#endif
+};
+
+/// A stay of this thread inside an awaitable, for a scope. False when another thread is inside: then nothing may be
+/// touched. A thread that comes in again is let in, as with the GIL.
+class Occupied {
+#ifdef Py_GIL_DISABLED
+ public:
+  explicit Occupied(Occupancy& place) noexcept : place_(place) {
+    void const* found = nullptr;
+    entered_ = place.thread.compare_exchange_strong(found, &here_, std::memory_order_acq_rel);
+    inside_ = entered_ || found == &here_;
+  }
+  ~Occupied() {
+    if (entered_) place_.thread.store(nullptr, std::memory_order_release);
+  }
+  Occupied(Occupied const&) = delete;
+  auto operator=(Occupied const&) -> Occupied& = delete;
+  explicit operator bool() const noexcept { return inside_; }
+
+ private:
+  static inline thread_local char here_ = 0;  // its address is the thread
+  Occupancy& place_;
+  bool entered_;
+  bool inside_;
+#else
+ public:
+  explicit constexpr Occupied(Occupancy const&) noexcept {}
+  explicit constexpr operator bool() const noexcept { return true; }
+#endif
+};
+
 /// The object that the user iterates (generator.cpp). Kept to five words: memory per generator is a figure we promise.
 struct Generator {
   PyObject_HEAD
@@ -105,6 +143,7 @@ struct Awaitable {
   Stage stage;
   bool packed;      ///< `argument` is the tuple of athrow(type, value, traceback)
   bool tracked;     ///< by the cyclic collector
+  [[no_unique_address]] Occupancy occupancy;
 };
 
 /// What a body can wait at besides a real yield: a yield_() that a helper awaits, or a delegation.
@@ -112,6 +151,7 @@ struct Suspension {
   PyObject_HEAD
   State* state;
   Object finalizer;  ///< of the generator that waits here
+  [[no_unique_address]] Occupancy occupancy;
 };
 
 /// What yield_() returns (yield.cpp).
@@ -152,6 +192,10 @@ struct Maker {
   Object code;          ///< the original's code that `function` was made of, or null
   std::uint64_t names_version;  ///< of the globals when `names` was last found to hold, where dicts have one
   std::uint32_t flags;  ///< of the generators made
+#ifdef Py_GIL_DISABLED
+  std::atomic<bool> ready;       ///< the preparation is complete, and does not change any more
+  std::atomic<Maker*> successor; ///< owned; prepared anew, after the original got other code
+#endif
 };
 
 /// yield_ and yield_from_ themselves (yield.cpp): callables with the attributes of a Python function.
@@ -189,6 +233,7 @@ struct State {
   FreeList<Yield> yields;
   FreeList<PyStopIterationObject> stops;
   compat::Mutex chains;        ///< guards the links between delegations
+  compat::Mutex makers;        ///< guards what makers have prepared, until it is ready
 };
 
 /// The state of the main interpreter's module, found without a call: most programs have no other. (Of a sub-interpreter
@@ -229,8 +274,9 @@ inline auto suspension_of(Generator const& generator) noexcept -> PyObject* {
 inline auto finalizer_of(Generator& generator) noexcept -> Object& {
   return generator.flags.has(flag::within) ? as<Suspension>(generator.extra.get()).finalizer : generator.extra;
 }
-/// The body waits at `suspension`, a Yield or a Delegation, from now on.
+/// The body waits at `suspension`, a Yield or a Delegation, from now on. Who walks a chain may be looking from another thread.
 inline void suspend_at(Generator& generator, Object suspension) noexcept {
+  compat::Lock const lock(as<Suspension>(suspension.get()).state->chains);
   as<Suspension>(suspension.get()).finalizer = std::move(generator.extra);
   generator.extra = std::move(suspension);
   generator.flags.set(flag::within);
@@ -238,6 +284,7 @@ inline void suspend_at(Generator& generator, Object suspension) noexcept {
 /// The body no longer waits at what it waited at, if anything; the caller gets that.
 inline auto take_suspension(Generator& generator) noexcept -> Object {
   if (!generator.flags.has(flag::within)) return nullptr;
+  compat::Lock const lock(as<Suspension>(generator.extra.get()).state->chains);
   Object suspension = std::move(generator.extra);
   generator.extra = std::move(as<Suspension>(suspension.get()).finalizer);
   generator.flags.clear(flag::within);

@@ -13,6 +13,11 @@ namespace engine {
 
 namespace {
 
+auto refuse_reuse() -> PySendResult {
+  PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_()");
+  return PYGEN_ERROR;
+}
+
 auto raise_at_yield(Object exception) -> PySendResult {
   if (PyErr_GivenExceptionMatches(exception.get(), PyExc_StopIteration) != 0) {
     exception = stop_iteration_at_yield(std::move(exception));
@@ -24,16 +29,15 @@ auto raise_at_yield(Object exception) -> PySendResult {
 auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
   auto& yield = as<Yield>(self);
   *out = nullptr;
+  Occupied const occupied(yield.occupancy);
+  if (!occupied) return refuse_reuse();
   if (yield.stage == Stage::started && !yield.held) {
     yield.stage = Stage::finished;
     if (yield.pending) return raise_at_yield(std::move(yield.pending));
     *out = Py_NewRef(value);
     return PYGEN_RETURN;
   }
-  if (yield.stage != Stage::initial) {
-    PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_()");
-    return PYGEN_ERROR;
-  }
+  if (yield.stage != Stage::initial) return refuse_reuse();
   if (!inside_generator(*yield.state)) {
     yield.stage = Stage::finished;
     PyErr_SetString(PyExc_RuntimeError,
@@ -55,11 +59,15 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
 
 auto yield_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
   *out = nullptr;
+  Occupied const occupied(as<Yield>(self).occupancy);
+  if (!occupied) return refuse_reuse();
   as<Yield>(self).stage = Stage::finished;
   return raise_at_yield(std::move(exception));
 }
 
 auto yield_close(PyObject* self, PyObject*) -> PyObject* {
+  Occupied const occupied(as<Yield>(self).occupancy);
+  if (!occupied) return Py_NewRef(Py_None);
   as<Yield>(self).stage = Stage::finished;
   return Py_NewRef(Py_None);
 }
@@ -178,6 +186,7 @@ auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
     yield = allocate<Yield>(state.yield_type);
     if (yield == nullptr) return nullptr;
     yield->state = &state;
+    new (&yield->occupancy) Occupancy;  // without (): nothing is written where it is empty
     new (&yield->finalizer) Object();
     new (&yield->pending) Object();
   }
