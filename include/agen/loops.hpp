@@ -31,9 +31,7 @@ auto for_each_item(Source& source, Function& function) -> task<> {
 
 template <class Source, class Function>
 auto for_each_closing(Source source, Function function) -> task<> {
-  if constexpr (std::is_reference_v<Source>) {
-    co_await for_each_item(source, function);
-  } else if constexpr (requires { source.aclose(); }) {
+  if constexpr (!std::is_reference_v<Source> && requires { source.aclose(); }) {
     co_await aclosing(source, [&function](auto& s) { return for_each_item(s, function); });
   } else {
     co_await for_each_item(source, function);

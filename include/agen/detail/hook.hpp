@@ -49,6 +49,7 @@ class hook {
   template <class Callable>
   struct holder final : callee {
     template <class From>
+      requires(!std::is_same_v<std::remove_cvref_t<From>, holder>)
     explicit holder(From&& from) : callable(std::forward<From>(from)) {}
     void call(Argument argument) override { callable(static_cast<Argument&&>(argument)); }
     Callable callable;
