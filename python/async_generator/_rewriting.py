@@ -82,6 +82,9 @@ def _rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple
         return code, (), 0
     instructions = list(dis.get_instructions(code))
     handlers = [entry.start for entry in getattr(dis.Bytecode(code), "exception_entries", ())]
+    # Handlers stand behind all other code. An exception that leaves a delegate must arrive there as it is, where throw()
+    # would give it the handled exception as its context: so there yield_from_() is awaited.
+    in_handlers = next((i for i, one in enumerate(instructions) if one.opname == "PUSH_EXC_INFO"), len(instructions))
     changed = bytearray(code.co_code)
     used: dict[str, Any] = {}
     flags = _engine.REAL_YIELDS
@@ -96,7 +99,7 @@ def _rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple
         start = instructions[call].offset
         simple = operator is yield_ and not any(instruction.offset < handler <= start for handler in handlers)
         if not (simple and _replace_call(instructions, index, call, await_, changed)):
-            if _VERSION == (3, 10):
+            if _VERSION == (3, 10) or (operator is yield_from_ and index > in_handlers):
                 continue
             _replace_await(*await_, changed)
             flags |= _engine.KEPT_CALLS

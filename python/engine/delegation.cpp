@@ -281,7 +281,7 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
   if (!delegation.awaited) return answer(delegation, send_foreign(delegation, value, out), out);
   delegation.stage = Stage::finished;
   if (delegation.pending) {
-    raise_thrown(std::move(delegation.pending));
+    compat::restore_exception(std::move(delegation.pending));  // it was raised further down: no context is added here
     return PYGEN_ERROR;
   }
   *out = Py_NewRef(value);
@@ -333,7 +333,7 @@ void delegation_finalize(PyObject* self) {
   auto& delegation = as<Delegation>(self);
   if (delegation.stage != Stage::initial) return;
   delegation.stage = Stage::finished;
-  warn_never_awaited("yield_from_");
+  if (!Dismantling::under_way()) warn_never_awaited("yield_from_");
 }
 
 auto delegation_traverse(PyObject* self, visitproc visit, void* arg) -> int {

@@ -1,6 +1,7 @@
 // The driver: one resumption of a generator, from the root to the leaf and back.
 #include "driver.hpp"
 
+#include "awaiting.hpp"
 #include "boxes.hpp"
 #include "delegation.hpp"
 #include "yield.hpp"
@@ -8,6 +9,7 @@
 namespace engine {
 
 constinit thread_local Resumption* Resumption::current_ = nullptr;
+constinit thread_local int Dismantling::depth_ = 0;
 
 namespace {
 
@@ -219,6 +221,11 @@ auto Drive::raise(Object exception, PyObject** out) -> Outcome {
     exception = stop_iteration_at_yield(std::move(exception));
   } else if (starting_ && inner_ != nullptr && is_generator_exit(exception.get())) {
     exception = close_chain(std::move(exception));
+  } else if (starting_ && inner_ != nullptr && inner_->handled) {
+    // It passes through the delegating frames: what the nearest of them handles is its context.
+    HandledScope const scope(inner_);
+    raise_here(std::move(exception));
+    exception = compat::take_exception();
   }
   if (!exception) return Outcome::raised;
   return settle(entered ? resume_raise(std::move(exception), out) : refused(std::move(exception), out), out);

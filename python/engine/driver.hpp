@@ -70,6 +70,20 @@ inline auto drive_send(State& state, Generator& root, PyObject* value, bool star
   return drive_on(resumption, root, result, starting, out);
 }
 
+/// A body is dropped that its generator could not close: the interpreter closes it once more. What it then yields reaches
+/// nobody, and is not worth a warning.
+class Dismantling {
+ public:
+  Dismantling() noexcept { ++depth_; }
+  ~Dismantling() { --depth_; }
+  Dismantling(Dismantling const&) = delete;
+  auto operator=(Dismantling const&) -> Dismantling& = delete;
+  static auto under_way() noexcept -> bool { return depth_ != 0; }
+
+ private:
+  static constinit thread_local int depth_ __attribute__((tls_model("initial-exec")));
+};
+
 /// True when `exception` is an instance of GeneratorExit.
 inline auto is_generator_exit(PyObject* exception) noexcept -> bool {
   return PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit) != 0;

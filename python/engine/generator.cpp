@@ -237,7 +237,10 @@ void generator_dealloc(PyObject* self) {
     compat::restore_exception(std::move(before));
   }
   if (generator.flags.has(flag::owns_body)) PyObject_GC_Track(generator.body.get());  // its destructor expects that
-  generator.body.reset();
+  {
+    Dismantling const dismantling;
+    generator.body.reset();
+  }
   State& state = state_of(self);
   generator_clear(self);
   if (PyObject_GC_IsFinalized(self) || !state.generators.give(&generator)) {

@@ -18,12 +18,10 @@ auto refuse_reuse() -> PySendResult {
   return PYGEN_ERROR;
 }
 
-auto raise_at_yield(Object exception) -> PySendResult {
-  if (PyErr_GivenExceptionMatches(exception.get(), PyExc_StopIteration) != 0) {
-    exception = stop_iteration_at_yield(std::move(exception));
-  }
-  if (exception) raise_thrown(std::move(exception));
-  return PYGEN_ERROR;
+/// What arrives at the await when `exception` is thrown in. Null with an exception set.
+auto arriving(Object exception) -> Object {
+  bool const stops = PyErr_GivenExceptionMatches(exception.get(), PyExc_StopIteration) != 0;
+  return stops ? stop_iteration_at_yield(std::move(exception)) : exception;
 }
 
 auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
@@ -33,7 +31,11 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
   if (!occupied) return refuse_reuse();
   if (yield.stage == Stage::started && !yield.held) {
     yield.stage = Stage::finished;
-    if (yield.pending) return raise_at_yield(std::move(yield.pending));
+    if (yield.pending) {
+      auto exception = arriving(std::move(yield.pending));
+      if (exception) raise_thrown(std::move(exception));
+      return PYGEN_ERROR;
+    }
     *out = Py_NewRef(value);
     return PYGEN_RETURN;
   }
@@ -62,7 +64,9 @@ auto yield_raise(PyObject* self, Object exception, PyObject** out) -> PySendResu
   Occupied const occupied(as<Yield>(self).occupancy);
   if (!occupied) return refuse_reuse();
   as<Yield>(self).stage = Stage::finished;
-  return raise_at_yield(std::move(exception));
+  exception = arriving(std::move(exception));
+  if (exception) compat::restore_exception(std::move(exception));  // the frame that awaits adds the context
+  return PYGEN_ERROR;
 }
 
 auto yield_close(PyObject* self, PyObject*) -> PyObject* {
@@ -76,7 +80,7 @@ void yield_finalize(PyObject* self) {
   auto& yield = as<Yield>(self);
   if (yield.stage != Stage::initial) return;
   yield.stage = Stage::finished;
-  warn_never_awaited("yield_");
+  if (!Dismantling::under_way()) warn_never_awaited("yield_");
 }
 
 auto yield_traverse(PyObject* self, visitproc visit, void* arg) -> int {
