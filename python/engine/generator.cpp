@@ -222,6 +222,13 @@ auto generator_clear(PyObject* self) -> int {
   return 0;  // the body stays: every attribute asks it, and it clears its own frame
 }
 
+/// The name is gone when the module is.
+auto close_body(PyObject* self) -> PyObject* {
+  PyObject* body = as<Generator>(self).body.get();
+  PyObject* name = state_of(self).names.close.get();
+  return name != nullptr ? PyObject_CallMethodNoArgs(body, name) : PyObject_CallMethod(body, "close", nullptr);
+}
+
 void generator_dealloc(PyObject* self) {
   auto& generator = as<Generator>(self);
   if (generator.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
@@ -233,7 +240,7 @@ void generator_dealloc(PyObject* self) {
   Py_TRASHCAN_BEGIN(self, generator_dealloc)
   if (generator.flags.has(flag::created)) {  // a coroutine that never ran would warn that nobody awaited it
     auto before = compat::take_exception();
-    if (!steal(PyObject_CallMethodNoArgs(generator.body.get(), state_of(self).names.close.get()))) compat::write_unraisable(self);
+    if (!steal(close_body(self))) compat::write_unraisable(self);
     compat::restore_exception(std::move(before));
   }
   if (generator.flags.has(flag::owns_body)) PyObject_GC_Track(generator.body.get());  // its destructor expects that

@@ -14,8 +14,25 @@ extern PyType_Spec generator_spec, asend_spec, athrow_spec, yield_spec, delegati
 
 MainInterpreter main_interpreter;
 
+namespace {
+
+/// The state of instances that outlive their module: when an interpreter ends, the collector may clear a type before the
+/// instances that are garbage with it. It has no types and keeps no memory.
+auto orphans() noexcept -> State& {
+  static State& state = [] -> State& {
+    static State made{};
+    made.generators.close(PyObject_GC_Del);
+    made.stops.close(PyObject_GC_Del);
+    return made;
+  }();
+  return state;
+}
+
+}  // namespace
+
 auto look_up_state(PyObject* instance) noexcept -> State& {
   PyObject* module = reinterpret_cast<PyHeapTypeObject*>(Py_TYPE(instance))->ht_module;
+  if (module == nullptr) [[unlikely]] return orphans();
   return *static_cast<State*>(PyModule_GetState(module));
 }
 
