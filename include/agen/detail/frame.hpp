@@ -102,6 +102,7 @@ struct control {
   bool hooked = false;        ///< the hooks were asked
   bool attached = false;
   bool has_raised = false;
+  bool has_value = false;  ///< the promise holds what co_return gave: here, where there is a byte left
 
   control() noexcept : link(nullptr), finalizer() {}
   control(control const&) = delete;

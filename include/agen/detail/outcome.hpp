@@ -27,13 +27,12 @@ struct promise_with_return : frame {
   union {
     stored value;
   };
-  bool has_value = false;
 
   promise_with_return() noexcept {}
   promise_with_return(promise_with_return const&) = delete;
   auto operator=(promise_with_return const&) -> promise_with_return& = delete;
   ~promise_with_return() {
-    if (has_value) value.~stored();
+    if (own.has_value) value.~stored();
   }
 
   template <class Value = Return>
@@ -44,11 +43,11 @@ struct promise_with_return : frame {
     } else {
       ::new (static_cast<void*>(detail::address_of(value))) stored(static_cast<Value&&>(returned));
     }
-    has_value = true;
+    own.has_value = true;
   }
 
   auto get() -> Return&& {
-    if (!has_value) throw no_return_value("the generator has no return value: it did not end by returning one");
+    if (!own.has_value) throw no_return_value("the generator has no return value: it did not end by returning one");
     if constexpr (std::is_reference_v<Return>) {
       return static_cast<Return&&>(*value);
     } else {
