@@ -4,7 +4,7 @@ VERSIONS ?=
 BENCH = $(PYTHON) bench/python/bench.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cpp bench-cpp build bench bench-instructions lint clean
+.PHONY: help demo test test-all test-cpp build bench bench-python bench-cpp bench-instructions lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
@@ -18,19 +18,21 @@ test:  ## run all tests on every interpreter found (VERSIONS="3.12 3.14" for som
 test-all:  ## the same and the slow suites
 	@$(PYTHON) tools/test --all $(VERSIONS)
 
-test-cpp:  ## build and run the C++ tests, the whole matrix
+test-cpp:  ## only the C++ tests, in every configuration
 	@$(PYTHON) tools/test-cpp
 
 build:  ## build the package for every interpreter found, into environments under .venv/
 	@$(PYTHON) tools/environment $(VERSIONS)
 
-bench:  ## nanoseconds per item against native and 1.10
+bench: bench-python bench-cpp  ## the figures of both faces, each beside its peers
+
+bench-python:  ## nanoseconds per item against native and 1.10
 	@$(BENCH) time --python $(VERSIONS)
 
-bench-cpp:  ## the C++ library against its peers
+bench-cpp:  ## the C++ library against its peers: nanoseconds and instructions per item, memory
 	@$(PYTHON) tools/bench-cpp
 
-bench-instructions:  ## instructions per item, under valgrind: no noise
+bench-instructions:  ## Python's instructions per item, under valgrind: no noise
 	@$(BENCH) instructions --python $(VERSIONS)
 
 lint:  ## formatting and static checks of C++ and Python
