@@ -4,7 +4,7 @@ import contextlib
 import functools
 import inspect
 import sys
-from types import CodeType, FunctionType, MethodType
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 from . import _engine, _rewriting
@@ -66,7 +66,6 @@ def isasyncgenfunction(obj: object) -> bool:
 
 
 def _make_function(function: Any, maker: Any) -> FunctionType:
-    cell = _cell(maker)
     if not isinstance(function, FunctionType):
         decorated = _forwarding_function(_anything.__code__, _anything, maker)
     elif sys.version_info[:2] == (3, 11) and (function.__defaults__ or function.__kwdefaults__):
@@ -77,7 +76,7 @@ def _make_function(function: Any, maker: Any) -> FunctionType:
     else:
         code = _as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR)
         code = code.replace(co_freevars=(*code.co_freevars, "<maker>"))
-        closure = (*(function.__closure__ or ()), cell)
+        closure = (*(function.__closure__ or ()), CellType(maker))
         decorated = FunctionType(code, function.__globals__, function.__name__, None, closure)
     decorated.__defaults__ = getattr(function, "__defaults__", None)
     decorated.__kwdefaults__ = getattr(function, "__kwdefaults__", None)
@@ -117,10 +116,6 @@ def _forwarding_function(code: CodeType, shown_as: Any, maker: Any) -> FunctionT
         shown["co_qualname"] = face.co_qualname
     made = _as_kind(forward.__code__.replace(**shown), inspect.CO_ASYNC_GENERATOR)
     return FunctionType(made, shown_as.__globals__, face.co_name, None, forward.__closure__)
-
-
-def _cell(content: Any) -> Any:
-    return (lambda: content).__closure__[0]  # type: ignore[index]
 
 
 def _as_kind(code: CodeType, kind: int) -> CodeType:

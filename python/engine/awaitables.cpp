@@ -310,7 +310,7 @@ void abandon(Awaitable& awaitable) {
   auto before = compat::take_exception();
   auto const closed = steal(awaitable_close(object_of(awaitable), nullptr));
   if (!closed) compat::write_unraisable(awaitable.generator.object());
-  awaitable.generator->flags.clear(flag::running);
+  unlock_chain(*awaitable.state, *awaitable.generator.get());
   compat::restore_exception(std::move(before));
 }
 
@@ -431,6 +431,7 @@ auto close_at_once(State& state, Generator& generator) -> bool {
   Outcome const outcome = drive_raise(state, generator, std::move(exit), at_yield, out.out());
   generator.flags.clear(flag::running | flag::executing);
   if (outcome == Outcome::awaits) {
+    unlock_chain(state, generator);
     auto const name = steal(PyObject_GetAttrString(object_of(generator), "__name__"));
     if (name) {
       PyErr_Format(PyExc_RuntimeError,

@@ -163,6 +163,15 @@ auto claim_operation(State& state, Generator& generator, std::uint32_t against) 
   return true;
 }
 
+void unlock_chain(State& state, Generator& root) noexcept {
+  compat::Lock const lock(state.chains);
+  for (Generator* member = &root; member != nullptr;) {
+    member->flags.clear(flag::running);
+    Delegation* delegation = delegation_of(state, *member);
+    member = delegation != nullptr ? delegation->delegate : nullptr;
+  }
+}
+
 namespace {
 
 /// The general case of a resumption: what is off the hot path of drive_send().
@@ -227,7 +236,10 @@ auto Drive::raise(Object exception, PyObject** out) -> Outcome {
     raise_here(std::move(exception));
     exception = compat::take_exception();
   }
-  if (!exception) return Outcome::raised;
+  if (!exception) {  // no memory for it: nothing happened, and the leaf is free again
+    if (member_ != &root_) member_->flags.clear(flag::running);
+    return Outcome::raised;
+  }
   return settle(entered ? resume_raise(std::move(exception), out) : refused(std::move(exception), out), out);
 }
 
@@ -434,8 +446,10 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
 auto Drive::raise_current(PyObject** out) -> Outcome { return resume_raise(compat::take_exception(), out); }
 
 /// PEP 828's answer to GeneratorExit at a delegation: every level closes the one below with an exit of its own, and
-/// raises the one it was given when that is done.
+/// raises the one it was given when that is done. Null with an exception set, and nothing begun, when there is no memory.
 auto Drive::close_chain(Object exit) -> Object {
+  auto first = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
+  if (!first) return nullptr;
   for (Delegation* delegation = inner_;; delegation = delegation->outer) {
     delegation->delegate->flags.set(flag::closing);
     if (delegation->parent == &root_) {
@@ -443,7 +457,7 @@ auto Drive::close_chain(Object exit) -> Object {
       break;
     }
   }
-  return steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
+  return first;
 }
 
 /// The member asks to delegate: `*out` is its request.

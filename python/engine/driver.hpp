@@ -104,6 +104,9 @@ auto delegation_of(State& state, Generator const& generator) noexcept -> Delegat
 auto claim_operation(State& state, Generator& generator, std::uint32_t against = flag::running | flag::executing) noexcept -> bool;
 /// True while an operation is under way on the generator, or on one that delegates, however far up, to it.
 auto is_running(State& state, Generator& generator) noexcept -> bool;
+/// Ends an operation that will not go on, though a body on the way still awaits something: no generator from the root to
+/// the leaf is left locked.
+void unlock_chain(State& state, Generator& root) noexcept;
 
 }  // namespace engine
 

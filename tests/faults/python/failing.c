@@ -1,0 +1,62 @@
+/* Memory that fails on request, for test_allocation.py: one chosen allocation of all that the interpreter makes, in any of
+   its three domains, answers NULL. Not part of the package. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+static PyMemAllocatorEx original[3];
+static long seen;      /* allocations since arm() */
+static long chosen;    /* which of them fails; 0: none */
+static int from_there; /* and all after it */
+
+static int fails(void) {
+  if (chosen == 0) return 0;
+  ++seen;
+  return seen == chosen || (from_there && seen > chosen);
+}
+
+static void *failing_malloc(void *context, size_t size) {
+  PyMemAllocatorEx *to = context;
+  return fails() ? NULL : to->malloc(to->ctx, size);
+}
+static void *failing_calloc(void *context, size_t count, size_t size) {
+  PyMemAllocatorEx *to = context;
+  return fails() ? NULL : to->calloc(to->ctx, count, size);
+}
+static void *failing_realloc(void *context, void *block, size_t size) {
+  PyMemAllocatorEx *to = context;
+  return fails() ? NULL : to->realloc(to->ctx, block, size);
+}
+static void failing_free(void *context, void *block) {
+  PyMemAllocatorEx *to = context;
+  to->free(to->ctx, block);
+}
+
+/* arm(n, from_there=False): the n-th allocation from now on fails. Hooks stay in place: only counting begins. */
+static PyObject *arm(PyObject *module, PyObject *args) {
+  long n;
+  int sticky = 0;
+  if (!PyArg_ParseTuple(args, "l|p", &n, &sticky)) return NULL;
+  seen = 0;
+  from_there = sticky;
+  chosen = n;
+  Py_RETURN_NONE;
+}
+
+/* disarm(): none fails any more. Returns how many allocations were counted. Allocates nothing before it is done. */
+static PyObject *disarm(PyObject *module, PyObject *ignored) {
+  chosen = 0;
+  return PyLong_FromLong(seen);
+}
+
+static PyMethodDef methods[] = {{"arm", arm, METH_VARARGS, NULL}, {"disarm", disarm, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "failing", NULL, -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit_failing(void) {
+  for (int domain = 0; domain < 3; ++domain) {
+    PyMem_GetAllocator((PyMemAllocatorDomain)domain, &original[domain]);
+    PyMemAllocatorEx hooked = {&original[domain], failing_malloc, failing_calloc, failing_realloc, failing_free};
+    PyMem_SetAllocator((PyMemAllocatorDomain)domain, &hooked);
+  }
+  return PyModule_Create(&definition);
+}
