@@ -100,6 +100,9 @@ class yield_awaitable(Coroutine[Any, Any, Any]):
     def throw(self, typ: BaseException, val: None = None, tb: TracebackType | None = ..., /) -> Any: ...
     def close(self) -> None: ...
 
+# A capsule: include/agen/python/abi.hpp.
+bridge: object
+
 # The interpreter's own type of the items that native async generators hand up; it has no public name.
 box_type: type[Any]
 

@@ -3,6 +3,7 @@
 
 #include "awaiting.hpp"
 #include "boxes.hpp"
+#include "cpp_body.hpp"
 #include "delegation.hpp"
 #include "yield.hpp"
 
@@ -44,16 +45,6 @@ class HandledScope {
   Object before_;
   bool active_;
 };
-
-/// Replaces the current exception by RuntimeError(text) raised from it (PEP 479).
-void raise_from_current(char const* text) {
-  auto cause = compat::take_exception();
-  auto error = runtime_error(text);
-  if (!error) return;
-  PyException_SetCause(error.get(), Object(cause).release());
-  PyException_SetContext(error.get(), cause.release());
-  compat::restore_exception(std::move(error));
-}
 
 /// A coroutine says "coroutine raised StopIteration". Says "async generator" instead, when it was made at the body's own
 /// frame: such an error has no traceback yet.
@@ -103,6 +94,15 @@ auto runtime_error(char const* text) -> Object {
   auto const message = steal(PyUnicode_FromString(text));
   if (!message) return nullptr;
   return steal(PyObject_CallOneArg(PyExc_RuntimeError, message.get()));
+}
+
+void raise_from_current(char const* text) {
+  auto cause = compat::take_exception();
+  auto error = runtime_error(text);
+  if (!error) return;
+  PyException_SetCause(error.get(), Object(cause).release());
+  PyException_SetContext(error.get(), cause.release());
+  compat::restore_exception(std::move(error));
 }
 
 void set_already_running(State& state, agen::operation operation) {
@@ -184,6 +184,8 @@ class Drive {
   auto raise(Object exception, PyObject** out) -> Outcome;
   /// Goes on from an answer of the root's body.
   auto go_on(PySendResult result, PyObject** out) -> Outcome { return settle(classify(result, out), out); }
+  /// The same for a root in C++.
+  auto go_on(Outcome outcome, PyObject** out) -> Outcome { return settle(classify_cpp(outcome, out), out); }
 
  private:
   auto enter(PyObject** out) -> bool;
@@ -195,7 +197,9 @@ class Drive {
   auto refused(Object exception, PyObject** out) -> Outcome;
   auto settle(Outcome outcome, PyObject** out) -> Outcome;
   auto classify(PySendResult result, PyObject** out) -> Outcome;
+  auto classify_cpp(Outcome outcome, PyObject** out) -> Outcome;
   auto resume_send(Object value, PyObject** out) -> Outcome;
+  auto send_body(PyObject* value, PyObject** out) -> Outcome;
   auto resume_raise(Object exception, PyObject** out) -> Outcome;
   auto raise_current(PyObject** out) -> Outcome;
   auto close_chain(Object exit) -> Object;
@@ -338,6 +342,9 @@ auto Drive::settle(Outcome outcome, PyObject** out) -> Outcome {
         }
         if (member_ != &root_) member_->flags.clear(flag::running);
         return outcome;
+      case Outcome::refused:
+        if (member_ != &root_) member_->flags.clear(flag::running);
+        return outcome;
       case Outcome::returned:
       case Outcome::raised:
         if (foreign_ != nullptr) {
@@ -407,6 +414,11 @@ void Drive::release(Object suspension) noexcept {  // and drops it: what a deleg
   if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) as<Yield>(suspension.get()).held = false;
 }
 
+/// What a C++ body answered is no item in a box: only what it awaits has to be looked at.
+auto Drive::classify_cpp(Outcome outcome, PyObject** out) -> Outcome {
+  return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
+}
+
 auto Drive::resume_send(Object value, PyObject** out) -> Outcome {
   HandledScope const scope(foreign_ != nullptr ? foreign_ : inner_);
   if (foreign_ != nullptr) [[unlikely]] {
@@ -414,7 +426,14 @@ auto Drive::resume_send(Object value, PyObject** out) -> Outcome {
     return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
   }
   release(take_suspension(*member_));
-  return classify(body_send(*member_, value.get(), out), out);
+  return send_body(value.get(), out);
+}
+
+/// Sends into the member's own body.
+auto Drive::send_body(PyObject* value, PyObject** out) -> Outcome {
+  PyObject* const body = member_->body.get();
+  if (member_->flags.has(flag::cpp)) return classify_cpp(cpp_send(body, value, out), out);
+  return classify(body_send(*member_, value, out), out);
 }
 
 auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
@@ -424,22 +443,21 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
     return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
   }
   Object suspension = take_suspension(*member_);
-  PySendResult result;
   if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) {
     // Sent up as a value so that every helper on the way may await while it cleans up.
     resumption_.handled = compat::handled_exception();
     as<Yield>(suspension.get()).pending = std::move(exception);
     as<Yield>(suspension.get()).held = false;
-    result = body_send(*member_, Py_None, out);
-  } else if (suspension && as<Delegation>(suspension.get()).awaited) {
+    return send_body(Py_None, out);
+  }
+  if (suspension && as<Delegation>(suspension.get()).awaited) {
     resumption_.handled = compat::handled_exception();
     as<Delegation>(suspension.get()).pending = std::move(exception);
-    result = body_send(*member_, Py_None, out);
-  } else {
-    suspension.reset();
-    result = body_throw(state_, *member_, exception.get(), out);
+    return send_body(Py_None, out);
   }
-  return classify(result, out);
+  suspension.reset();
+  if (member_->flags.has(flag::cpp)) return classify_cpp(cpp_raise(member_->body.get(), std::move(exception), out), out);
+  return classify(body_throw(state_, *member_, exception.get(), out), out);
 }
 
 /// Throws the thread's current exception into the member.
@@ -597,6 +615,11 @@ auto drive_on(Resumption& resumption, Generator& root, PySendResult result, bool
 }
 
 auto drive_chain(Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
+  if (!root.flags.has(flag::within)) {  // a C++ body at a yield or an await: its items need no box
+    Outcome const outcome = cpp_send(root.body.get(), value, out);
+    if (outcome == Outcome::yielded) [[likely]] return outcome;
+    return Drive(resumption, root, starting).go_on(outcome, out);
+  }
   return Drive(resumption, root, starting).send(value, out);
 }
 

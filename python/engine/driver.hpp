@@ -9,8 +9,9 @@
 
 namespace engine {
 
-/// What a body answered. `delegates` never leaves the driver.
-enum class Outcome : std::uint8_t { awaits, yielded, returned, raised, delegates };
+/// What a body answered. `refused`: an exception for the consumer from a C++ body that was not resumed. `delegates` never
+/// leaves the driver.
+enum class Outcome : std::uint8_t { awaits, yielded, returned, raised, refused, delegates };
 
 /// Throws into the leaf. At a yield GeneratorExit closes what is delegated to, level by level (PEP 828).
 auto drive_raise(State& state, Generator& root, Object exception, bool starting, PyObject** out) -> Outcome;
@@ -40,7 +41,7 @@ auto drive_chain(Resumption& resumption, Generator& root, PyObject* value, bool 
 /// drive_send() after an answer of the root's body that is not an item.
 auto drive_on(Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out) -> Outcome;
 
-/// Resumes a body with a value. Bodies are coroutines, C++ ones included: all have am_send.
+/// Resumes a Python body with a value: a coroutine, so it has am_send.
 inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> PySendResult {
   PyObject* body = generator.body.get();
   return Py_TYPE(body)->tp_as_async->am_send(body, value, out);
@@ -51,7 +52,7 @@ inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> 
 /// \param starting  an operation begins; otherwise one goes on after an await
 inline auto drive_send(State& state, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
   Resumption resumption(state, root);
-  if (root.flags.has(flag::within)) [[unlikely]] return drive_chain(resumption, root, value, starting, out);
+  if (root.flags.has(flag::within | flag::cpp)) [[unlikely]] return drive_chain(resumption, root, value, starting, out);
   // The hot path: a body that stands at a real yield, delegates to nobody and yields again.
   PySendResult const result = body_send(root, value, out);
   if (result == PYGEN_NEXT) [[likely]] {
@@ -91,6 +92,8 @@ inline auto is_generator_exit(PyObject* exception) noexcept -> bool {
 
 /// A new RuntimeError with this text.
 auto runtime_error(char const* text) -> Object;
+/// Replaces the current exception by RuntimeError(text) raised from it (PEP 479).
+void raise_from_current(char const* text);
 /// The "already running" error for `operation`, an instance of the class that is RuntimeError and ValueError.
 void set_already_running(State& state, agen::operation operation);
 /// Calls the firstiter hook and captures the finalizer, once a generator. False with an exception set.

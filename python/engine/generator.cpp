@@ -2,6 +2,7 @@
 #include "generator.hpp"
 
 #include "awaitables.hpp"
+#include "cpp_body.hpp"
 #include "delegation.hpp"
 #include "driver.hpp"
 
@@ -89,12 +90,15 @@ auto set_name(PyObject* self, PyObject* value, void*) -> int {
 
 auto get_frame(PyObject* self, void*) -> PyObject* {
   if (PySys_Audit("object.__getattr__", "Os", self, "ag_frame") < 0) return nullptr;
+  if (as<Generator>(self).flags.has(flag::cpp)) return Py_NewRef(Py_None);
   return from_body(self, "cr_frame");
 }
 
 auto get_code(PyObject* self, void*) -> PyObject* {
   if (PySys_Audit("object.__getattr__", "Os", self, "ag_code") < 0) return nullptr;
-  return from_body(self, "cr_code");
+  if (!as<Generator>(self).flags.has(flag::cpp)) return from_body(self, "cr_code");
+  PyErr_SetString(PyExc_AttributeError, "a generator written in C++ has no ag_code");
+  return nullptr;
 }
 
 auto get_running(PyObject* self, void*) -> PyObject* { return PyBool_FromLong(is_running(state_of(self), as<Generator>(self))); }
@@ -219,7 +223,9 @@ auto generator_clear(PyObject* self) -> int {
   drop_suspension(state_of(self), generator);
   generator.extra.reset();
   Py_CLEAR(generator.dict);
-  return 0;  // the body stays: every attribute asks it, and it clears its own frame
+  PyObject* body = generator.body.get();  // stays: every attribute asks it. A coroutine clears its own frame
+  if (body != nullptr && generator.flags.has(flag::cpp) && Py_REFCNT(body) == 1) cpp_drop(body);
+  return 0;
 }
 
 /// The name is gone when the module is.
@@ -336,7 +342,8 @@ auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject* 
   new (&generator->flags) Flags();
   // The collector would finalize the body of a cycle before the generator, which could then no longer be closed, and would
   // warn that nobody awaited it. So it does not know the body: it sees its contents through the generator.
-  if (PyCoro_CheckExact(generator->body.get()) && Py_REFCNT(generator->body.get()) == 1) {
+  bool const can_own = PyCoro_CheckExact(generator->body.get()) || (flags & flag::cpp) != 0;
+  if (can_own && Py_REFCNT(generator->body.get()) == 1) {
     PyObject_GC_UnTrack(generator->body.get());
     flags |= flag::owns_body;
   }

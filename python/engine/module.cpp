@@ -3,6 +3,7 @@
 
 #include "awaitables.hpp"
 #include "boxes.hpp"
+#include "cpp_body.hpp"
 #include "driver.hpp"
 #include "function.hpp"
 #include "stop_iteration.hpp"
@@ -55,7 +56,8 @@ auto make_types(PyObject* module, State& state) -> bool {
          make_type(module, &state.yield_type, yield_spec, "yield_") &&
          make_type(module, &state.delegation_type, delegation_spec, "yield_from_") &&
          make_type(module, &state.maker_type, maker_spec, "async_generator_maker") &&
-         make_type(module, &state.operator_type, operator_spec, "function");
+         make_type(module, &state.operator_type, operator_spec, "function") &&
+         make_type(module, &state.cpp_body_type, cpp_body_spec, "coroutine");
 }
 
 auto intern_names(Names& names) -> bool {
@@ -118,9 +120,10 @@ auto module_fast_paths(PyObject* module, PyObject*) -> PyObject* {
 auto add_public(PyObject* module, State& state) -> bool {
   auto const yield = new_operator(state, yield_entry);
   auto const yield_from = new_operator(state, yield_from_entry);
+  auto const bridge = new_bridge();
   auto const add = [module](char const* name, PyObject* object) { return PyModule_AddObjectRef(module, name, object) == 0; };
   auto const add_type = [&add](char const* name, PyTypeObject* type) { return add(name, reinterpret_cast<PyObject*>(type)); };
-  return yield && yield_from && add("yield_", yield.get()) && add("yield_from_", yield_from.get()) &&
+  return yield && yield_from && bridge && add("bridge", bridge.get()) && add("yield_", yield.get()) && add("yield_from_", yield_from.get()) &&
          add_type("async_generator", state.generator_type) && add_type("async_generator_asend", state.asend_type) &&
          add_type("async_generator_athrow", state.athrow_type) && add_type("yield_awaitable", state.yield_type) &&
          PyModule_AddIntConstant(module, "REAL_YIELDS", flag::real_yields) == 0 &&
@@ -142,9 +145,9 @@ auto module_exec(PyObject* module) -> int {
   return 0;
 }
 
-auto types_of(State& state) -> std::array<PyTypeObject**, 9> {
+auto types_of(State& state) -> std::array<PyTypeObject**, 10> {
   return {&state.generator_type,  &state.asend_type, &state.athrow_type,   &state.yield_type, &state.delegation_type,
-          &state.maker_type,      &state.operator_type, &state.stop_type, &state.box_type};
+          &state.maker_type,      &state.operator_type, &state.cpp_body_type, &state.stop_type, &state.box_type};
 }
 
 auto module_traverse(PyObject* module, visitproc visit, void* arg) -> int {

@@ -31,6 +31,7 @@ inline constexpr std::uint32_t native_syntax = 512; ///< the body was written wi
 inline constexpr std::uint32_t owns_body = 1024;  ///< the collector sees the body's contents through the generator only
 inline constexpr std::uint32_t within = 2048;     ///< the body waits at a Suspension
 inline constexpr std::uint32_t kept_calls = 4096; ///< rewritten code still calls yield_() or yield_from_()
+inline constexpr std::uint32_t cpp = 8192;        ///< the body is a CppBody
 inline constexpr std::uint32_t busy = running | executing | closed | created | delegated | closing;
 }  // namespace flag
 
@@ -220,6 +221,7 @@ struct State {
   PyTypeObject* delegation_type;
   PyTypeObject* maker_type;
   PyTypeObject* operator_type;
+  PyTypeObject* cpp_body_type;
   PyTypeObject* stop_type;     ///< the recycled StopIteration
   PyTypeObject* box_type;      ///< the interpreter's async_generator_wrapped_value
   Object already_running;      ///< the exception class

@@ -129,12 +129,15 @@ def test_the_sdist_holds_what_a_build_needs_and_no_product_of_one(sdist):
     assert not [name for name in names if name.startswith((".", "build/", "tools/", "bench/"))]
 
 
-def test_the_wheel_holds_the_package_its_types_and_licenses_and_nothing_else(wheel):
+def test_the_wheel_holds_the_package_its_types_headers_and_licenses_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
     wanted = {f"async_generator/{path.name}" for path in PACKAGE.iterdir() if path.suffix in {".py", ".pyi"}}
     wanted |= {"async_generator/py.typed", f"async_generator/_engine{suffix}"}
+    include = ROOT / "include"
+    wanted |= {f"async_generator/include/{path.relative_to(include).as_posix()}" for path in include.rglob("*.hpp")}
+    wanted |= {f"async_generator/cmake/{name}" for name in ("agen-config.cmake", "agen-config-version.cmake")}
     information = f"async_generator-{version()}.dist-info/"
     assert {name for name in names if not name.startswith(information)} == wanted
     licenses = {f"{information}licenses/{name}" for name in ("LICENSE", "LICENSE.MIT", "LICENSE.APACHE2")}

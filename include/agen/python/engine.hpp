@@ -1,0 +1,67 @@
+// Finding the engine of the Python package, and making sure that it is one this header can talk to.
+#ifndef AGEN_PYTHON_ENGINE_HPP
+#define AGEN_PYTHON_ENGINE_HPP
+
+#include <atomic>
+
+#include "abi.hpp"
+#include "error.hpp"
+
+namespace agen::python {
+
+namespace detail {
+
+// The table is the same for every interpreter of the process; its functions find the one that calls.
+inline AGEN_PYTHON_MODULE_LOCAL constinit std::atomic<abi::engine const*> found_engine{nullptr};
+
+/// Throws ImportError when the engine and this header do not fit together.
+inline void check(abi::engine const& engine) {
+  bool const older =
+      engine.version < abi::version || (engine.version == abi::version && engine.size < sizeof(abi::engine));
+  if (!older && engine.version == abi::version) return;
+  PyErr_Format(
+      PyExc_ImportError,
+      "the installed package async_generator has version %u.%u of the bridge to C++, this extension module was "
+      "built for %u.%u: %s",
+      engine.version, engine.size, abi::version, static_cast<unsigned>(sizeof(abi::engine)),
+      older ? "update async_generator (pip install -U async_generator)"
+            : "build the module again with the headers of the installed package "
+              "(async_generator.bridge.get_include())");
+  throw error::current();
+}
+
+}  // namespace detail
+
+/// Imports the engine and checks its version. Call it when the module is initialised: what does not fit is then said
+/// at import, and not at the first generator. Throws error with an ImportError.
+inline void import_engine() {
+  auto const package = object::steal(PyImport_ImportModule("async_generator"));
+  if (!package) throw error::current();
+  auto const module = object::steal(PyImport_ImportModule("async_generator._engine"));
+  if (!module) throw error::current();
+  auto const capsule = object::steal(PyObject_GetAttrString(module.get(), "bridge"));
+  if (!capsule || PyCapsule_IsValid(capsule.get(), abi::capsule) == 0) {
+    PyErr_Clear();
+    throw error(
+        PyExc_ImportError,
+        "the installed package async_generator has no bridge to C++: update it (pip install -U async_generator)");
+  }
+  auto const* engine = static_cast<abi::engine const*>(PyCapsule_GetPointer(capsule.get(), abi::capsule));
+  detail::check(*engine);
+  detail::found_engine.store(engine, std::memory_order_release);
+}
+
+/// The engine's functions. Throws error with an ImportError.
+inline auto engine() -> abi::engine const& {
+  if (detail::found_engine.load(std::memory_order_acquire) == nullptr) import_engine();
+  return *detail::found_engine.load(std::memory_order_acquire);
+}
+
+inline auto detail::already_running_class() -> object { return object::steal(engine().already_running()); }
+
+/// Whether an object is a generator of the package: made by @async_generator, or of a C++ generator.
+inline auto is_generator(PyObject* object) -> bool { return engine().is_generator(object) != 0; }
+
+}  // namespace agen::python
+
+#endif  // AGEN_PYTHON_ENGINE_HPP

@@ -1,0 +1,279 @@
+// Exceptions that cross between Python and C++. None becomes another one by crossing twice: a Python exception is
+// carried through C++ by agen::python::error, a C++ exception through Python by an attribute of its Python twin.
+#ifndef AGEN_PYTHON_ERROR_HPP
+#define AGEN_PYTHON_ERROR_HPP
+
+#include <exception>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "../errors.hpp"
+#include "object.hpp"
+
+namespace agen::python {
+
+namespace detail {
+
+/// Takes the thread's current exception away, with its traceback; empty when there is none.
+inline auto take_exception() noexcept -> object {
+#if PY_VERSION_HEX >= 0x030C0000
+  return object::steal(PyErr_GetRaisedException());
+#else
+  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);
+  if (type == nullptr) return {};
+  PyErr_NormalizeException(&type, &value, &traceback);
+  if (traceback != nullptr) PyException_SetTraceback(value, traceback);
+  Py_XDECREF(type);
+  Py_XDECREF(traceback);
+  return object::steal(value);
+#endif
+}
+
+/// Makes `exception` the thread's current one, as it is.
+inline void restore_exception(object exception) noexcept {
+#if PY_VERSION_HEX >= 0x030C0000
+  PyErr_SetRaisedException(exception.release());
+#else
+  PyObject* const value = exception.release();
+  Py_INCREF(Py_TYPE(value));
+  PyErr_Restore(reinterpret_cast<PyObject*>(Py_TYPE(value)), value, PyException_GetTraceback(value));
+#endif
+}
+
+/// The GIL for a scope, whoever holds it.
+class holding_gil {
+ public:
+  holding_gil() : took_(PyGILState_Check() == 0) {
+    if (took_) state_ = PyGILState_Ensure();
+  }
+  holding_gil(holding_gil const&) = delete;
+  auto operator=(holding_gil const&) -> holding_gil& = delete;
+  ~holding_gil() {
+    if (took_) PyGILState_Release(state_);
+  }
+
+ private:
+  bool took_;
+  PyGILState_STATE state_{};
+};
+
+}  // namespace detail
+
+/// A Python exception in C++: it is thrown where Python raised, and is raised in Python where it leaves C++, as the
+/// same object, with its traceback. May be copied, thrown and dropped with or without the GIL.
+class error : public std::exception {
+ public:
+  /// \param exception  an instance of BaseException
+  explicit error(object exception) : shared_(std::make_shared<shared>(std::move(exception))) {}
+  /// A new exception of a Python class, such as PyExc_ValueError.
+  error(PyObject* type, char const* text) : error((PyErr_SetString(type, text), detail::take_exception())) {}
+
+  /// The thread's current Python exception, which is then no longer set. One must be set.
+  static auto current() -> error { return error(detail::take_exception()); }
+
+  /// The exception object.
+  [[nodiscard]] auto value() const noexcept -> object const& { return shared_->exception; }
+  /// Whether the exception is an instance of a class, or of one in a tuple of classes (an `except` clause).
+  [[nodiscard]] auto matches(PyObject* type) const noexcept -> bool {
+    return PyErr_GivenExceptionMatches(value().get(), type) != 0;
+  }
+  /// Sets the exception as the thread's current one.
+  void restore() const noexcept { detail::restore_exception(value()); }
+  /// "ValueError: text". Takes the GIL.
+  [[nodiscard]] auto what() const noexcept -> char const* override;
+
+ private:
+  struct shared {
+    explicit shared(object e) noexcept : exception(std::move(e)) {}
+    shared(shared const&) = delete;
+    auto operator=(shared const&) -> shared& = delete;
+    ~shared() {
+      if (Py_IsInitialized() == 0) {
+        (void)exception.release();
+        return;
+      }
+      detail::holding_gil const gil;
+      exception = object();
+    }
+    object exception;
+    std::string text;
+  };
+  std::shared_ptr<shared> shared_;
+};
+
+inline auto error::what() const noexcept -> char const* try {
+  detail::holding_gil const gil;
+  if (!shared_->text.empty()) return shared_->text.c_str();
+  auto before = detail::take_exception();
+  std::string text = Py_TYPE(value().get())->tp_name;
+  auto const shown = object::steal(PyObject_Str(value().get()));
+  char const* const characters = shown ? PyUnicode_AsUTF8(shown.get()) : nullptr;
+  if (characters != nullptr && *characters != '\0') text += std::string(": ") + characters;
+  PyErr_Clear();
+  if (before) detail::restore_exception(std::move(before));
+  shared_->text = std::move(text);
+  return shared_->text.c_str();
+} catch (...) {
+  return "a Python exception";
+}
+
+/// Sets the Python exception for a C++ exception that it knows, and lets every other one out.
+using translator = void (*)(std::exception_ptr const& exception);
+
+namespace detail {
+
+inline AGEN_PYTHON_MODULE_LOCAL std::vector<translator> translators;
+
+inline void raise_system_error(std::system_error const& e) {
+  auto const& category = e.code().category();
+  if (category != std::generic_category() && category != std::system_category()) {
+    PyErr_SetString(PyExc_RuntimeError, e.what());
+    return;
+  }
+  auto const made = object::steal(PyObject_CallFunction(PyExc_OSError, "is", e.code().value(), e.what()));
+  if (made) PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.get())), made.get());  // FileNotFoundError ...
+}
+
+auto already_running_class() -> object;  // engine.hpp
+
+/// The table of docs/bridge/exceptions.md.
+inline void raise_standard(std::exception_ptr const& exception) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (error const& e) {
+    e.restore();
+  } catch (generator_exit const&) {
+    PyErr_SetNone(PyExc_GeneratorExit);
+  } catch (already_running const& e) {
+    auto const type = already_running_class();
+    if (type) PyErr_SetString(type.get(), e.what());
+  } catch (just_started const& e) {
+    PyErr_SetString(PyExc_TypeError, e.what());
+  } catch (nothing_sent const& e) {
+    PyErr_SetString(PyExc_TypeError, e.what());
+  } catch (send_unsupported const& e) {
+    PyErr_SetString(PyExc_AttributeError, e.what());
+  } catch (std::bad_alloc const&) {
+    PyErr_NoMemory();
+  } catch (std::system_error const& e) {
+    raise_system_error(e);
+  } catch (std::out_of_range const& e) {
+    PyErr_SetString(PyExc_IndexError, e.what());
+  } catch (std::invalid_argument const& e) {
+    PyErr_SetString(PyExc_ValueError, e.what());
+  } catch (std::domain_error const& e) {
+    PyErr_SetString(PyExc_ValueError, e.what());
+  } catch (std::length_error const& e) {
+    PyErr_SetString(PyExc_ValueError, e.what());
+  } catch (std::range_error const& e) {
+    PyErr_SetString(PyExc_ValueError, e.what());
+  } catch (std::overflow_error const& e) {
+    PyErr_SetString(PyExc_OverflowError, e.what());
+  } catch (std::exception const& e) {
+    PyErr_SetString(PyExc_RuntimeError, e.what());
+  } catch (...) {
+    PyErr_SetString(PyExc_RuntimeError, "a C++ exception that is no std::exception");
+  }
+}
+
+inline void raise_translated(std::exception_ptr exception) {
+  for (auto i = translators.rbegin(); i != translators.rend(); ++i) {
+    try {
+      return (*i)(exception);
+    } catch (...) {
+      exception = std::current_exception();  // a translator may replace it
+    }
+  }
+  raise_standard(exception);
+}
+
+// An exception of this module is found again by the capsule's name: its address, which no other module has.
+inline AGEN_PYTHON_MODULE_LOCAL char const twin_capsule[] = "agen C++ exception";
+inline constexpr char const* twin_attribute = "__cpp_exception__";
+
+/// The C++ exception that a Python exception was made of in this module; null when there is none.
+inline auto twin_of(PyObject* exception) noexcept -> std::exception_ptr {
+  if (reinterpret_cast<PyBaseExceptionObject*>(exception)->dict == nullptr) return nullptr;
+  auto const capsule = object::steal(PyObject_GetAttrString(exception, twin_attribute));
+  if (!capsule || PyCapsule_CheckExact(capsule.get()) == 0 || PyCapsule_GetName(capsule.get()) != twin_capsule) {
+    PyErr_Clear();
+    return nullptr;
+  }
+  return *static_cast<std::exception_ptr*>(PyCapsule_GetPointer(capsule.get(), twin_capsule));
+}
+
+inline void set_twin(PyObject* exception, std::exception_ptr const& twin) noexcept {
+  auto* const kept = new (std::nothrow) std::exception_ptr(twin);
+  if (kept == nullptr) return;
+  auto const capsule = object::steal(PyCapsule_New(kept, twin_capsule, [](PyObject* dying) {
+    delete static_cast<std::exception_ptr*>(PyCapsule_GetPointer(dying, twin_capsule));
+  }));
+  if (!capsule) delete kept;
+  if (!capsule || PyObject_SetAttrString(exception, twin_attribute, capsule.get()) < 0) PyErr_Clear();
+}
+
+/// The Python exception that a C++ exception carries; empty when it carries none. A binding tool has exceptions of its
+/// own that do.
+using carrier = object (*)(std::exception_ptr const& exception);
+inline AGEN_PYTHON_MODULE_LOCAL std::vector<carrier> carriers;
+
+inline auto carried(std::exception_ptr const& exception) noexcept -> object {
+  for (carrier const ask : carriers) {
+    if (auto found = ask(exception)) return found;
+  }
+  try {
+    std::rethrow_exception(exception);
+  } catch (error const& e) {
+    return e.value();
+  } catch (...) {
+    return {};
+  }
+}
+
+/// Makes a C++ exception the thread's current Python exception.
+inline void raise_in_python(std::exception_ptr const& exception) noexcept {
+  if (auto python = carried(exception)) return restore_exception(std::move(python));
+  try {
+    raise_translated(exception);
+  } catch (std::exception const& e) {
+    PyErr_SetString(PyExc_RuntimeError, e.what());
+  } catch (...) {
+    PyErr_SetString(PyExc_RuntimeError, "a C++ exception that is no std::exception");
+  }
+  auto raised = take_exception();
+  if (!raised) {
+    PyErr_SetString(PyExc_SystemError, "a translator of C++ exceptions set no Python exception");
+    return;
+  }
+  set_twin(raised.get(), exception);
+  restore_exception(std::move(raised));
+}
+
+/// The C++ exception for a Python one.
+inline auto to_cpp(PyObject* exception) -> std::exception_ptr {
+  if (auto twin = twin_of(exception)) return twin;
+  if (PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit) != 0) {
+    return std::make_exception_ptr(generator_exit());
+  }
+  return std::make_exception_ptr(error(object::borrow(exception)));
+}
+
+}  // namespace detail
+
+/// Adds a translator of C++ exceptions that leave bodies of this extension module; the newest is asked first. Needs the
+/// GIL.
+///
+///     agen::python::register_translator([](std::exception_ptr const& p) {
+///       try { std::rethrow_exception(p); } catch (my_error const& e) { PyErr_SetString(PyExc_KeyError, e.what()); }
+///     });
+inline void register_translator(translator added) { detail::translators.push_back(added); }
+
+}  // namespace agen::python
+
+#endif  // AGEN_PYTHON_ERROR_HPP

@@ -1,0 +1,143 @@
+// Python async iterables as C++ generators.
+#ifndef AGEN_PYTHON_ITERATE_HPP
+#define AGEN_PYTHON_ITERATE_HPP
+
+#include "to_python.hpp"
+
+namespace agen::python {
+
+namespace detail {
+
+inline auto check_new(PyObject* made) -> object {
+  if (made == nullptr) throw error::current();
+  return object::steal(made);
+}
+
+inline auto async_iterator(PyObject* iterable) -> object {
+  PyAsyncMethods const* const methods = Py_TYPE(iterable)->tp_as_async;
+  if (methods == nullptr || methods->am_aiter == nullptr) {
+    PyErr_Format(PyExc_TypeError, "agen::python::iterate() takes an async iterable, not %.100s",
+                 Py_TYPE(iterable)->tp_name);
+    throw error::current();
+  }
+  auto iterator = check_new(methods->am_aiter(iterable));
+  if (PyAIter_Check(iterator.get()) != 0) return iterator;
+  PyErr_Format(PyExc_TypeError, "aiter() returned not an async iterator of type '%.100s'",
+               Py_TYPE(iterator.get())->tp_name);
+  throw error::current();
+}
+
+/// The operations of a Python async iterator: what they answer has to be awaited.
+class operations {
+ public:
+  explicit operations(object iterator) noexcept : iterator_(std::move(iterator)) {}
+
+  auto anext() -> object { return check_new(Py_TYPE(iterator_.get())->tp_as_async->am_anext(iterator_.get())); }
+  auto asend(object const& value) -> object { return call("asend", value.get()); }
+  auto athrow(object const& exception) -> object { return call("athrow", exception.get()); }
+  auto aclose() -> object { return check_new(PyObject_CallMethod(iterator_.get(), "aclose", nullptr)); }
+  [[nodiscard]] auto has(char const* method) const noexcept -> bool {
+    return PyObject_HasAttrString(iterator_.get(), method) != 0;
+  }
+
+ private:
+  auto call(char const* method, PyObject* argument) -> object {
+    return check_new(PyObject_CallMethod(iterator_.get(), method, "O", argument));
+  }
+  object iterator_;
+};
+
+/// What a StopAsyncIteration says that the iterator returned.
+inline auto stop_value(PyObject* stop) -> object {
+  auto value = object::steal(PyObject_GetAttrString(stop, "value"));
+  if (value) return value;
+  PyErr_Clear();
+  PyObject* const args = reinterpret_cast<PyBaseExceptionObject*>(stop)->args;
+  if (args != nullptr && PyTuple_GET_SIZE(args) > 0) return object::borrow(PyTuple_GET_ITEM(args, 0));
+  return object::borrow(Py_None);
+}
+
+/// The Python exception for one that was thrown into a body.
+inline auto python_exception(std::exception_ptr const& thrown) -> object {
+  raise_in_python(thrown);
+  return take_exception();
+}
+
+}  // namespace detail
+
+/// Any Python async iterable as a C++ generator, for bodies that Python drives: its items converted to `Yield`, what is
+/// sent and thrown passed on to asend() and athrow() where the iterable has them, its return value converted to
+/// `Return`. Closing it awaits aclose(); one that is dropped unfinished leaves that to the iterable's own finalizer.
+///
+/// Throws agen::python::error with what the iterable raises; TypeError if it is none, or if an item does not convert
+/// (the iterable is then closed).
+template <class Yield, class Send = void, class Return = void, class Converter = conversions>
+auto iterate(object iterable) -> async_generator<Yield, Send, Return> {
+  detail::operations source(detail::async_iterator(iterable.get()));
+  iterable = object();
+  object next = source.anext();
+  for (;;) {
+    object item;
+    bool ended = false;
+    try {
+      item = co_await awaitable(std::move(next));
+    } catch (error const& raised) {
+      if (!raised.matches(PyExc_StopAsyncIteration)) throw;
+      item = detail::stop_value(raised.value().get());
+      ended = true;
+    }
+    if (ended) {
+      if constexpr (std::is_void_v<Return>) {
+        co_return;
+      } else {
+        co_return Converter::template from_python<Return>(item.get());
+      }
+    }
+    std::optional<std::remove_cvref_t<Yield>> value;
+    std::exception_ptr thrown;
+    object sent;
+    try {
+      value.emplace(Converter::template from_python<std::remove_cvref_t<Yield>>(item.get()));
+      item = object();
+      if constexpr (std::is_void_v<Send>) {
+        co_yield agen::detail::forward_item(std::move(*value));
+      } else {
+        auto* const given = co_yield agen::detail::forward_item(std::move(*value));
+        if (given != nullptr) sent = detail::check_new(Converter::to_python(std::move(*given)));
+      }
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    if (!thrown) {
+      next = sent ? source.asend(sent) : source.anext();
+    } else if (value && !agen::detail::is_exit(thrown) && source.has("athrow")) {
+      next = source.athrow(detail::python_exception(thrown));
+    } else {  // closed, or an item that does not convert
+      bool const closes = !value || agen::detail::is_exit(thrown);
+      if (closes && source.has("aclose")) co_await awaitable(source.aclose());
+      std::rethrow_exception(thrown);
+    }
+  }
+}
+
+/// What a binding tool makes of an argument: a generator of this module is moved out of its Python object, which is
+/// closed then, any other async iterable is iterated. An empty one when `source` is no async iterable.
+template <class Generator, class Converter>
+auto from_python(PyObject* source) -> Generator {
+  return []<class Yield, class Send, class Return>(std::type_identity<async_generator<Yield, Send, Return>>,
+                                                   PyObject* from) -> async_generator<Yield, Send, Return> {
+    using body = detail::body<Yield, Send, Return, Converter>;
+    if (auto* const taken = static_cast<body*>(engine().take_body(from, &body::kind)); taken != nullptr) {
+      auto gen = taken->take_generator();
+      delete taken;
+      return gen;
+    }
+    PyAsyncMethods const* const methods = Py_TYPE(from)->tp_as_async;
+    if (methods == nullptr || methods->am_aiter == nullptr) return {};
+    return iterate<Yield, Send, Return, Converter>(object::borrow(from));
+  }(std::type_identity<Generator>(), source);
+}
+
+}  // namespace agen::python
+
+#endif  // AGEN_PYTHON_ITERATE_HPP

@@ -1,0 +1,77 @@
+// Owned references to Python objects, and who may touch them when.
+#ifndef AGEN_PYTHON_OBJECT_HPP
+#define AGEN_PYTHON_OBJECT_HPP
+
+#include <Python.h>
+
+#include <utility>
+
+#if PY_VERSION_HEX < 0x030A0000
+#error "agen/python.hpp needs CPython 3.10 or newer"
+#endif
+
+// What each extension module has for itself, whatever visibility it is compiled with.
+#if defined(__GNUC__) && !defined(_WIN32)
+#define AGEN_PYTHON_MODULE_LOCAL __attribute__((visibility("hidden")))
+#else
+#define AGEN_PYTHON_MODULE_LOCAL
+#endif
+// A thread-local that every resumption reads: without a call where the platform can.
+#if defined(__ELF__)
+#define AGEN_PYTHON_FAST_TLS __attribute__((tls_model("initial-exec")))
+#else
+#define AGEN_PYTHON_FAST_TLS
+#endif
+
+namespace agen::python {
+
+/// An owned reference to a Python object, or none. Making, copying and destroying one needs the GIL, moving does not.
+class object {
+ public:
+  object() noexcept = default;
+  object(object const& other) noexcept : pointer_(other.pointer_) { Py_XINCREF(pointer_); }
+  object(object&& other) noexcept : pointer_(other.release()) {}
+  auto operator=(object other) noexcept -> object& {
+    std::swap(pointer_, other.pointer_);
+    return *this;
+  }
+  ~object() { Py_XDECREF(pointer_); }
+
+  /// Takes over a reference that the caller owns (a "new reference" of the C API).
+  static auto steal(PyObject* pointer) noexcept -> object {
+    object made;
+    made.pointer_ = pointer;
+    return made;
+  }
+  /// Adds a reference to an object that somebody else owns.
+  static auto borrow(PyObject* pointer) noexcept -> object {
+    Py_XINCREF(pointer);
+    return steal(pointer);
+  }
+
+  [[nodiscard]] auto get() const noexcept -> PyObject* { return pointer_; }
+  explicit operator bool() const noexcept { return pointer_ != nullptr; }
+  /// Gives the reference to the caller.
+  [[nodiscard]] auto release() noexcept -> PyObject* { return std::exchange(pointer_, nullptr); }
+
+ private:
+  PyObject* pointer_ = nullptr;
+};
+
+/// Runs `f` with the GIL released, and takes it again before it returns or throws. `f` must not touch Python, nor
+/// await.
+template <class Function>
+auto without_gil(Function&& f) -> decltype(auto) {
+  struct released {
+    PyThreadState* thread = PyEval_SaveThread();
+    released() = default;
+    released(released const&) = delete;
+    auto operator=(released const&) -> released& = delete;
+    ~released() { PyEval_RestoreThread(thread); }
+  } const scope;
+  return std::forward<Function>(f)();
+}
+
+}  // namespace agen::python
+
+#endif  // AGEN_PYTHON_OBJECT_HPP

@@ -1,0 +1,206 @@
+// How a C++ body awaits Python: the session of the body that Python resumes takes the awaitable up to the event loop,
+// and the answer back to the coroutine that waits.
+#ifndef AGEN_PYTHON_SESSION_HPP
+#define AGEN_PYTHON_SESSION_HPP
+
+#include <coroutine>
+
+#include "engine.hpp"
+
+namespace agen::python {
+
+class visible;
+
+namespace detail {
+
+class awaiting;
+
+/// What a resumption of one body by Python shares with everything that runs inside it: tasks, inner generators. There
+/// is one for each body that Python sees, for as long as that lives.
+class session {
+ public:
+  session() noexcept = default;
+  session(session const&) = delete;
+  auto operator=(session const&) -> session& = delete;
+  inline ~session();
+
+  /// The session that runs on this thread now; null outside of all.
+  static auto current() noexcept -> session* { return current_; }
+
+  /// Makes a session the current one, for a scope.
+  class scope {
+   public:
+    explicit scope(session& entered) noexcept : outer_(std::exchange(current_, &entered)) {}
+    scope(scope const&) = delete;
+    auto operator=(scope const&) -> scope& = delete;
+    ~scope() { current_ = outer_; }
+
+   private:
+    session* outer_;
+  };
+
+ protected:
+  [[nodiscard]] auto is_waiting() const noexcept -> bool { return waiting_ != nullptr; }
+  /// What the body awaits, once.
+  auto take_awaited() noexcept -> object { return std::move(awaited_); }
+  /// Resumes the coroutine that waits, with a result or with an exception.
+  inline void wake(PyObject* result, PyObject* exception);
+
+  /// The C++ exception to throw for a Python one. Remembered: where it leaves the body again, it is the same object.
+  auto arriving(PyObject* exception) -> std::exception_ptr {
+    thrown_ = to_cpp(exception);
+    thrown_object_ = object::borrow(exception);
+    return thrown_;
+  }
+  /// Raises in Python what left the body.
+  void leave(std::exception_ptr const& exception) noexcept {
+    if (exception == thrown_ && thrown_object_) {
+      restore_exception(std::move(thrown_object_));
+    } else {
+      raise_in_python(exception);
+    }
+    forget_thrown();
+  }
+  void forget_thrown() noexcept {
+    if (!thrown_) [[likely]]
+      return;
+    thrown_ = nullptr;
+    thrown_object_ = object();
+  }
+
+  inline auto traverse_visible(visitproc visit, void* arg) const -> int;
+
+ private:
+  friend awaiting;
+  friend visible;
+
+  awaiting* waiting_ = nullptr;
+  visible* visible_ = nullptr;
+  object awaited_;
+  std::exception_ptr thrown_;
+  object thrown_object_;
+
+  static inline AGEN_PYTHON_MODULE_LOCAL AGEN_PYTHON_FAST_TLS constinit thread_local session* current_ = nullptr;
+};
+
+/// The awaiter of a Python awaitable.
+class [[nodiscard("a Python awaitable does nothing until it is awaited")]] awaiting {
+ public:
+  explicit awaiting(object awaitable) noexcept : awaitable_(std::move(awaitable)) {}
+  /// May be moved until it is awaited.
+  awaiting(awaiting&& other) noexcept : awaitable_(std::move(other.awaitable_)) {}
+  auto operator=(awaiting&&) -> awaiting& = delete;
+  ~awaiting() {
+    if (session_ != nullptr && session_->waiting_ == this) session_->waiting_ = nullptr;
+  }
+
+  [[nodiscard]] static constexpr auto await_ready() noexcept -> bool { return false; }
+  void await_suspend(std::coroutine_handle<> body) {
+    session* const now = session::current();
+    if (now == nullptr) {
+      throw error(PyExc_RuntimeError,
+                  "a Python awaitable was awaited in C++ where no Python event loop drives the coroutine: return the "
+                  "async_generator or task to Python, and await it there");
+    }
+    if (now->waiting_ != nullptr) {
+      throw error(PyExc_RuntimeError,
+                  "a C++ body awaits one Python awaitable at a time; gather several in Python and await that");
+    }
+    body_ = body;
+    session_ = now;
+    now->awaited_ = std::move(awaitable_);
+    now->waiting_ = this;
+  }
+  auto await_resume() -> object {
+    if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+    return std::move(result_);
+  }
+
+ private:
+  friend session;
+
+  object awaitable_;
+  std::coroutine_handle<> body_;
+  session* session_ = nullptr;
+  object result_;
+  std::exception_ptr thrown_;
+};
+
+inline session::~session() {
+  if (waiting_ != nullptr) waiting_->session_ = nullptr;
+}
+
+inline void session::wake(PyObject* result, PyObject* exception) {
+  awaiting& woken = *std::exchange(waiting_, nullptr);
+  woken.session_ = nullptr;
+  if (exception != nullptr) {
+    woken.thrown_ = arriving(exception);
+  } else {
+    woken.result_ = object::borrow(result);
+  }
+  woken.body_.resume();
+}
+
+}  // namespace detail
+
+/// `co_await agen::python::awaitable(obj)` in a body that Python drives awaits what `await obj` would, through the
+/// event loop that drives the body, and gives the result.
+///
+/// Throws agen::python::error with what the awaitable raises; TypeError if `obj` is no awaitable. Cancellation of the
+/// awaiting task arrives here, as error or as generator_exit. Inside tasks and generators that the body itself awaits
+/// it works the same; elsewhere it throws RuntimeError. A body may await one Python awaitable at a time. Needs the GIL.
+inline auto awaitable(object awaited) noexcept -> detail::awaiting { return detail::awaiting(std::move(awaited)); }
+
+/// `co_await agen::python::yield_from(obj)` in the body of a generator delegates to any Python async iterable, as
+/// `await yield_from_(obj)` does (PEP 828): its items go to the consumer as they are, without being converted and
+/// without passing this body. Gives the return value. Throws TypeError if `obj` is no async iterable.
+inline auto yield_from(object const& iterable) -> detail::awaiting {
+  auto delegation = object::steal(engine().make_delegation(iterable.get()));
+  if (!delegation) throw error::current();
+  return detail::awaiting(std::move(delegation));
+}
+
+/// An owned reference that the cyclic garbage collector sees, in a local variable of a body that Python drives: keep a
+/// Python object in one where that may lead back to the generator. (Others keep such a cycle alive for ever.)
+///
+///     auto notify(agen::python::object callback) -> agen::async_generator<int> {
+///       agen::python::visible const kept(std::move(callback));
+class visible {
+ public:
+  /// Made in the body, after it has begun.
+  explicit visible(object kept) noexcept : kept_(std::move(kept)), session_(detail::session::current()) {
+    if (session_ == nullptr) return;
+    next_ = std::exchange(session_->visible_, this);
+    if (next_ != nullptr) next_->previous_ = this;
+  }
+  visible(visible const&) = delete;
+  auto operator=(visible const&) -> visible& = delete;
+  ~visible() {
+    if (next_ != nullptr) next_->previous_ = previous_;
+    if (previous_ != nullptr) {
+      previous_->next_ = next_;
+    } else if (session_ != nullptr) {
+      session_->visible_ = next_;
+    }
+  }
+
+  [[nodiscard]] auto get() const noexcept -> object const& { return kept_; }
+
+ private:
+  friend detail::session;
+
+  object kept_;
+  detail::session* session_;
+  visible* next_ = nullptr;
+  visible* previous_ = nullptr;
+};
+
+inline auto detail::session::traverse_visible(visitproc visit, void* arg) const -> int {
+  for (visible const* i = visible_; i != nullptr; i = i->next_) Py_VISIT(i->kept_.get());
+  Py_VISIT(awaited_.get());
+  return 0;
+}
+
+}  // namespace agen::python
+
+#endif  // AGEN_PYTHON_SESSION_HPP

@@ -1,0 +1,188 @@
+// C++ generators and tasks as Python objects: the body that the engine resumes.
+#ifndef AGEN_PYTHON_TO_PYTHON_HPP
+#define AGEN_PYTHON_TO_PYTHON_HPP
+
+#include <optional>
+
+#include "../drive.hpp"
+#include "../task.hpp"
+#include "conversion.hpp"
+#include "session.hpp"
+
+namespace agen::python {
+
+namespace detail {
+
+/// A generator, and what drives it from Python.
+template <class Yield, class Send, class Return, class Converter>
+class body : session {
+  using generator = async_generator<Yield, Send, Return>;
+
+ public:
+  explicit body(generator&& driven) noexcept
+      : generator_(std::move(driven)), drive_(generator_, &body::answered, this) {}
+
+  static AGEN_PYTHON_MODULE_LOCAL abi::body_class const kind;
+
+  auto take_generator() noexcept -> generator { return std::move(generator_); }
+
+ private:
+  static auto resume(void* self, PyObject* value, PyObject* exception, PyObject** out) noexcept -> int {
+    auto& resumed = *static_cast<body*>(self);
+    scope const current(resumed);
+    return resumed.go_on(value, exception, out);
+  }
+  static void destroy(void* self) noexcept { delete static_cast<body*>(self); }
+  static auto traverse(void* self, visitproc visit, void* arg) -> int {
+    return static_cast<body*>(self)->traverse_visible(visit, arg);
+  }
+  static void answered(void* self) noexcept { static_cast<body*>(self)->answered_ = true; }
+
+  auto go_on(PyObject* value, PyObject* exception, PyObject** out) noexcept -> int try {
+    if (is_waiting()) {
+      answered_ = false;
+      wake(value, exception);
+      return answer(answered_ ? drive_.answer() : step::awaits, out);
+    }
+    if (exception != nullptr) return answer(drive_.athrow(arriving(exception)), out);
+    if (value == Py_None && !sends_none) return answer(drive_.anext(), out);
+    return send(value, out);
+  } catch (...) {
+    leave(std::current_exception());
+    return abi::raised;
+  }
+
+  static constexpr bool sends_none = [] {
+    if constexpr (std::is_void_v<Send>) {
+      return false;
+    } else {
+      return !std::is_default_constructible_v<Send> || Converter::template none_is_a_value<Send>;
+    }
+  }();
+
+  /// A value that does not convert is refused: the body keeps standing at its yield.
+  auto send(PyObject* value, PyObject** out) -> int {
+    if constexpr (std::is_void_v<Send>) {
+      PyErr_SetString(PyExc_TypeError, "this generator takes no values: its C++ Send type is void");
+      return abi::refused;
+    } else {
+      if (generator_.state() == agen::state::created) return answer(drive_.anext(), out);
+      std::optional<Send> sent;
+      try {
+        sent.emplace(Converter::template from_python<Send>(value));
+      } catch (...) {
+        raise_in_python(std::current_exception());
+        return abi::refused;
+      }
+      return answer(drive_.asend(std::addressof(*sent)), out);
+    }
+  }
+
+  auto answer(step answered, PyObject** out) -> int {
+    for (;;) {
+      switch (answered) {
+        case step::yielded:
+          forget_thrown();
+          *out = item();
+          if (*out != nullptr) [[likely]]
+            return abi::yielded;
+          // What cannot be converted fails in the body, at its co_yield.
+          answered = drive_.athrow(arriving(take_exception().get()));
+          break;
+        case step::returned: return result(out);
+        case step::raised: leave(drive_.take_error()); return abi::raised;
+        case step::awaits: return awaited(out);
+      }
+    }
+  }
+
+  auto item() noexcept -> PyObject* try {
+    using type = std::remove_reference_t<Yield>;
+    auto& yielded = *static_cast<type*>(drive_.item());
+    if constexpr (std::is_rvalue_reference_v<Yield> || !std::is_copy_constructible_v<type>) {
+      return Converter::to_python(std::move(yielded));
+    } else {
+      return Converter::to_python(yielded);
+    }
+  } catch (...) {
+    raise_in_python(std::current_exception());
+    return nullptr;
+  }
+
+  auto result(PyObject** out) -> int {
+    if constexpr (std::is_void_v<Return>) {
+      *out = Py_NewRef(Py_None);
+    } else {
+      *out = Converter::to_python(generator_.returned());
+    }
+    return *out != nullptr ? abi::returned : abi::raised;
+  }
+
+  auto awaited(PyObject** out) noexcept -> int {
+    if (is_waiting()) {
+      *out = take_awaited().release();
+      return abi::awaits;
+    }
+    PyErr_SetString(PyExc_RuntimeError,
+                    "a C++ body suspended in something that no Python event loop drives; await "
+                    "agen::python::awaitable(), agen::python::readable() or an agen::channel there");
+    return abi::raised;
+  }
+
+  generator generator_;
+  driver drive_;
+  bool answered_ = false;
+};
+
+template <class Yield, class Send, class Return, class Converter>
+abi::body_class const body<Yield, Send, Return, Converter>::kind = {sizeof(abi::body_class), &body::resume,
+                                                                    &body::destroy, &body::traverse};
+
+/// A task is a generator that yields nothing.
+struct nothing {};
+template <class T>
+auto as_generator(task<T> awaited) -> async_generator<nothing, void, T> {
+  co_return co_await std::move(awaited);
+}
+
+/// For the items of as_generator, which never come.
+template <class Converter>
+struct task_converter : Converter {
+  using Converter::to_python;
+  static auto to_python(nothing&) noexcept -> PyObject* { return Py_NewRef(Py_None); }
+};
+
+}  // namespace detail
+
+/// A C++ generator as a Python async generator: a new reference to an instance of the package's own generator type.
+///
+/// \param gen   not moved from, not finished, and standing at a yield or not begun
+/// \param name  its __name__ and __qualname__
+/// \tparam Converter  how items, sent values and the return value travel: see conversions
+/// Null with a Python exception set. Needs the GIL. The body, and its destructors, run with the GIL held.
+template <class Converter = conversions, class Yield, class Send, class Return>
+auto to_python(async_generator<Yield, Send, Return>&& gen, char const* name = "async_generator") noexcept
+    -> PyObject* try {
+  using body = detail::body<Yield, Send, Return, Converter>;
+  auto const& bridge = engine();
+  return bridge.make_generator(&body::kind, new body(std::move(gen)), name);
+} catch (...) {
+  detail::raise_in_python(std::current_exception());
+  return nullptr;
+}
+
+/// A C++ task as a Python coroutine: awaitable once, with send(), throw() and close(), and a warning if nobody awaits
+/// it. Otherwise as for a generator.
+template <class Converter = conversions, class T>
+auto to_python(task<T>&& awaited, char const* name = "task") noexcept -> PyObject* try {
+  using body = detail::body<detail::nothing, void, T, detail::task_converter<Converter>>;
+  auto const& bridge = engine();
+  return bridge.make_coroutine(&body::kind, new body(detail::as_generator(std::move(awaited))), name);
+} catch (...) {
+  detail::raise_in_python(std::current_exception());
+  return nullptr;
+}
+
+}  // namespace agen::python
+
+#endif  // AGEN_PYTHON_TO_PYTHON_HPP

@@ -1,0 +1,413 @@
+// See cpp_body.hpp.
+#include "cpp_body.hpp"
+
+#include "awaiting.hpp"
+#include "delegation.hpp"
+#include "generator.hpp"
+
+namespace engine {
+
+namespace abi = agen::python::abi;
+
+// Driving ---------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Replaces what the body awaits, which cr_await shows to other threads too.
+void set_awaiting(CppBody& body, Object awaiting) noexcept {
+  compat::Lock const lock(body.state->chains);
+  std::swap(body.awaiting, awaiting);  // what was there goes with the argument, when the lock is open again
+}
+
+/// What resumes the body next: the result of what it awaited, or the exception.
+struct Answer {
+  Object value, exception;
+
+  /// False when the awaited is not done: its own request is in `*out`.
+  auto take(PySendResult result, PyObject** out) -> bool {
+    if (result == PYGEN_NEXT) return false;
+    value = result == PYGEN_RETURN ? steal(std::exchange(*out, nullptr)) : nullptr;
+    exception = result == PYGEN_ERROR ? compat::take_exception() : nullptr;
+    return true;
+  }
+};
+
+/// Begins to await `awaitable`; what it has to say at once is not worth remembering it.
+auto begin_await(CppBody& body, Object awaitable, PyObject** out) -> PySendResult {
+  auto iterator = await_iterator(awaitable.get());
+  if (!iterator) return PYGEN_ERROR;
+  awaitable.reset();
+  PySendResult const result = await_send(iterator.get(), Py_None, out);
+  if (result == PYGEN_NEXT) set_awaiting(body, std::move(iterator));
+  return result;
+}
+
+/// Resumes the body until it, or what it awaits, has something for the driver.
+auto run(CppBody& body, PyObject* value, PyObject* exception, PyObject** out) -> Outcome {
+  Answer answer;
+  for (;;) {
+    *out = nullptr;
+    if (body.self == nullptr) [[unlikely]] {  // ended by hand: there is nobody to tell
+      if (exception == nullptr) *out = Py_NewRef(Py_None);
+      else compat::restore_exception(borrow(exception));
+      return exception == nullptr ? Outcome::returned : Outcome::raised;
+    }
+    body.stage = Stage::started;
+    switch (static_cast<abi::step>(body.kind->resume(body.self, value, exception, out))) {
+      case abi::yielded: return Outcome::yielded;
+      case abi::refused: return Outcome::refused;
+      case abi::returned: cpp_drop(object_of(body)); return Outcome::returned;
+      case abi::raised: cpp_drop(object_of(body)); return Outcome::raised;
+      case abi::awaits: break;
+    }
+    // A delegation is the driver's business; it comes back with the result.
+    if (Py_TYPE(*out) == body.state->delegation_type && !body.is_coroutine) return Outcome::awaits;
+    auto awaitable = steal(std::exchange(*out, nullptr));
+    if (!answer.take(begin_await(body, std::move(awaitable), out), out)) return Outcome::awaits;
+    value = answer.value.get();
+    exception = answer.exception.get();
+  }
+}
+
+/// Goes on after what the body awaits has answered.
+auto go_on(CppBody& body, PySendResult result, PyObject** out) -> Outcome {
+  Answer answer;
+  if (!answer.take(result, out)) return Outcome::awaits;
+  set_awaiting(body, nullptr);
+  return run(body, answer.value.get(), answer.exception.get(), out);
+}
+
+}  // namespace
+
+auto cpp_send(PyObject* object, PyObject* value, PyObject** out) -> Outcome {
+  auto& body = as<CppBody>(object);
+  if (!body.awaiting) return run(body, value, nullptr, out);
+  auto const iterator = body.awaiting;
+  return go_on(body, await_send(iterator.get(), value, out), out);
+}
+
+auto cpp_raise(PyObject* object, Object exception, PyObject** out) -> Outcome {
+  auto& body = as<CppBody>(object);
+  if (body.awaiting) {
+    auto const iterator = body.awaiting;
+    return go_on(body, await_raise(*body.state, iterator.get(), exception.get(), out), out);
+  }
+  if (body.stage == Stage::initial) {  // it never begins
+    cpp_drop(object);
+    *out = nullptr;
+    compat::restore_exception(std::move(exception));
+    return Outcome::raised;
+  }
+  return run(body, nullptr, exception.get(), out);
+}
+
+void cpp_drop(PyObject* object) noexcept {
+  auto& body = as<CppBody>(object);
+  body.stage = Stage::finished;
+  void* const self = std::exchange(body.self, nullptr);
+  if (self == nullptr) return;
+  auto before = compat::take_exception();
+  Object awaiting;
+  {
+    compat::Lock const lock(look_up_state(object).chains);
+    awaiting = std::move(body.awaiting);
+  }
+  awaiting.reset();
+  body.kind->destroy(self);
+  compat::restore_exception(std::move(before));
+}
+
+// As a coroutine --------------------------------------------------------------------------------------------------------
+
+namespace {
+
+auto refuse(PyObject* type, char const* text) -> PySendResult {
+  PyErr_SetString(type, text);
+  return PYGEN_ERROR;
+}
+
+/// Checks that the body may be resumed from here, and says so while it is.
+class Resuming {
+ public:
+  explicit Resuming(CppBody& body) : occupied_(body.occupancy), body_(body) {
+    if (!body.is_coroutine) {
+      refuse(PyExc_RuntimeError, "the body of a C++ generator is driven by its generator only");
+    } else if (!occupied_ || body.executing) {
+      refuse(PyExc_ValueError, "coroutine already executing");
+    } else if (body.stage == Stage::finished) {
+      refuse(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    } else {
+      admitted_ = body.executing = true;
+    }
+  }
+  ~Resuming() {
+    if (admitted_) body_.executing = false;
+  }
+  Resuming(Resuming const&) = delete;
+  auto operator=(Resuming const&) -> Resuming& = delete;
+  explicit operator bool() const noexcept { return admitted_; }
+
+ private:
+  Occupied occupied_;
+  CppBody& body_;
+  bool admitted_ = false;
+};
+
+/// What the interpreter sees of an answer. (A coroutine lets no StopIteration out: PEP 479.)
+auto answer_of(Outcome outcome, PyObject** out) -> PySendResult {
+  if (outcome == Outcome::awaits) return PYGEN_NEXT;
+  if (outcome == Outcome::returned) return PYGEN_RETURN;
+  if (outcome == Outcome::raised && PyErr_ExceptionMatches(PyExc_StopIteration)) raise_from_current("coroutine raised StopIteration");
+  if (outcome == Outcome::yielded) {
+    Py_CLEAR(*out);
+    return refuse(PyExc_SystemError, "a C++ coroutine yielded an item");
+  }
+  return PYGEN_ERROR;
+}
+
+auto coroutine_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+  *out = nullptr;
+  Resuming const resuming(as<CppBody>(self));
+  if (!resuming) return PYGEN_ERROR;
+  if (as<CppBody>(self).stage == Stage::initial && value != Py_None) {
+    return refuse(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
+  }
+  return answer_of(cpp_send(self, value, out), out);
+}
+
+auto coroutine_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
+  *out = nullptr;
+  Resuming const resuming(as<CppBody>(self));
+  return resuming ? answer_of(cpp_raise(self, std::move(exception), out), out) : PYGEN_ERROR;
+}
+
+/// Also what its generator calls when it is dropped before it has begun.
+auto coroutine_close(PyObject* self, PyObject*) -> PyObject* {
+  auto& body = as<CppBody>(self);
+  if (body.stage != Stage::started) {
+    cpp_drop(self);
+    return Py_NewRef(Py_None);
+  }
+  auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
+  if (!exit) return nullptr;
+  Object ignored;
+  return closed_answer(coroutine_raise(self, std::move(exit), ignored.out()), "coroutine ignored GeneratorExit");
+}
+
+// Attributes ------------------------------------------------------------------------------------------------------------
+
+// There is no cr_frame and no cr_code: asyncio and trio take a coroutine without them for one that is compiled.
+
+template <Object CppBody::* Member>
+auto get_text(PyObject* self, void*) -> PyObject* {
+  return Py_NewRef((as<CppBody>(self).*Member).get());
+}
+
+template <Object CppBody::* Member>
+auto set_text(PyObject* self, PyObject* value, void* name) -> int {
+  if (value == nullptr || !PyUnicode_Check(value)) {
+    PyErr_Format(PyExc_TypeError, "%s must be set to a string object", static_cast<char const*>(name));
+    return -1;
+  }
+  COMPAT_BEGIN_CRITICAL_SECTION(self)
+  as<CppBody>(self).*Member = borrow(value);
+  COMPAT_END_CRITICAL_SECTION()
+  return 0;
+}
+
+auto get_await(PyObject* self, void*) -> PyObject* {
+  auto& body = as<CppBody>(self);
+  compat::Lock const lock(body.state->chains);
+  return Py_NewRef(body.awaiting ? body.awaiting.get() : Py_None);
+}
+
+auto get_running(PyObject* self, void*) -> PyObject* { return PyBool_FromLong(as<CppBody>(self).executing); }
+
+auto get_suspended(PyObject* self, void*) -> PyObject* {
+  auto const& body = as<CppBody>(self);
+  return PyBool_FromLong(body.stage == Stage::started && !body.executing);
+}
+
+auto cpp_body_repr(PyObject* self) -> PyObject* {
+  return PyUnicode_FromFormat("<coroutine object %S at %p>", as<CppBody>(self).qualified_name.get(), self);
+}
+
+// Life ------------------------------------------------------------------------------------------------------------------
+
+void cpp_body_finalize(PyObject* self) {
+  auto& body = as<CppBody>(self);
+  if (!body.is_coroutine || body.stage == Stage::finished) return;
+  auto before = compat::take_exception();
+  if (body.stage == Stage::initial) {
+    char const* name = PyUnicode_AsUTF8(body.qualified_name.get());
+    if (name != nullptr) warn_never_awaited(name);
+    PyErr_Clear();
+  } else if (!steal(coroutine_close(self, nullptr))) {
+    compat::write_unraisable(self);
+  }
+  compat::restore_exception(std::move(before));
+}
+
+auto cpp_body_traverse(PyObject* self, visitproc visit, void* arg) -> int {
+  auto& body = as<CppBody>(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(body.awaiting.get());
+  Py_VISIT(body.name.get());
+  Py_VISIT(body.qualified_name.get());
+  return body.self != nullptr && body.kind->traverse != nullptr ? body.kind->traverse(body.self, visit, arg) : 0;
+}
+
+auto cpp_body_clear(PyObject* self) -> int {
+  if (!as<CppBody>(self).executing) cpp_drop(self);
+  return 0;
+}
+
+void cpp_body_dealloc(PyObject* self) {
+  auto& body = as<CppBody>(self);
+  if (body.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
+  if (body.is_coroutine && body.stage != Stage::finished && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  PyTypeObject* type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  Py_TRASHCAN_BEGIN(self, cpp_body_dealloc)
+  cpp_drop(self);
+  body.name.reset();
+  body.qualified_name.reset();
+  PyObject_GC_Del(self);
+  Py_DECREF(type);
+  Py_TRASHCAN_END
+}
+
+using CoroutineSlots = AwaitableSlots<CppBody, coroutine_send, coroutine_raise, coroutine_close>;
+
+PyGetSetDef cpp_body_getset[] = {
+    {"__name__", get_text<&CppBody::name>, set_text<&CppBody::name>, PyDoc_STR("name of the coroutine"), const_cast<char*>("__name__")},
+    {"__qualname__", get_text<&CppBody::qualified_name>, set_text<&CppBody::qualified_name>, PyDoc_STR("qualified name of the coroutine"),
+     const_cast<char*>("__qualname__")},
+    {"cr_await", get_await, nullptr, PyDoc_STR("object being awaited on, or None"), nullptr},
+    {"cr_running", get_running, nullptr, PyDoc_STR("whether the body executes"), nullptr},
+    {"cr_suspended", get_suspended, nullptr, PyDoc_STR("whether the body has begun, waits, and has not ended"), nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyMemberDef cpp_body_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(CppBody, weakrefs), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+PyDoc_STRVAR(cpp_body_doc, "A coroutine written in C++: awaitable, with send(), throw() and close().");
+
+PyType_Slot cpp_body_slots[] = {
+    {Py_tp_doc, const_cast<char*>(cpp_body_doc)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(cpp_body_dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(cpp_body_traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(cpp_body_clear)},
+    {Py_tp_finalize, reinterpret_cast<void*>(cpp_body_finalize)},
+    {Py_tp_repr, reinterpret_cast<void*>(cpp_body_repr)},
+    {Py_tp_getset, cpp_body_getset},
+    {Py_tp_members, cpp_body_members},
+    CoroutineSlots::await,
+    CoroutineSlots::send,
+    CoroutineSlots::iter,
+    CoroutineSlots::next,
+    {Py_tp_methods, CoroutineSlots::methods},
+    {0, nullptr},
+};
+
+// The bridge ------------------------------------------------------------------------------------------------------------
+
+/// The state of the interpreter that calls; the package is imported if it was not. Null with an exception set.
+auto current_state() -> State* {
+  if (main_interpreter.state != nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) [[likely]] return main_interpreter.state;
+  if (!steal(PyImport_ImportModule("async_generator"))) return nullptr;
+  auto const module = steal(PyImport_ImportModule("async_generator._engine"));
+  return module ? static_cast<State*>(PyModule_GetState(module.get())) : nullptr;
+}
+
+auto new_body(State& state, abi::body_class const* kind, void* self, char const* text, bool is_coroutine) -> Ref<CppBody> {
+  auto name = steal(PyUnicode_FromString(text));
+  auto* body = name ? allocate<CppBody>(state.cpp_body_type) : nullptr;
+  if (body == nullptr) return nullptr;
+  body->state = &state;
+  body->kind = kind;
+  body->self = self;
+  new (&body->awaiting) Object();
+  new (&body->name) Object(name);
+  new (&body->qualified_name) Object(std::move(name));
+  body->weakrefs = nullptr;
+  body->stage = Stage::initial;
+  body->executing = false;
+  body->is_coroutine = is_coroutine;
+  new (&body->occupancy) Occupancy;
+  PyObject_GC_Track(body);
+  return Ref<CppBody>::steal(body);
+}
+
+auto make_body(abi::body_class const* kind, void* self, char const* name, bool is_coroutine) -> Ref<CppBody> {
+  State* state = current_state();
+  auto body = state != nullptr ? new_body(*state, kind, self, name, is_coroutine) : nullptr;
+  if (!body) kind->destroy(self);
+  return body;
+}
+
+auto make_generator(abi::body_class const* kind, void* self, char const* name) -> PyObject* {
+  auto body = make_body(kind, self, name, false);
+  if (!body) return nullptr;
+  State& state = *body->state;
+  return new_generator(state, steal(object_of(*body.release())), flag::cpp | flag::native_syntax);
+}
+
+auto make_coroutine(abi::body_class const* kind, void* self, char const* name) -> PyObject* {
+  auto body = make_body(kind, self, name, true);
+  return body ? object_of(*body.release()) : nullptr;
+}
+
+auto is_generator(PyObject* object) -> int {
+  if (Py_TYPE(object) == main_interpreter.generator_type) return 1;
+  State const* state = current_state();
+  if (state == nullptr) PyErr_Clear();
+  return state != nullptr && Py_TYPE(object) == state->generator_type ? 1 : 0;
+}
+
+/// Neither running nor in a chain, and not closed: whoever holds the generator next finds it at its end.
+auto take_body(PyObject* object, abi::body_class const* kind) -> void* {
+  if (is_generator(object) == 0) return nullptr;
+  auto& generator = as<Generator>(object);
+  if (!generator.flags.has(flag::cpp) || generator.flags.has(flag::within | flag::exit_ignored)) return nullptr;
+  auto& body = as<CppBody>(generator.body.get());
+  if (body.kind != kind) return nullptr;
+  constexpr auto idle = flag::running | flag::executing | flag::closed | flag::delegated;
+  if (!generator.flags.claim(flag::closed, idle)) return nullptr;
+  generator.flags.clear(flag::created);
+  body.stage = Stage::finished;
+  return std::exchange(body.self, nullptr);
+}
+
+auto make_delegation(PyObject* source) -> PyObject* {
+  State* state = current_state();
+  return state != nullptr ? new_delegation(*state, source) : nullptr;
+}
+
+auto already_running() -> PyObject* {
+  State* state = current_state();
+  return state != nullptr ? Object(state->already_running).release() : nullptr;
+}
+
+abi::engine const functions = {
+    abi::version, sizeof(abi::engine), make_generator, make_coroutine, is_generator, take_body, make_delegation, already_running,
+};
+
+}  // namespace
+
+PyType_Spec cpp_body_spec = {
+    "async_generator._engine.cpp_coroutine",
+    sizeof(CppBody),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    cpp_body_slots,
+};
+
+auto new_bridge() -> Object {
+  return steal(PyCapsule_New(const_cast<abi::engine*>(&functions), abi::capsule, nullptr));
+}
+
+}  // namespace engine
