@@ -4,7 +4,7 @@ VERSIONS ?=
 BENCH = $(PYTHON) bench/python/bench.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cpp build bench bench-python bench-cpp bench-instructions lint clean
+.PHONY: help demo test test-all test-cpp conformance build bench bench-python bench-cpp bench-instructions lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,9 @@ test-all:  ## the same and the slow suites
 
 test-cpp:  ## only the C++ tests, in every configuration
 	@$(PYTHON) tools/test-cpp
+
+conformance:  ## run the table of scenarios on every implementation, print the matrix, write docs/conformance.md
+	@$(PYTHON) tools/conformance $(VERSIONS)
 
 build:  ## build the package for every interpreter found, into environments under .venv/
 	@$(PYTHON) tools/environment $(VERSIONS)

@@ -88,6 +88,8 @@ class Reference:
         return self.native.aclose()
 
     async def _ended(self, awaitable):
+        if self.native.ag_frame is None:
+            self.box.clear()  # returned while it was closed: nobody gets the value
         try:
             return await awaitable
         except StopAsyncIteration as stop:
@@ -97,7 +99,7 @@ class Reference:
             end = stop
         value = self.box.pop()
         self.box.clear()
-        end.args = (value,)
+        end.args = () if value is None else (value,)
         raise end
 
 

@@ -1,0 +1,246 @@
+"""Performs a scenario on a Python implementation and returns the answers, line by line.
+
+Awaitables are driven by hand, one step at a time: what the body awaits goes to the consumer, who answers it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+import types
+import warnings
+
+import forms
+from table import Op, Scenario
+
+ITERATION = {"anext": "__anext__"}
+LIMIT = 2000
+
+
+@types.coroutine
+def loop(value=None):
+    """What bodies await: goes up to the consumer, and answers what that sends or throws."""
+    return (yield value)
+
+
+class OnlyOffers:
+    """An async iterator with some operations of a generator and no others: `offering(inner(), "athrow")`."""
+
+    def __init__(self, source, *operations):
+        self._source = source
+        for name in operations:
+            setattr(self, name, getattr(source, name))
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        return self._source.__anext__()
+
+
+def kind(error: BaseException) -> str:
+    """The name of an exception's class; the package's "already running" counts as what it derives from first."""
+    both = isinstance(error, RuntimeError) and isinstance(error, ValueError)
+    return "RuntimeError" if both else type(error).__name__
+
+
+class Run:
+    """One scenario on one implementation: its generators, its awaitables, and what was answered so far."""
+
+    def __init__(self, scenario: Scenario, form: str) -> None:
+        self.scenario = scenario
+        self.answers: list[list[str]] = []
+        self.operations: dict[str, object] = {}
+        self.names: dict[int, str] = {}
+        self.thrown: list[BaseException] = []
+        self.over = False
+        self.space: dict[str, object] = {
+            "__name__": "scenario",
+            "log": self.log,
+            "loop": loop,
+            "handled": lambda: sys.exc_info()[1],
+            "offering": OnlyOffers,
+            "sys": sys,
+        }
+        forms.make(scenario.body, form, self.space)
+        self.functions = dict(self.space)
+        self.space["root"] = self.space["root"]()
+
+    # --- what is told ---
+
+    def say(self, text: str) -> None:
+        if self.over:
+            return
+        if sum(map(len, self.answers)) > LIMIT:
+            raise RecursionError("the scenario does not end")
+        self.answers[-1].append(text)
+
+    def log(self, *words: object) -> None:
+        self.say(" ".join(["log", *(word if isinstance(word, str) else self.shown(word) for word in words)]))
+
+    def shown(self, value: object) -> str:
+        return self.error(value) if isinstance(value, BaseException) else repr(value)
+
+    def error(self, error: BaseException) -> str:
+        """An exception as text: class, text and, where the scenario shows it, what stands behind it."""
+        text = str(error)
+        said = f"{kind(error)}: {text}" if text else kind(error)
+        if self.scenario.context:
+            if any(error is one for one in self.thrown):
+                said += " (as thrown)"
+            behind = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+            if behind is not None:
+                said += f" <- {self.error(behind)}"
+        return said
+
+    def tell(self, call, *arguments, closes: bool = False) -> None:
+        """Performs one step of an awaitable and tells what it answered."""
+        try:
+            awaited = call(*arguments)
+        except StopIteration as stop:
+            self.say("done" if closes else f"item {self.shown(stop.value)}")
+        except StopAsyncIteration as end:
+            value = f" {self.shown(end.args[0])}" if end.args else ""
+            self.say(f"end{value}" if end.__context__ is None else f"raises {self.error(end)}")
+        except BaseException as error:
+            self.say(f"raises {self.error(error)}")
+        else:
+            self.say(f"awaits {self.shown(awaited)}")
+
+    # --- what is done ---
+
+    def perform(self) -> list[list[str]]:
+        with self.reports():
+            for step in self.scenario.steps:
+                self.answers.append([])
+                getattr(self, step.op.verb)(step.op)
+            self.end()
+        return self.answers
+
+    def end(self) -> None:
+        """Drops everything; what is reported meanwhile is nobody's business any more."""
+        self.over = True
+        self.operations.clear()
+        self.space.clear()
+        self.functions.clear()
+        self.thrown.clear()
+
+    def made(self, text: str, verb: str) -> BaseException:
+        error = eval(text, dict(self.space))
+        self.thrown.append(error)
+        return error
+
+    def make(self, op: Op) -> None:
+        name, _, operation = op.operation.partition(".")
+        generator = self.space[name]
+        arguments = []
+        if operation == "asend":
+            arguments = [op.argument]
+        elif operation == "athrow":
+            arguments = [self.made(op.argument, operation)]
+        try:
+            made = getattr(generator, ITERATION.get(operation, operation))(*arguments)
+        except BaseException as error:
+            self.say(f"raises {self.error(error)}")
+        else:
+            self.operations[op.target] = made
+            self.names[id(made)] = operation
+
+    def start(self, op: Op) -> None:
+        before = len(self.answers[-1])
+        self.operations.pop("it", None)
+        self.make(op)
+        if "it" in self.operations:
+            self.send(Op("send", "it"))
+        assert len(self.answers[-1]) > before
+
+    def send(self, op: Op) -> None:
+        self.step(op.target, "send", op.argument)
+
+    def throw(self, op: Op) -> None:
+        self.step(op.target, "throw", self.made(op.argument, "throw"))
+
+    def step(self, name: str, how: str, argument: object) -> None:
+        awaitable = self.operations[name]
+        closes = self.names[id(awaitable)] == "aclose"
+        self.tell(getattr(awaitable, how), argument, closes=closes)
+
+    def close(self, op: Op) -> None:
+        try:
+            self.operations[op.target].close()
+        except BaseException as error:
+            self.say(f"raises {self.error(error)}")
+
+    def new(self, op: Op) -> None:
+        self.space[op.target] = self.functions[op.operation]()
+
+    def running(self, op: Op) -> None:
+        generator = self.space[op.target]
+        self.say(str(getattr(generator, "native", generator).ag_running))
+
+    def finished(self, op: Op) -> None:
+        generator = self.space[op.target]
+        self.say(str(getattr(generator, "native", generator).ag_frame is None))
+
+    def show(self, op: Op) -> None:
+        """Any expression over the generators, the operations and what bodies see."""
+        space = {**self.space, **self.operations, "thrown": self.thrown}
+        try:
+            self.say(repr(eval(op.argument, space)))
+        except BaseException as error:
+            self.say(f"raises {self.error(error)}")
+
+    def hooks(self, op: Op) -> None:
+        """Hooks that log; "keep": the finalizer keeps the generator as `kept`; "raise": both raise."""
+        raising = op.argument == "raise"
+
+        def firstiter(generator):
+            self.say(f"firstiter {generator.__name__}")
+            if raising:
+                raise ValueError("firstiter")
+
+        def finalizer(generator):
+            self.say(f"finalizer {generator.__name__}")
+            if op.argument == "keep":
+                self.space["kept"] = generator
+            if raising:
+                raise ValueError("finalizer")
+
+        if op.argument == "none":
+            sys.set_asyncgen_hooks(None, None)
+        else:
+            sys.set_asyncgen_hooks(firstiter, finalizer)
+
+    def locals_of(self, name: str) -> dict[str, object]:
+        return self.space if name in self.space else self.operations
+
+    def del_(self, op: Op) -> None:
+        del self.locals_of(op.target)[op.target]
+        gc.collect(1)
+
+    def __getattr__(self, name: str):
+        if name == "del":
+            return self.del_
+        raise AttributeError(name)
+
+    @contextlib.contextmanager
+    def reports(self):
+        """Warnings and what cannot be raised become answers; the hooks are none at first, and what they were at last."""
+        before = sys.unraisablehook, sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        sys.unraisablehook = lambda report: self.say(f"unraisable {self.error(report.exc_value)}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = lambda message, category, *rest: self.say(f"warns {category.__name__}: {message}")
+            try:
+                yield
+            finally:
+                gc.collect(1)
+                sys.unraisablehook = before[0]
+                sys.set_asyncgen_hooks(*before[1])
+
+
+def transcript(scenario: Scenario, form: str) -> list[list[str]]:
+    """The answers to each line of the consumer."""
+    return Run(scenario, form).perform()

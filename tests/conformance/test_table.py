@@ -1,0 +1,61 @@
+"""Every scenario of the table, on every implementation of this interpreter that can express it."""
+
+import sys
+
+import check
+import forms
+import page
+import pytest
+import runner
+import table
+
+VERSION = sys.version_info[:3]
+SCENARIOS = table.load()
+CASES = [
+    pytest.param(scenario, form, id=f"{scenario.name}-{form}")
+    for scenario in SCENARIOS
+    for form in forms.FORMS
+    if not page.without(scenario, page.Column(form, version=VERSION))
+]
+
+
+@pytest.mark.parametrize(("scenario", "form"), CASES)
+def test_answers_are_those_of_the_table(scenario, form):
+    told = check.difference(scenario, form, VERSION, runner.transcript(scenario, form))
+    if told:
+        pytest.fail(told, pytrace=False)
+
+
+def test_every_rule_has_a_scenario_or_says_why_not():
+    assert check.unknown_rules(SCENARIOS) == []
+
+
+def test_scenarios_can_be_written_and_read_again():
+    for scenario in SCENARIOS:
+        (again,) = table.parse(str(scenario))
+        assert str(again) == str(scenario)
+        assert again.steps == scenario.steps and again.variants == scenario.variants
+
+
+def test_a_wrong_answer_is_told():
+    scenario = next(one for one in SCENARIOS if one.name == "value-before-start")
+    answers = runner.transcript(scenario, "native")
+    assert check.difference(scenario, "native", VERSION, answers) == ""
+    answers[1] = ["item 2"]
+    assert "- item 1\n      + item 2" in check.difference(scenario, "native", VERSION, answers)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("=== 11 name\n", "a scenario needs a rule, a name and a sentence"),
+        ("=== 11 name\nSaid.\n--- body\nasync def other():\n    yield\n--- consumer\nanext()\n", "no body is called root"),
+        ("=== 11 name\nSaid.\n--- body\nasync def root():\n    yield\n--- consumer\nfrobnicate()\n", "<scenario>:7: no operation"),
+        ("=== 11 name\nSaid.\n--- body\nasync def root():\n    yield\n--- consumer\n    item 1\n", "<scenario>:7: an answer before"),
+        ("=== 11 name\nSaid.\n--- on native 3.10\n", "a variant needs its reason"),
+        ("=== 11 name\nSaid.\n--- not on pypy: unknown\n", "no implementation: 'pypy'"),
+    ],
+)
+def test_mistakes_are_told_with_their_line(text, says):
+    with pytest.raises(table.TableError, match=says):
+        table.parse(text)

@@ -1,0 +1,41 @@
+"""Runs scenarios on the Python implementations of one interpreter: a JSON line for each answer, on standard output.
+
+  worker.py [--form FORM ...] [FILE ...]
+"""
+
+import argparse
+import gc
+import json
+import sys
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
+
+import forms
+import runner
+import table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--form", nargs="*", choices=forms.FORMS, default=forms.FORMS)
+    parser.add_argument("files", nargs="*", type=Path)
+    arguments = parser.parse_args()
+    gc.freeze()  # what is collected then is what scenarios left
+    for scenario in table.load(arguments.files):
+        for form in arguments.form:
+            row = {"scenario": scenario.name, "implementation": form}
+            why = forms.expressible(scenario.body, form)
+            if why:
+                row["without"] = why
+            else:
+                try:
+                    row["answers"] = runner.transcript(scenario, form)
+                except Exception:
+                    row["broken"] = traceback.format_exc()
+            print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
