@@ -30,6 +30,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <boost/system/system_error.hpp>
@@ -44,6 +45,7 @@
 #include <asio/cancellation_signal.hpp>
 #include <asio/dispatch.hpp>
 #include <asio/executor_work_guard.hpp>
+#include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
 #include <asio/system_error.hpp>
 #include <asio/system_executor.hpp>
@@ -453,6 +455,28 @@ auto asio_hooks(Executor executor) -> asyncgen_hooks {
             net::post(executor, [g = std::move(gen)]() mutable { detail::close_abandoned(std::move(g)); });
           }};
 }
+
+/// A way to wait for channel::items() (channel.hpp): on an executor, until the channel's descriptor is readable. The
+/// generator goes on there.
+///
+///     auto gen = std::move(channel).items(agen::readable_on(context.get_executor()));
+template <class Executor>
+class readable_on {
+ public:
+  explicit readable_on(Executor const& executor) : descriptor_(executor) {}
+  readable_on(readable_on&&) noexcept = default;
+  auto operator=(readable_on&&) -> readable_on& = delete;
+  ~readable_on() {
+    if (descriptor_.is_open()) descriptor_.release();  // it is the channel's
+  }
+  auto operator()(int fd) {
+    if (!descriptor_.is_open()) descriptor_.assign(fd);
+    return descriptor_.async_wait(net::posix::descriptor_base::wait_read, use_agen);
+  }
+
+ private:
+  net::posix::basic_stream_descriptor<Executor> descriptor_;
+};
 
 }  // namespace agen
 

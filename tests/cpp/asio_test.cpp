@@ -1,5 +1,6 @@
-// agen/asio.hpp: operations awaited inside, generators driven from outside, cancellation, the finalizer.
+// agen/asio.hpp: operations awaited inside, generators driven from outside, cancellation, the finalizer, channels.
 #include <agen/asio.hpp>
+#include <agen/channel.hpp>
 
 #include <gtest/gtest.h>
 
@@ -284,6 +285,74 @@ TEST(Asio, AThreadPoolMayResumeTheBodyOnAnyThread) {
       asio::use_future);
   EXPECT_EQ(sum.get(), 4'999L * 2'500);
   pool.join();
+}
+
+auto from_thread(asio::io_context& context, int n, std::thread& thread) -> async_generator<int> {
+  channel<int> c(4);
+  thread = std::thread([out = c.producer(), n] {
+    for (int i = 0; i < n; ++i) {
+      if (i % 16 == 0) std::this_thread::sleep_for(1ms);
+      if (!out.push(i)) return;
+    }
+  });
+  return std::move(c).items(readable_on(context.get_executor()));
+}
+
+TEST(Asio, AChannelIsWaitedForOnTheExecutor) {
+  asio::io_context context;
+  std::thread thread;
+  int ticks_meanwhile = 0;
+  asio::co_spawn(
+      context,
+      [](asio::io_context& io, int& n) -> asio::awaitable<void> {
+        auto gen = ticks(io, 3);
+        while (auto item = co_await async_anext(gen, asio::use_awaitable)) ++n;
+      }(context, ticks_meanwhile),
+      asio::detached);
+  auto result = asio::co_spawn(
+      context,
+      [](asio::io_context& io, std::thread& t) -> asio::awaitable<int> {
+        auto gen = from_thread(io, 100, t);
+        int sum = 0;
+        while (auto item = co_await async_anext(gen, asio::use_awaitable)) sum += *item;
+        co_return sum;
+      }(context, thread),
+      asio::use_future);
+  context.run();
+  EXPECT_EQ(result.get(), 4950);
+  EXPECT_EQ(ticks_meanwhile, 3);
+  thread.join();
+}
+
+TEST(Asio, ClosingAChannelAwaitsItsProducersOnTheExecutor) {
+  asio::io_context context;
+  std::thread thread;
+  asio::co_spawn(
+      context,
+      [](asio::io_context& io, std::thread& t) -> asio::awaitable<void> {
+        auto gen = from_thread(io, 1'000'000, t);
+        co_await async_anext(gen, asio::use_awaitable);
+        co_await async_aclose(gen, asio::use_awaitable);
+        t.join();
+      }(context, thread),
+      asio::detached);
+  context.run();
+  EXPECT_FALSE(thread.joinable());
+}
+
+TEST(Asio, AGeneratorDroppedWhileItsChannelIsEmptyLeavesTheExecutorIdle) {
+  asio::io_context context;
+  channel<int> c(1);
+  auto const out = c.producer();
+  {
+    auto gen = std::move(c).items(readable_on(context.get_executor()));
+    auto const consumer = [](async_generator<int>& g) -> detached { co_await g.anext(); }(gen);
+    {
+      auto const dropped = std::move(gen);
+    }
+  }
+  context.run();
+  EXPECT_FALSE(out.push(1));
 }
 
 }  // namespace

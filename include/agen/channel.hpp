@@ -1,0 +1,329 @@
+// A channel carries items from threads to an async generator. Any number of producers push, on threads of their own,
+// without a word to the event loop that the generator runs on.
+//
+//     auto tokens(engine& e, std::string prompt) -> agen::async_generator<std::string> {
+//       agen::channel<std::string> channel(1024);
+//       std::thread([out = channel.producer(), &e, prompt] {
+//         while (auto token = e.next(prompt)) {
+//           if (!out.push(std::move(*token))) return;  // nobody wants more
+//         }
+//       }).detach();
+//       return std::move(channel).items(wait);
+//     }
+//
+// Waking
+//   The consumer takes everything that is there under one lock, and waits only when there is nothing: on a file
+//   descriptor, in a way that the caller of items() gives it. The first push that finds it waiting makes the descriptor
+//   readable. So a wait costs one wakeup, an item costs none.
+//
+// Bounds
+//   `capacity` items wait in the channel; beside them the consumer may hold as many that it has taken already.
+//
+// Ending
+//   When the last producer is gone, or one has called close(), the generator gives what is left and ends; after fail()
+//   it then throws. Once it has ended, every producer's push() gives false.
+//
+// Closing
+//   aclose(), and any exception at one of the generator's awaits or yields, stops the producers (push() gives false,
+//   stop_requested() true, stop callbacks run) and awaits that the last of them is gone, by the same descriptor. A
+//   second exception, at that await, ends it: the producers are then left to end by themselves. Dropping the generator
+//   stops them and waits for nothing. aclose() on a generator that never began does nothing, as PEP 525 has it: its
+//   producers are stopped when it is dropped.
+//
+// Processes
+//   After fork() the child has the generator and no producers' threads: there it may be destroyed, and iterating it
+//   throws forked_channel.
+#ifndef AGEN_CHANNEL_HPP
+#define AGEN_CHANNEL_HPP
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <version>
+#ifdef __cpp_lib_jthread
+#include <stop_token>
+#endif
+
+#include "async_generator.hpp"
+#include "detail/wakeup.hpp"
+
+namespace agen {
+
+/// A generator over a channel was iterated in a process forked after the channel was made.
+class forked_channel : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
+namespace detail {
+
+/// What the two ends share. Every member but the constants is guarded by the mutex.
+template <class T>
+class channel_state {
+ public:
+  explicit channel_state(std::size_t capacity) : capacity_(capacity) {
+    if (capacity == 0) throw std::invalid_argument("agen::channel: a capacity of 0; it has to hold one item at least");
+  }
+
+  // The producers' side.
+
+  /// Appends an item: true. False if nobody wants it, or at once if `waits` is false and the channel is full: `value`
+  /// is then untouched. It is, too, if making the item throws.
+  template <class Value>
+  auto push(Value&& value, bool waits) -> bool {
+    {
+      std::unique_lock lock(mutex_);
+      if (!over() && items_.size() >= capacity_) {
+        if (!waits) return false;
+        ++blocked_;
+        changed_.wait(lock, [this] { return over() || items_.size() < capacity_; });
+        --blocked_;
+      }
+      if (over()) return false;
+      items_.emplace_back(static_cast<Value&&>(value));
+      if (!std::exchange(waiting_, false)) return true;
+    }
+    wakeup_.signal();  // outside the lock, which the woken consumer wants
+    return true;
+  }
+  void close(std::exception_ptr error) noexcept {
+    change([&] {
+      if (!over()) error_ = std::move(error);
+      return closed_ = true;
+    });
+  }
+  void join() noexcept {
+    std::lock_guard const lock(mutex_);
+    ++producers_;
+  }
+  void leave() noexcept {
+    change([&] {
+      if (--producers_ != 0) return false;
+      if (consumed_) closed_ = true;
+      return true;
+    });
+  }
+  [[nodiscard]] auto stopped() const noexcept -> bool { return stopped_.load(std::memory_order_acquire); }
+#ifdef __cpp_lib_jthread
+  [[nodiscard]] auto stop_token() const noexcept -> std::stop_token { return stop_.get_token(); }
+#endif
+
+  // The consumer's side.
+
+  /// From now on the last producer's going closes the channel.
+  void consume() noexcept {
+    std::lock_guard const lock(mutex_);
+    consumed_ = true;
+    if (producers_ == 0) closed_ = true;
+  }
+  /// Puts all items into `batch`, which is empty: true. False if there are none and will be none; if there are none
+  /// yet, `waits` is set, and the next change makes the descriptor readable.
+  auto take(std::deque<T>& batch, bool& waits) -> bool {
+    if (forked()) {
+      throw forked_channel("anext(): this generator's channel belongs to the process that this one was forked from");
+    }
+    bool wake = false;
+    {
+      std::lock_guard const lock(mutex_);
+      waits = waiting_ = items_.empty() && !closed_;
+      if (waits) return true;
+      if (items_.empty()) return false;
+      batch.swap(items_);
+      wake = blocked_ != 0;
+    }
+    if (wake) changed_.notify_all();
+    return true;
+  }
+  /// Whether the last producer is gone; if not, its going makes the descriptor readable.
+  auto deserted() noexcept -> bool {
+    if (forked()) return true;
+    std::lock_guard const lock(mutex_);
+    waiting_ = producers_ != 0;
+    return !waiting_;
+  }
+  /// Tells the producers that nobody wants more. Never waits for them.
+  void stop() noexcept {
+    if (forked()) return;  // the lock may be held by a thread that this process does not have
+    std::deque<T> unwanted;
+    {
+      std::lock_guard const lock(mutex_);
+      stopped_.store(true, std::memory_order_release);
+      waiting_ = false;
+      unwanted.swap(items_);
+    }
+    changed_.notify_all();
+#ifdef __cpp_lib_jthread
+    stop_.request_stop();
+#endif
+  }
+  [[nodiscard]] auto error() noexcept -> std::exception_ptr {
+    std::lock_guard const lock(mutex_);
+    return std::exchange(error_, nullptr);
+  }
+  [[nodiscard]] auto wake() const noexcept -> wakeup const& { return wakeup_; }
+
+ private:
+  [[nodiscard]] auto over() const noexcept -> bool { return closed_ || stopped_.load(std::memory_order_relaxed); }
+  [[nodiscard]] auto forked() const noexcept -> bool { return ::getpid() != process_; }
+
+  /// A change that `make` makes under the lock; true: the consumer has to see it.
+  template <class Change>
+  void change(Change make) noexcept {
+    if (forked()) return;
+    bool wake = false;
+    bool closed = false;
+    {
+      std::lock_guard const lock(mutex_);
+      wake = make() && std::exchange(waiting_, false);
+      closed = closed_;
+    }
+    if (closed) changed_.notify_all();
+    if (wake) wakeup_.signal();
+  }
+
+  std::size_t const capacity_;
+  ::pid_t const process_ = ::getpid();
+  wakeup const wakeup_;
+  std::mutex mutex_;
+  std::condition_variable changed_;  ///< what producers blocked in push() wait for
+  std::deque<T> items_;              ///< its emplace_back leaves it as it was when making the item throws
+  std::size_t producers_ = 0;
+  std::size_t blocked_ = 0;  ///< producers in push() that wait for space
+  bool consumed_ = false;
+  bool closed_ = false;                ///< no item will come
+  bool waiting_ = false;               ///< the consumer waits, and nobody has woken it yet
+  std::atomic<bool> stopped_ = false;  ///< no item is wanted; read without the lock, too
+  std::exception_ptr error_;
+#ifdef __cpp_lib_jthread
+  std::stop_source stop_;
+#endif
+};
+
+}  // namespace detail
+
+/// A right to push into a channel. Copies are rights of their own; the channel closes when the last one is gone, so
+/// each thread that produces keeps one as long as it runs. Its members may be called from any thread, also at the same
+/// time; none of them throws but where it says so. A moved-from producer may be assigned to or destroyed.
+template <class T>
+class producer {
+ public:
+  producer(producer const& other) noexcept : state_(other.state_) {
+    if (state_) state_->join();
+  }
+  producer(producer&&) noexcept = default;
+  auto operator=(producer other) noexcept -> producer& {
+    state_.swap(other.state_);
+    return *this;
+  }
+  ~producer() {
+    if (state_) state_->leave();
+  }
+
+  /// Appends an item, made of `value`, waiting for space while the channel is full. False if it is closed or stopped:
+  /// `value` is then untouched. Throws what making the item throws; nothing has happened then.
+  ///
+  /// It blocks: never call it on the thread that iterates, nor with a lock that the iterating thread needs (the GIL).
+  template <class Value = T>
+  auto push(Value&& value) const -> bool {
+    return state_->push(static_cast<Value&&>(value), true);
+  }
+  /// The same, but false at once where push() would wait.
+  template <class Value = T>
+  [[nodiscard]] auto try_push(Value&& value) const -> bool {
+    return state_->push(static_cast<Value&&>(value), false);
+  }
+  /// There will be no more items, by any producer. The generator gives those that are there and ends.
+  void close() const noexcept { state_->close(nullptr); }
+  /// The same, but the generator then throws `error`; without an argument, what the catch block around has caught.
+  /// Nothing if the channel is closed or stopped already.
+  void fail(std::exception_ptr error = std::current_exception()) const noexcept { state_->close(std::move(error)); }
+  /// Nobody wants more items: the generator has ended, is being closed, or was dropped. A producer that goes on for
+  /// long between two pushes looks here.
+  [[nodiscard]] auto stop_requested() const noexcept -> bool { return state_->stopped(); }
+#ifdef __cpp_lib_jthread
+  /// The same as a token, for std::stop_callback: the callback runs on the thread that closes or drops the generator,
+  /// and must neither block nor throw. For engines that have to be told to stop while they are busy.
+  [[nodiscard]] auto stop_token() const noexcept -> std::stop_token { return state_->stop_token(); }
+#endif
+
+ private:
+  template <class>
+  friend class channel;
+  explicit producer(std::shared_ptr<detail::channel_state<T>> state) noexcept : state_(std::move(state)) {
+    state_->join();
+  }
+
+  std::shared_ptr<detail::channel_state<T>> state_;
+};
+
+/// The receiving end of a channel: first it makes producers, then it becomes a generator. Move-only. Destroying it
+/// stops the producers.
+template <class T>
+class channel {
+ public:
+  /// At most `capacity` items wait. Throws std::invalid_argument if that is 0, std::system_error if the process has no
+  /// file descriptor left.
+  explicit channel(std::size_t capacity) : state_(std::make_shared<detail::channel_state<T>>(capacity)) {}
+  channel(channel&&) noexcept = default;
+  auto operator=(channel other) noexcept -> channel& {
+    state_.swap(other.state_);
+    return *this;
+  }
+  ~channel() {
+    if (state_) state_->stop();
+  }
+
+  /// A new right to push. Make those that you need before items(); copy them later.
+  [[nodiscard]] auto producer() const noexcept -> agen::producer<T> { return agen::producer<T>(state_); }
+
+  /// The generator of what the producers push. `wait(fd)` gives an awaitable that completes when the file descriptor is
+  /// readable, or earlier; what it throws leaves the generator, after the producers are gone. Without an argument the
+  /// thread blocks.
+  template <class Wait = blocking_wait>
+  auto items(Wait wait = Wait()) && -> async_generator<T> {
+    state_->consume();
+    return iterate(std::move(*this), std::move(wait));
+  }
+
+ private:
+  template <class Wait>
+  static auto iterate(channel from, Wait how) -> async_generator<T> {
+    // Locals end with the body, parameters with the generator; and `wait` ends before the descriptor does.
+    channel const self = std::move(from);
+    Wait wait = std::move(how);
+    auto& state = *self.state_;
+    std::exception_ptr error;
+    try {
+      std::deque<T> batch;
+      for (bool waits = false; state.take(batch, waits);) {
+        if (waits) {
+          co_await wait(state.wake().descriptor());
+          state.wake().drain();
+        }
+        for (; !batch.empty(); batch.pop_front()) co_yield batch.front();
+      }
+      error = state.error();
+      state.stop();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    if (!state.stopped()) {
+      state.stop();
+      while (!state.deserted()) {
+        co_await wait(state.wake().descriptor());
+        state.wake().drain();
+      }
+    }
+    if (error) std::rethrow_exception(std::move(error));
+  }
+
+  std::shared_ptr<detail::channel_state<T>> state_;
+};
+
+}  // namespace agen
+
+#endif  // AGEN_CHANNEL_HPP
