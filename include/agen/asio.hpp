@@ -232,8 +232,8 @@ class asio_resume_handler {
 template <class Initiation, class Signature, class InitArgs>
 class asio_awaiter;
 template <class Initiation, class... Args, class... InitArgs>
-class [[nodiscard("an operation does nothing until it is awaited")]] asio_awaiter<Initiation, void(Args...),
-                                                                                  std::tuple<InitArgs...>> {
+class [[nodiscard("an operation does nothing until it is awaited")]]
+asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
   using state = asio_awaiter_state<Args...>;
 
  public:

@@ -191,8 +191,12 @@ TEST(Channel, EndsWhenTheLastProducerIsGone) {
 
 TEST(Channel, ProducersThatCameAndWentBeforeItemsDoNotCloseIt) {
   channel<int> c(4);
-  { EXPECT_TRUE(c.producer().push(1)); }
-  { EXPECT_TRUE(c.producer().push(2)); }
+  {
+    EXPECT_TRUE(c.producer().push(1));
+  }
+  {
+    EXPECT_TRUE(c.producer().push(2));
+  }
   EXPECT_EQ(sync_wait(collect(std::move(c).items())), (std::vector{1, 2}));
 }
 
@@ -351,7 +355,9 @@ TEST(Channel, AChannelThatIsNeverIteratedStopsItsProducers) {
 TEST(Channel, AGeneratorThatNeverBeganStopsItsProducersWhenItIsDropped) {
   channel<int> c(1);
   auto const out = c.producer();
-  { auto const gen = std::move(c).items(); }
+  {
+    auto const gen = std::move(c).items();
+  }
   EXPECT_TRUE(out.stop_requested());
 }
 
@@ -469,7 +475,9 @@ TEST(Channel, AForkedChildMayDropTheGeneratorAndNotIterateIt) {
       } catch (forked_channel const&) {
         refused = true;
       }
-      { auto const dropped = std::move(gen); }
+      {
+        auto const dropped = std::move(gen);
+      }
       ::_exit(refused ? 0 : 1);
     }
     int status = -1;

@@ -79,7 +79,7 @@ TEST(Fairness, WhatACheckpointThrowsClosesTheSourceAndLosesNoItem) {
   EXPECT_EQ(*sync_wait(gen.anext()), 0);
   EXPECT_EQ(*sync_wait(gen.anext()), 1);
   EXPECT_THROW(sync_wait(gen.anext()), std::runtime_error);
-  EXPECT_TRUE(log.empty());                     // an lvalue stays the caller's
+  EXPECT_TRUE(log.empty());  // an lvalue stays the caller's
   EXPECT_EQ(*sync_wait(source.anext()), 2);
   left = 1;
   auto owning = fair(std::move(source), refuses, 0ns);

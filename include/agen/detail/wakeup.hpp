@@ -24,7 +24,9 @@
 namespace agen {
 namespace detail {
 
-[[noreturn]] inline void raise_errno(char const* what) { throw std::system_error(errno, std::generic_category(), what); }
+[[noreturn]] inline void raise_errno(char const* what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
 
 /// Readable from signal() to drain(). Neither blocks; signals that nobody has drained are one.
 class wakeup {

@@ -1,0 +1,263 @@
+"""What C++ generators need of Python: waiting until a file descriptor is readable, and giving others a turn.
+
+Both are found at run time for asyncio (and uvloop), trio and curio, and so for anyio, without importing any of them; for
+any other event loop, or to replace what was found, see :func:`use_event_loop` and :func:`register_event_loop`. The C++
+headers call these functions; they serve Python code as well. ``docs/bridge/event_loops.md`` is the reference.
+"""
+
+import contextlib
+import os
+import sys
+from contextvars import ContextVar
+
+__all__ = ["EventLoop", "Watch", "checkpoint", "register_event_loop", "use_event_loop", "wait_readable"]
+
+
+class EventLoop:
+    """What the bridge has to know of one kind of event loop.
+
+    ``wait_readable(fd)`` and ``checkpoint()`` return awaitables: the first completes when the file descriptor is readable,
+    the second lets everything else that is ready run once. ``running()`` says whether the calling code is driven by such
+    a loop; it is needed for :func:`register_event_loop` only.
+    """
+
+    def __init__(self, name, *, wait_readable, checkpoint, running=lambda: False):
+        self.name = name
+        self.wait_readable = wait_readable
+        self.checkpoint = checkpoint
+        self.running = running
+
+    def __repr__(self):
+        return f"<EventLoop {self.name}>"
+
+
+# asyncio and the loops that take its place. A task of it comes before trio, a callback of it after: when trio is a guest
+# of asyncio, trio's tasks run in callbacks.
+
+
+def _asyncio_loop():
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return None
+    try:
+        return asyncio.get_running_loop()
+    except (RuntimeError, AttributeError):  # AttributeError: asyncio is being imported by another thread
+        return None
+
+
+def _in_asyncio_task():
+    loop = _asyncio_loop()
+    return loop is not None and sys.modules["asyncio"].current_task(loop) is not None
+
+
+def _add_reader(loop, fd, *callback):
+    try:
+        loop.add_reader(fd, *callback)
+    except NotImplementedError:
+        raise RuntimeError(
+            f"{type(loop).__name__} cannot watch file descriptors; on Windows run the program on asyncio's "
+            "SelectorEventLoop, which can watch sockets"
+        ) from None
+
+
+def _complete(future):
+    if not future.done():
+        future.set_result(None)
+
+
+_waited_for = set()  # (loop, descriptor): add_reader() replaces a callback without a word
+
+
+async def _asyncio_wait_readable(fd):
+    loop = _asyncio_loop()
+    key = (id(loop), fd)
+    if key in _waited_for:
+        raise RuntimeError(f"another task waits already until file descriptor {fd} is readable")
+    future = loop.create_future()
+    _waited_for.add(key)
+    try:
+        _add_reader(loop, fd, _complete, future)
+        try:
+            await future
+        finally:
+            if not loop.is_closed():
+                loop.remove_reader(fd)
+    finally:
+        _waited_for.discard(key)
+
+
+def _asyncio_checkpoint():
+    return sys.modules["asyncio"].sleep(0)
+
+
+def _in_trio_task():
+    trio = sys.modules.get("trio")
+    if trio is None:
+        return False
+    try:
+        trio.lowlevel.current_task()
+    except (RuntimeError, AttributeError):
+        return False
+    return True
+
+
+def _in_curio():
+    meta = sys.modules.get("curio.meta")
+    return meta is not None and meta.curio_running()
+
+
+async def _curio_wait_readable(fd):
+    try:
+        await sys.modules["curio.traps"]._read_wait(fd)
+    finally:
+        # Curio keeps a descriptor that was waited for, and would not notice that another one has its number later.
+        await sys.modules["curio.traps"]._io_release(fd)
+
+
+_ASYNCIO = EventLoop(
+    "asyncio",
+    running=_in_asyncio_task,
+    wait_readable=_asyncio_wait_readable,
+    checkpoint=_asyncio_checkpoint,
+)
+_FOUND = [
+    _ASYNCIO,
+    EventLoop(
+        "trio",
+        running=_in_trio_task,
+        wait_readable=lambda fd: sys.modules["trio"].lowlevel.wait_readable(fd),
+        checkpoint=lambda: sys.modules["trio"].lowlevel.checkpoint(),
+    ),
+    EventLoop(
+        "curio",
+        running=_in_curio,
+        wait_readable=_curio_wait_readable,
+        checkpoint=lambda: sys.modules["curio"].sleep(0),
+    ),
+    EventLoop(
+        "asyncio, outside a task",
+        running=lambda: _asyncio_loop() is not None,
+        wait_readable=_asyncio_wait_readable,
+        checkpoint=_asyncio_checkpoint,
+    ),
+]
+_registered = []
+_chosen = ContextVar("async_generator.bridge.event_loop", default=None)
+
+
+def register_event_loop(loop):
+    """Teaches the bridge one more kind of event loop, for the whole process. The last one registered is asked first.
+
+    :param loop: an :class:`EventLoop` with ``running``
+    """
+    _registered.insert(0, loop)
+
+
+@contextlib.contextmanager
+def use_event_loop(loop):
+    """In the ``with`` block, and in the tasks that are started there, the bridge uses ``loop`` without asking further.
+
+    :param loop: an :class:`EventLoop`
+    """
+    token = _chosen.set(loop)
+    try:
+        yield loop
+    finally:
+        _chosen.reset(token)
+
+
+def _current():
+    chosen = _chosen.get()
+    if chosen is not None:
+        return chosen
+    for loop in (*_registered, *_FOUND):
+        if loop.running():
+            return loop
+    raise RuntimeError(
+        "a C++ generator has to wait, and no event loop that async_generator.bridge knows is running here (asyncio, "
+        "uvloop, trio, curio); tell it of yours by use_event_loop() or register_event_loop()"
+    )
+
+
+async def wait_readable(fd):
+    """Waits until the file descriptor is readable (or at its end, or in error), on the event loop that runs.
+
+    :param fd: an open file descriptor, or an object with ``fileno()``; of a kind that the event loop can watch, which
+        regular files are not
+    :raises RuntimeError: no event loop that is known runs here; this loop cannot watch descriptors; on asyncio, another
+        task waits for this one already (trio raises ``BusyResourceError``, curio ``ReadResourceBusy``)
+    """
+    await _current().wait_readable(fd if isinstance(fd, int) else fd.fileno())
+
+
+async def checkpoint():
+    """Lets everything else that is ready on the event loop run once; the awaiting task may be cancelled here.
+
+    :raises RuntimeError: no event loop that is known runs here
+    """
+    await _current().checkpoint()
+
+
+class Watch:
+    """Waits many times for one descriptor that carries wakeups only, as a channel's does: what is in it may be read and
+    dropped here. It must not block.
+
+    The same as :func:`wait_readable` on every loop but asyncio's: there the descriptor stays registered from one wait to
+    the next, which takes half of the cost of a wait. It watches a duplicate, so that the registration lives exactly as
+    long as this object, whatever becomes of ``fd`` and whichever thread drops it.
+    """
+
+    def __init__(self, fd):
+        self._fd = os.dup(fd)
+        self._loop = None
+        self._future = None
+
+    def wait(self):
+        """Awaitable: completes when the descriptor is readable. One at a time. Raises as :func:`wait_readable`."""
+        current = _current()
+        if current is not _ASYNCIO:
+            return current.wait_readable(self._fd)
+        loop = _asyncio_loop()
+        if loop is not self._loop:
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(self._fd)
+            self._loop = None
+            _add_reader(loop, self._fd, self._ready)
+            self._loop = loop
+        self._future = future = loop.create_future()
+        return future
+
+    def _ready(self):
+        # Read here, and not by the one who is woken: the loop looks at the descriptor once more before that one runs.
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._fd, 64)
+        future = self._future
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    def close(self):
+        """Ends the watching. May be called on any thread, and more than once."""
+        if sys is None or sys.is_finalizing():  # what is needed below may be gone; the system closes the descriptor
+            return
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
+        loop, self._loop = self._loop, None
+        if loop is None or loop.is_closed():
+            os.close(fd)
+        elif loop is _asyncio_loop() or not loop.is_running():
+            loop.remove_reader(fd)
+            os.close(fd)
+        else:
+            try:
+                loop.call_soon_threadsafe(_remove_and_close, loop, fd)
+            except RuntimeError:  # closed meanwhile
+                os.close(fd)
+
+    def __del__(self):
+        self.close()
+
+
+def _remove_and_close(loop, fd):
+    loop.remove_reader(fd)
+    os.close(fd)

@@ -1,0 +1,33 @@
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+__all__ = ["EventLoop", "Watch", "checkpoint", "register_event_loop", "use_event_loop", "wait_readable"]
+
+class _HasFileno(Protocol):
+    def fileno(self) -> int: ...
+
+class EventLoop:
+    name: str
+    running: Callable[[], bool]
+    wait_readable: Callable[[int], Awaitable[object]]
+    checkpoint: Callable[[], Awaitable[object]]
+    def __init__(
+        self,
+        name: str,
+        *,
+        wait_readable: Callable[[int], Awaitable[object]],
+        checkpoint: Callable[[], Awaitable[object]],
+        running: Callable[[], bool] = ...,
+    ) -> None: ...
+
+class Watch:
+    def __init__(self, fd: int) -> None: ...
+    def wait(self) -> Awaitable[object]: ...
+    def close(self) -> None: ...
+    def __del__(self) -> None: ...
+
+def register_event_loop(loop: EventLoop) -> None: ...
+def use_event_loop(loop: EventLoop) -> AbstractContextManager[EventLoop]: ...
+async def wait_readable(fd: int | _HasFileno) -> None: ...
+async def checkpoint() -> None: ...
