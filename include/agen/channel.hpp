@@ -42,7 +42,9 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
+#include <type_traits>
 #include <version>
 #ifdef __cpp_lib_jthread
 #include <stop_token>
@@ -203,6 +205,30 @@ class channel_state {
 #endif
 };
 
+/// What a function returns, or nothing if it throws.
+template <class Made>
+class attempt {
+ public:
+  template <class Make>
+  explicit attempt(Make make) noexcept {
+    struct result {
+      Make& make;
+      operator Made() const { return make(); }  // NOLINT(google-explicit-constructor): made in place, never moved
+    };
+    try {
+      made_.emplace(result{make});
+    } catch (...) {  // NOLINT(bugprone-empty-catch): that is the answer
+    }
+  }
+  explicit operator bool() const noexcept { return made_.has_value(); }
+  auto operator*() noexcept -> Made& { return *made_; }
+
+ private:
+  std::optional<Made> made_;
+};
+template <class Make>
+attempt(Make) -> attempt<std::invoke_result_t<Make&>>;
+
 }  // namespace detail
 
 /// A right to push into a channel. Copies are rights of their own; the channel closes when the last one is gone, so
@@ -314,7 +340,10 @@ class channel {
     if (!state.stopped()) {
       state.stop();
       while (!state.deserted()) {
-        co_await wait(state.wake().descriptor());
+        // Where there is nothing to wait with, as when a generator is closed after its event loop, nobody waits.
+        detail::attempt awaited([&] { return wait(state.wake().descriptor()); });
+        if (!awaited) break;
+        co_await std::move(*awaited);
         state.wake().drain();
       }
     }

@@ -8,6 +8,9 @@
 //     co_await agen::python::awaitable(obj)                 `await obj` in a C++ body
 //     co_await agen::python::yield_from(obj)                `await yield_from_(obj)` in a C++ body
 //     agen::python::iterate<T>(obj)                         a Python async iterable as a C++ generator
+//     co_await agen::python::readable(fd)                   resumes the body when a file descriptor is readable
+//     co_await agen::python::checkpoint()                   gives the event loop a turn; fair(gen) does it in time
+//     agen::python::items(channel)                          items from C++ threads: agen/python/channel.hpp
 //     agen::python::error                                   a Python exception in C++
 //     agen::python::without_gil(f)                          runs f without the GIL
 //     agen::python::import_engine()                         checks versions, for a module's initialisation
@@ -19,6 +22,7 @@
 #include "python/conversion.hpp"
 #include "python/engine.hpp"
 #include "python/error.hpp"
+#include "python/event_loop.hpp"
 #include "python/iterate.hpp"
 #include "python/object.hpp"
 #include "python/session.hpp"

@@ -1,8 +1,8 @@
-"""What C++ generators need of Python: waiting until a file descriptor is readable, and giving others a turn.
+"""Waiting until a file descriptor is readable, and giving others a turn, on whichever event loop runs.
 
 Both are found at run time for asyncio (and uvloop), trio and curio, and so for anyio, without importing any of them; for
-any other event loop, or to replace what was found, see :func:`use_event_loop` and :func:`register_event_loop`. The C++
-headers call these functions; they serve Python code as well. ``docs/bridge/event_loops.md`` is the reference.
+any other event loop, or to replace what was found, see :func:`use_event_loop` and :func:`register_event_loop`. The names
+are those of ``async_generator.bridge``: the C++ headers call them there, and Python code may.
 """
 
 import contextlib

@@ -1,4 +1,5 @@
-"""The bridge to C++: what a build of an extension module that uses agen/python.hpp needs to know.
+"""The bridge to C++: what a build of an extension module that uses agen/python.hpp needs to know, and what C++ generators
+need of the event loop that drives them (``docs/bridge/event_loops.md``).
 
 g++ ... -I$(python -m async_generator.bridge --include)
 cmake ... -Dagen_ROOT=$(python -m async_generator.bridge --cmake-dir)
@@ -6,10 +7,20 @@ cmake ... -Dagen_ROOT=$(python -m async_generator.bridge --cmake-dir)
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-__all__ = ["get_cmake_dir", "get_include"]
+from ._event_loops import EventLoop, Watch, checkpoint, register_event_loop, use_event_loop, wait_readable
+
+__all__ = [
+    "EventLoop",
+    "Watch",
+    "checkpoint",
+    "get_cmake_dir",
+    "get_include",
+    "register_event_loop",
+    "use_event_loop",
+    "wait_readable",
+]
 
 
 def get_include() -> str:
@@ -23,6 +34,8 @@ def get_cmake_dir() -> str:
 
 
 def _main() -> None:
+    import argparse
+
     parser = argparse.ArgumentParser(prog="python -m async_generator.bridge", description="Where the C++ headers are.")
     parser.add_argument("--include", action="store_true", help="print the folder with the C++ headers")
     parser.add_argument("--cmake-dir", action="store_true", help="print the folder for find_package(agen)")

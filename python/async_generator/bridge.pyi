@@ -1,4 +1,15 @@
-__all__ = ["get_cmake_dir", "get_include"]
+from ._event_loops import EventLoop, Watch, checkpoint, register_event_loop, use_event_loop, wait_readable
+
+__all__ = [
+    "EventLoop",
+    "Watch",
+    "checkpoint",
+    "get_cmake_dir",
+    "get_include",
+    "register_event_loop",
+    "use_event_loop",
+    "wait_readable",
+]
 
 def get_include() -> str: ...
 def get_cmake_dir() -> str: ...

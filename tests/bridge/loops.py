@@ -48,9 +48,8 @@ class Loop:
 class Uvloop(Loop):
     name = "uvloop"
 
-    @staticmethod
-    def new_loop():
-        return importlib.import_module("uvloop").new_event_loop()
+    def __init__(self):
+        self.new_loop = importlib.import_module("uvloop").new_event_loop
 
 
 class Trio:
@@ -99,6 +98,7 @@ class Curio:
 
 
 def make(kind):
+    """A loop of a kind; the test is skipped where its package is not."""
     try:
         return kind()
     except ImportError as missing:
@@ -108,11 +108,3 @@ def make(kind):
 
 
 every_loop = pytest.mark.parametrize("kind", [Loop, Uvloop, Trio, Curio], ids=lambda kind: kind.name)
-
-
-@pytest.fixture
-def loop(kind):
-    made = make(kind)
-    if isinstance(made, Uvloop):
-        pytest.importorskip("uvloop")
-    return made

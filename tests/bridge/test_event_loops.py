@@ -10,9 +10,8 @@ import time
 import weakref
 
 import pytest
-from loops import Loop, Trio, every_loop, loop, make  # noqa: F401
-
-from async_generator import bridge
+from async_generator import _event_loops, bridge
+from loops import Loop, Trio, every_loop, make
 
 
 @pytest.fixture
@@ -329,7 +328,7 @@ def test_use_event_loop_holds_in_its_block_and_in_tasks_started_there():
 
 
 def test_a_registered_loop_is_asked_first(monkeypatch):
-    monkeypatch.setattr(bridge, "_registered", [])
+    monkeypatch.setattr(_event_loops, "_registered", [])
     mine = HandMade()
     bridge.register_event_loop(mine.describe())
 
@@ -352,7 +351,7 @@ def test_trio_as_a_guest_of_asyncio_waits_by_trio(pipe):
     seen = []
 
     async def in_trio():
-        seen.append(bridge._current().name)
+        seen.append(_event_loops._current().name)
         threading.Timer(0.01, os.write, (writing, b"x")).start()
         await bridge.wait_readable(reading)
         await bridge.checkpoint()
@@ -363,7 +362,7 @@ def test_trio_as_a_guest_of_asyncio_waits_by_trio(pipe):
         done = loop.create_future()
         trio.lowlevel.start_guest_run(in_trio, run_sync_soon_threadsafe=loop.call_soon_threadsafe,
                                       done_callback=done.set_result)
-        seen.append(bridge._current().name)
+        seen.append(_event_loops._current().name)
         outcome = await done
         return outcome.unwrap()
 

@@ -310,6 +310,17 @@ TEST(Channel, ASecondExceptionEndsTheWaitForProducers) {
   EXPECT_FALSE(out.push(1));
 }
 
+TEST(Channel, WhereNothingCanBeWaitedWithNobodyWaitsForProducers) {
+  channel<int> c(4);
+  auto const out = c.producer();
+  EXPECT_TRUE(out.push(1));
+  auto gen = std::move(c).items([](int) -> std::suspend_always { throw std::logic_error("no event loop"); });
+  EXPECT_EQ(*sync_wait(gen.anext()), 1);
+  sync_wait(gen.aclose());
+  EXPECT_TRUE(gen.closed());
+  EXPECT_FALSE(out.push(2));
+}
+
 TEST(Channel, ADroppedGeneratorStopsTheProducersAndWaitsForNothing) {
   std::binary_semaphore may_end(0);
   std::thread thread;

@@ -1,0 +1,179 @@
+// Generators over channels and file descriptors for the tests in tests/bridge, by the plain C API.
+#include <agen/python.hpp>
+#include <agen/python/channel.hpp>
+
+#include <unistd.h>
+
+#include <atomic>
+#include <semaphore>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+namespace {
+
+using namespace std::chrono_literals;
+namespace py = agen::python;
+
+/// Producer threads that are running.
+std::atomic<int> alive = 0;
+
+/// A thread that nobody joins and that a test can wait for.
+template <class Work>
+void start(agen::producer<int> out, Work work) {
+  ++alive;
+  std::thread([out = std::move(out), work]() mutable {
+    {
+      auto const mine = std::move(out);
+      work(mine);
+      --alive;  // before the channel hears of it
+    }
+  }).detach();
+}
+
+auto slice_of(long microseconds) -> std::chrono::nanoseconds {
+  return microseconds < 0 ? agen::default_slice : std::chrono::nanoseconds(std::chrono::microseconds(microseconds));
+}
+
+auto numbers(long n, long capacity, long slice) -> agen::async_generator<int> {
+  agen::channel<int> channel(static_cast<std::size_t>(capacity));
+  start(channel.producer(), [n](auto const& out) {
+    for (int i = 0; i < n && out.push(i); ++i) continue;
+  });
+  return py::items(std::move(channel), slice_of(slice));
+}
+
+/// From `producers` threads; an item is the number of its thread times a million, and its own.
+auto many(long producers, long each, long capacity) -> agen::async_generator<int> {
+  agen::channel<int> channel(static_cast<std::size_t>(capacity));
+  for (int p = 0; p < producers; ++p) {
+    start(channel.producer(), [p, each](auto const& out) {
+      for (int i = 0; i < each && out.push(p * 1'000'000 + i); ++i) continue;
+    });
+  }
+  return py::items(std::move(channel));
+}
+
+auto paced(long n, long microseconds, long /*unused*/) -> agen::async_generator<int> {
+  agen::channel<int> channel(16);
+  start(channel.producer(), [n, microseconds](auto const& out) {
+    for (int i = 0; i < n && !out.stop_requested(); ++i) {
+      std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
+      if (!out.push(i)) return;
+    }
+  });
+  return py::items(std::move(channel));
+}
+
+auto failing(long n, long /*unused*/, long /*unused*/) -> agen::async_generator<int> {
+  agen::channel<int> channel(4);
+  start(channel.producer(), [n](auto const& out) {
+    for (int i = 0; i < n; ++i) {
+      if (!out.push(i)) return;
+    }
+    try {
+      throw std::out_of_range("the broker is gone");
+    } catch (...) {
+      out.fail();
+    }
+  });
+  return py::items(std::move(channel));
+}
+
+/// Gives one item; its engine then works until it is stopped, and for `after` microseconds more.
+auto busy(long after, long /*unused*/, long /*unused*/) -> agen::async_generator<int> {
+  agen::channel<int> channel(4);
+  start(channel.producer(), [after](auto const& out) {
+    std::binary_semaphore stopped(0);
+    std::stop_callback const tell(out.stop_token(), [&] { stopped.release(); });
+    if (!out.push(1)) return;
+    stopped.acquire();
+    std::this_thread::sleep_for(std::chrono::microseconds(after));
+  });
+  return py::items(std::move(channel));
+}
+
+/// A stream that never has anything; its producer goes when it is stopped.
+auto silent(long /*unused*/, long /*unused*/, long /*unused*/) -> agen::async_generator<int> {
+  agen::channel<int> channel(4);
+  start(channel.producer(), [](auto const& out) {
+    while (!out.stop_requested()) std::this_thread::sleep_for(1ms);
+  });
+  return py::items(std::move(channel));
+}
+
+/// A channel whose consumer is a C++ body in between: delegation, and an await of Python besides.
+auto delegating(long n, long capacity, long slice) -> agen::async_generator<int> {
+  co_yield -1;
+  co_await agen::yield_from(numbers(n, capacity, slice));
+  co_await py::checkpoint();
+  co_yield -2;
+}
+
+/// What can be read from a descriptor, byte by byte.
+auto bytes(long fd, long /*unused*/, long /*unused*/) -> agen::async_generator<int> {
+  for (;;) {
+    co_await py::readable(static_cast<int>(fd));
+    unsigned char byte = 0;
+    auto const got = ::read(static_cast<int>(fd), &byte, 1);
+    if (got == 0) co_return;
+    if (got < 0) throw std::system_error(errno, std::generic_category(), "read");
+    co_yield byte;
+  }
+}
+
+/// Never waits.
+auto counted(long n, long fair, long slice) -> agen::async_generator<int> {
+  auto plain = [](long last) -> agen::async_generator<int> {
+    for (int i = 0; i < last; ++i) co_yield i;
+  }(n);
+  return fair != 0 ? py::fair(std::move(plain), slice_of(slice)) : std::move(plain);
+}
+
+template <auto Make>
+auto make(PyObject* /*module*/, PyObject* args) -> PyObject* try {
+  long a = 0;
+  long b = 16;
+  long c = -1;
+  if (PyArg_ParseTuple(args, "|lll", &a, &b, &c) == 0) return nullptr;
+  return py::to_python(Make(a, b, c), "stream");
+} catch (...) {
+  py::detail::raise_in_python(std::current_exception());
+  return nullptr;
+}
+
+auto producers(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* { return PyLong_FromLong(alive.load()); }
+
+auto prepare(PyObject* /*module*/) -> int try {
+  py::import_engine();
+  return 0;
+} catch (py::error const& error) {
+  error.restore();
+  return -1;
+}
+
+PyMethodDef functions[] = {
+    {"numbers", make<numbers>, METH_VARARGS, nullptr},
+    {"many", make<many>, METH_VARARGS, nullptr},
+    {"paced", make<paced>, METH_VARARGS, nullptr},
+    {"failing", make<failing>, METH_VARARGS, nullptr},
+    {"busy", make<busy>, METH_VARARGS, nullptr},
+    {"silent", make<silent>, METH_VARARGS, nullptr},
+    {"delegating", make<delegating>, METH_VARARGS, nullptr},
+    {"bytes", make<bytes>, METH_VARARGS, nullptr},
+    {"counted", make<counted>, METH_VARARGS, nullptr},
+    {"producers", producers, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, reinterpret_cast<void*>(prepare)},
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, nullptr},
+};
+PyModuleDef definition = {PyModuleDef_HEAD_INIT, "channels", nullptr, 0, functions, slots, nullptr, nullptr, nullptr};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit_channels() { return PyModuleDef_Init(&definition); }

@@ -1,0 +1,35 @@
+"""Fixtures of the bridge's tests: event loops, and the rule of tests/python that nothing may go wrong unseen."""
+
+import gc
+import sys
+from pathlib import Path
+
+import loops
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent / "tools"))
+import extensions  # noqa: E402
+
+
+@pytest.fixture
+def loop(kind):
+    """The event loop of a test that is parametrized with `loops.every_loop`."""
+    return loops.make(kind)
+
+
+@pytest.fixture(autouse=True)
+def unraisable(monkeypatch):
+    reports = []
+    monkeypatch.setattr(sys, "unraisablehook", reports.append)
+    yield reports
+    gc.collect()
+    left = [(report.exc_value, report.err_msg, report.object) for report in reports]
+    reports.clear()
+    assert not left, f"unraisable exceptions: {left}"
+
+
+@pytest.fixture(scope="session")
+def channels():
+    """The extension module of tests/bridge/channels."""
+    return extensions.load(HERE / "channels", "channels")

@@ -1,0 +1,433 @@
+"""Channels: items from C++ threads on every event loop; closing, cancelling, dropping; and generators over descriptors."""
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import pytest
+from async_generator import aclosing, isasyncgen
+from loops import Loop, Trio, Uvloop, every_loop
+
+
+@pytest.fixture(autouse=True)
+def no_producer_is_left(channels):
+    yield
+    until(lambda: channels.producers() == 0)
+
+
+def until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.001)
+
+
+def lowest_free_descriptor():
+    fd = os.dup(0)
+    os.close(fd)
+    return fd
+
+
+async def collect(stream):
+    return [item async for item in stream]
+
+
+@every_loop
+def test_items_of_a_thread_come_in_order(loop, channels):
+    assert loop.run(collect, channels.numbers(20_000, 64)) == list(range(20_000))
+
+
+@every_loop
+def test_nothing_is_lost_or_doubled_of_many_producers(loop, channels):
+    got = loop.run(collect, channels.many(6, 3000, 32))
+    assert len(got) == 18_000
+    for producer in range(6):
+        assert [item % 1_000_000 for item in got if item // 1_000_000 == producer] == list(range(3000))
+
+
+@every_loop
+def test_the_loop_is_free_while_the_generator_waits(loop, channels):
+    async def main():
+        ticks = 0
+        done = False
+
+        async def consumes():
+            nonlocal done
+            assert await collect(channels.paced(10, 5000)) == list(range(10))
+            done = True
+
+        async def ticker():
+            nonlocal ticks
+            while not done:
+                await loop.sleep(0.001)
+                ticks += 1
+
+        await loop.together(consumes, ticker)
+        return ticks
+
+    assert loop.run(main) >= 10
+
+
+@every_loop
+def test_several_streams_at_once(loop, channels):
+    async def main():
+        sums = []
+
+        async def consumes():
+            sums.append(sum(await collect(channels.numbers(3000, 8))))
+
+        await loop.together(*[consumes] * 8)
+        return sums
+
+    assert loop.run(main) == [sum(range(3000))] * 8
+
+
+@every_loop
+def test_a_failing_producer_raises_after_its_items(loop, channels):
+    async def main():
+        stream = channels.failing(3)
+        got = []
+        with pytest.raises(IndexError, match="the broker is gone"):
+            async for item in stream:
+                got.append(item)
+        with pytest.raises(StopAsyncIteration):
+            await stream.__anext__()
+        return got
+
+    assert loop.run(main) == [0, 1, 2]
+
+
+@every_loop
+def test_aclose_stops_the_producer_and_awaits_its_end(loop, channels):
+    async def main():
+        stream = channels.busy(30_000)
+        assert await stream.__anext__() == 1
+        assert channels.producers() == 1
+        began = time.monotonic()
+        await stream.aclose()
+        assert channels.producers() == 0
+        assert time.monotonic() - began >= 0.03
+        with pytest.raises(StopAsyncIteration):
+            await stream.__anext__()
+
+    loop.run(main)
+
+
+@every_loop
+def test_an_early_exit_with_aclosing_leaves_nothing(loop, channels):
+    async def main():
+        async with aclosing(channels.numbers(10**9, 4)) as stream:
+            async for item in stream:
+                if item == 1000:
+                    break
+        return channels.producers()
+
+    before = lowest_free_descriptor()
+    assert loop.run(main) == 0
+    gc.collect()
+    assert lowest_free_descriptor() == before
+
+
+@every_loop
+def test_cancelling_a_wait_reaches_the_producer(loop, channels):
+    async def main():
+        stream = channels.silent()
+
+        async def consumes():
+            async for _ in stream:
+                raise AssertionError("it is silent")
+
+        assert await loop.cancel_after(0.03, consumes)
+        until(lambda: channels.producers() == 0)
+        with pytest.raises(StopAsyncIteration):
+            await stream.__anext__()
+
+    loop.run(main)
+
+
+def test_asyncio_cancellation_awaits_the_producer_and_a_second_one_does_not(channels):
+    async def main():
+        stream = channels.busy(150_000)
+        await stream.__anext__()
+        task = asyncio.ensure_future(stream.__anext__())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0.02)
+        assert not task.done()
+        assert channels.producers() == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert channels.producers() == 1
+
+    asyncio.run(main())
+
+
+@every_loop
+def test_athrow_comes_back_after_the_producer_has_ended(loop, channels):
+    async def main():
+        stream = channels.busy(10_000)
+        await stream.__anext__()
+        error = KeyError("mine")
+        with pytest.raises(KeyError) as caught:
+            await stream.athrow(error)
+        assert caught.value is error
+        assert channels.producers() == 0
+
+    loop.run(main)
+
+
+def test_a_dropped_generator_is_closed_by_the_loop(channels):
+    async def main():
+        async for _ in channels.numbers(10**9, 4):
+            break
+        gc.collect()
+        for _ in range(100):
+            await asyncio.sleep(0.002)
+            if channels.producers() == 0:
+                return
+
+    asyncio.run(main())
+    assert channels.producers() == 0
+
+
+def test_a_generator_dropped_without_a_loop_stops_its_producer_and_joins_nobody(channels):
+    stream = channels.busy(500_000)
+    time.sleep(0.03)
+    with pytest.raises(StopIteration) as item:  # it is there: nothing has to wait
+        stream.__anext__().send(None)
+    assert item.value.value == 1
+    del stream
+    assert channels.producers() == 1, "it needs half a second more to end"
+
+
+def test_a_generator_that_never_began_stops_its_producer_when_it_is_dropped(channels):
+    stream = channels.numbers(10**9, 4)
+    until(lambda: channels.producers() == 1)
+    del stream
+    until(lambda: channels.producers() == 0)
+
+
+def test_a_loop_that_was_closed_is_not_woken(channels):
+    loop = asyncio.new_event_loop()
+    stream = channels.paced(1000, 1000)
+
+    async def first():
+        return await stream.__anext__()
+
+    assert loop.run_until_complete(first()) == 0
+    loop.close()  # without shutdown_asyncgens(): the producer goes on
+    time.sleep(0.02)
+    assert channels.producers() == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        del stream
+        gc.collect()
+
+
+def test_iteration_goes_on_in_another_loop(channels):
+    stream = channels.paced(20, 1000)
+
+    async def some(n):
+        return [await stream.__anext__() for _ in range(n)]
+
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(some(5)) == list(range(5))
+    assert loop.run_until_complete(some(5)) == list(range(5, 10))
+    loop.close()
+    other = asyncio.new_event_loop()
+    assert other.run_until_complete(some(5)) == list(range(10, 15))
+    other.run_until_complete(stream.aclose())
+    other.close()
+
+
+@every_loop
+def test_a_channel_is_delegated_to(loop, channels):
+    assert loop.run(collect, channels.delegating(1000, 16)) == [-1, *range(1000), -2]
+
+
+def test_it_is_the_packages_generator(channels):
+    stream = channels.numbers(1, 1)
+    assert isasyncgen(stream)
+    assert stream.__name__ == "stream"
+    asyncio.run(stream.aclose())
+
+
+def test_an_interpreter_that_ends_while_threads_push(channels):
+    code = """
+import asyncio, sys
+sys.path.insert(0, sys.argv[1])
+import channels
+kept = channels.numbers(10**9, 64)
+waiting = channels.silent()
+async def main():
+    async for item in kept:
+        if item == 100: break
+    task = asyncio.ensure_future(waiting.__anext__())
+    await asyncio.sleep(0.01)
+    globals()['task'] = task
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+print('ends')
+"""
+    folder = os.path.dirname(channels.__file__)
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (0, "ends\n"), done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
+def test_a_forked_child_is_refused_and_ends(channels):
+    stream = channels.numbers(10**6, 4)
+
+    async def first():
+        return await stream.__anext__()
+
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(first()) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: fork() in a process with threads
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            asyncio.run(collect(stream))
+        except RuntimeError as error:
+            status = 0 if "forked" in str(error) else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert loop.run_until_complete(first()) == 1
+    loop.run_until_complete(stream.aclose())
+    loop.close()
+
+
+# Fairness.
+
+
+async def rounds_beside(loop, stream, seconds):
+    """How often a task got its turn while another one iterated for a while."""
+    end = time.monotonic() + seconds
+    rounds = -1
+    done = False
+
+    async def ticker():
+        nonlocal rounds
+        while not done:
+            rounds += 1
+            await loop.sleep(0)
+
+    async def consumes():
+        nonlocal done
+        async with aclosing(stream):
+            async for _ in stream:
+                if time.monotonic() > end:
+                    break
+        done = True
+
+    await loop.together(ticker, consumes)
+    return rounds
+
+
+@pytest.mark.parametrize("kind", [Loop, Uvloop, Trio], ids=lambda kind: kind.name)
+def test_a_producer_that_always_has_an_item_does_not_starve_the_loop(loop, channels):
+    unfair = loop.run(rounds_beside, loop, channels.counted(10**9, 0), 0.3)
+    fair = loop.run(rounds_beside, loop, channels.counted(10**9, 1), 0.3)
+    assert unfair <= 1
+    assert 20 < fair <= 310, "one a millisecond"
+
+
+def test_a_channel_does_not_starve_the_loop(channels):
+    assert asyncio.run(rounds_beside(Loop(), channels.numbers(10**9, 1024), 0.3)) > 20
+
+
+@every_loop
+def test_a_slice_of_nothing_gives_a_turn_at_every_item(loop, channels):
+    async def main():
+        order = []
+
+        async def consumes(name):
+            async for item in channels.counted(3, 1, 0):
+                order.append((name, item))
+
+        await loop.together(lambda: consumes("a"), lambda: consumes("b"))
+        return order
+
+    order = loop.run(main)
+    assert [item for _, item in order] == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_checkpoint_is_a_point_of_cancellation_and_the_generator_ends(channels):
+    async def main():
+        stream = channels.counted(10**9, 1)
+
+        async def consumes():
+            async for _ in stream:
+                pass
+
+        task = asyncio.ensure_future(consumes())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(StopAsyncIteration):
+            await stream.__anext__()
+
+    asyncio.run(main())
+
+
+# File descriptors.
+
+
+@every_loop
+def test_a_body_waits_for_a_descriptor(loop, channels):
+    reading, writing = os.pipe()
+
+    def writes():
+        for byte in b"abc":
+            time.sleep(0.005)
+            os.write(writing, bytes([byte]))
+        os.close(writing)
+
+    thread = threading.Thread(target=writes)
+    thread.start()
+    assert bytes(loop.run(collect, channels.bytes(reading))) == b"abc"
+    thread.join()
+    os.close(reading)
+
+
+@every_loop
+def test_cancelling_a_wait_for_a_descriptor(loop, channels):
+    reading, writing = os.pipe()
+
+    async def main():
+        stream = channels.bytes(reading)
+        assert await loop.cancel_after(0.02, lambda: collect(stream))
+        os.write(writing, b"x")
+        again = channels.bytes(reading)
+        assert await again.__anext__() == ord("x")
+        await again.aclose()
+
+    loop.run(main)
+    os.close(reading)
+    os.close(writing)
+
+
+# libuv polls a regular file as always readable, and curio's kernel dies of one.
+@pytest.mark.parametrize("kind", [Loop, Trio], ids=lambda kind: kind.name)
+def test_a_descriptor_that_cannot_be_watched_is_the_loops_own_error(loop, channels, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    with path.open("rb") as file, pytest.raises(OSError):
+        loop.run(collect, channels.bytes(file.fileno()))
+
+
+def test_without_an_event_loop_there_is_a_clear_error(channels):
+    stream = channels.silent()
+    with pytest.raises(RuntimeError, match="no event loop that async_generator.bridge knows"):
+        stream.__anext__().send(None)
