@@ -28,8 +28,8 @@ class item {
   auto operator*() const noexcept -> reference { return static_cast<reference>(*item_); }
   auto operator->() const noexcept -> pointer { return item_; }
 
-  /// At the end: what the body gave to `co_return`, by reference into its frame. Throws no_return_value if the
-  /// generator did not end just now by returning (it was closed before, or this is an item).
+  /// At the end: what the body gave to `co_return`, by reference into its frame; each end has it, not only the first.
+  /// Throws no_return_value if the body did not end at a co_return, or if this is an item.
   auto returned() const -> std::add_rvalue_reference_t<Return>
     requires(!std::is_void_v<Return>)
   {

@@ -223,5 +223,11 @@ def lowered(scenario: Scenario) -> str:
         body = Body(names)
         body.block(node.body)
         lines += [f"body\t{node.name}", *("\t".join(fields) for fields in body.lines), "end"]
-    lines += ["\t".join(("op", *lowered_op(step.op))) for step in scenario.steps]
+    unstarted = {step.op.target for step in scenario.steps if step.op.verb == "make"}
+    for step in scenario.steps:
+        if step.op.verb in ("send", "throw") and step.op.target in unstarted:
+            if step.op.verb == "throw" or step.op.argument is not None:
+                raise NoCounterpart(f"{step.line}, before {step.op.target} was awaited")
+            unstarted.discard(step.op.target)
+        lines.append("\t".join(("op", *lowered_op(step.op))))
     return "\n".join([*lines, "run", ""])

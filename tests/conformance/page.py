@@ -30,7 +30,9 @@ def without(scenario: Scenario, column: Column) -> str:
     variant = scenario.variant(column.implementation, column.version)
     if variant is not None and not variant.steps:
         return variant.reason
-    return "" if column.implementation == "cpp" else forms.expressible(scenario.body, column.implementation)
+    if column.implementation == "cpp":
+        return "C++ exceptions have no context" if scenario.context else ""
+    return forms.expressible(scenario.body, column.implementation)
 
 
 def mark(scenario: Scenario, column: Column) -> str:

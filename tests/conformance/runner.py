@@ -94,8 +94,8 @@ class Run:
                 said += f" <- {self.error(behind)}"
         return said
 
-    def tell(self, call, *arguments, closes: bool = False) -> None:
-        """Performs one step of an awaitable and tells what it answered."""
+    def tell(self, call, *arguments, closes: bool = False) -> bool:
+        """Performs one step of an awaitable and tells what it answered; false where the operation goes on."""
         try:
             awaited = call(*arguments)
         except StopIteration as stop:
@@ -107,6 +107,8 @@ class Run:
             self.say(f"raises {self.error(error)}")
         else:
             self.say(f"awaits {self.shown(awaited)}")
+            return False
+        return True
 
     # --- what is done ---
 
@@ -164,7 +166,9 @@ class Run:
     def step(self, name: str, how: str, argument: object) -> None:
         awaitable = self.operations[name]
         closes = self.names[id(awaitable)] == "aclose"
-        self.tell(getattr(awaitable, how), argument, closes=closes)
+        answered = self.tell(getattr(awaitable, how), argument, closes=closes)
+        if answered and name == "it":
+            del self.operations["it"]  # a used awaitable would keep its generator alive
 
     def close(self, op: Op) -> None:
         try:
