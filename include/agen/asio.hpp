@@ -193,7 +193,8 @@ struct asio_awaiter_state {
   std::coroutine_handle<> waiting;
   net::cancellation_signal signal;
   cancel_relay* relay = nullptr;
-  bool gone = false;  ///< the coroutine was destroyed while it waited
+  bool started = false;  ///< the operation has begun: who destroys its handler ends it
+  bool gone = false;     ///< the coroutine was destroyed while it waited
 };
 
 template <class... Args>
@@ -208,7 +209,7 @@ class asio_resume_handler {
   /// Destroyed uncalled, as by the destructor of an execution context: what waits for the body will wait for ever. If
   /// that is an Asio operation it is destroyed, with all it owns; any other coroutine has an owner of its own.
   ~asio_resume_handler() {
-    if (!state_ || !state_->waiting || state_->gone) return;
+    if (!state_ || !state_->waiting || !state_->started || state_->gone) return;
     state_->waiting = nullptr;
     if (state_->relay != nullptr) state_->relay->runner.destroy();
   }
@@ -269,6 +270,7 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
       state_.reset();
       throw;
     }
+    kept->started = true;
     // Cancelled before: what is awaited afterwards, in cleanup for instance, still ends early, as in asio::awaitable.
     if (requested != net::cancellation_type::none) kept->signal.emit(requested);
   }
@@ -352,14 +354,32 @@ struct completed<void> {
   }
 };
 
+/// Connects a cancellation slot with a relay, for as long as that lives.
+template <class Slot>
+class relay_slot {
+ public:
+  relay_slot(Slot slot, cancel_relay& relay) : slot_(slot) {
+    if (slot_.is_connected()) slot_.assign([&relay](net::cancellation_type type) { relay.request(type); });
+  }
+  relay_slot(relay_slot const&) = delete;
+  auto operator=(relay_slot const&) -> relay_slot& = delete;
+  ~relay_slot() { clear(); }
+  void clear() noexcept {
+    if (std::exchange(connected_, false)) slot_.clear();
+  }
+
+ private:
+  Slot slot_;
+  bool connected_ = slot_.is_connected();
+};
+
 /// Awaits `operation` with a relay in reach of the body, then posts the result to the handler's executor.
 template <class Operation, class Handler>
 auto run_operation(Operation operation, Handler handler) -> asio_runner {
   using result = std::remove_cvref_t<await_result<Operation>>;
   auto const work = net::make_work_guard(net::get_associated_executor(handler));
   cancel_relay relay{co_await own_handle()};
-  auto slot = net::get_associated_cancellation_slot(handler);
-  if (slot.is_connected()) slot.assign([&relay](net::cancellation_type type) { relay.request(type); });
+  relay_slot slot(net::get_associated_cancellation_slot(handler), relay);
   completed<result> outcome;
   try {
     if constexpr (requires { operation.carry(&relay); }) operation.carry(&relay);
@@ -371,7 +391,7 @@ auto run_operation(Operation operation, Handler handler) -> asio_runner {
   } catch (...) {
     outcome.error = std::current_exception();
   }
-  if (slot.is_connected()) slot.clear();
+  slot.clear();
   net::post(work.get_executor(), [h = std::move(handler), o = std::move(outcome)]() mutable { o.give(h); });
 }
 

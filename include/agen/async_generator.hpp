@@ -105,12 +105,16 @@ class [[nodiscard]] async_generator {
                   "asend(): this generator takes no values; declare it async_generator<Yield, Send> to send into it");
     static_assert(std::is_void_v<Send> || std::is_convertible_v<Value&&, Send>,
                   "asend(): the value does not convert to the generator's Send type");
-    return detail::asend_awaitable<Yield, Send, Return>(*frame_, static_cast<Value&&>(value));
+    if constexpr (std::is_convertible_v<Value&&, Send>) {
+      return detail::asend_awaitable<Yield, Send, Return>(*frame_, static_cast<Value&&>(value));
+    } else {
+      std::terminate();
+    }
   }
 
   /// Awaitable: throws `error` at the current co_yield; answers the next item, or the end. On a generator that has not
-  /// begun the body never runs and the error comes back; on a closed one nothing happens. Throws already_running, and
-  /// whatever leaves the body. (PEP 525, `athrow`)
+  /// begun the body never runs and the error comes back; on a closed one nothing happens. Throws nothing_thrown if
+  /// `error` is null, already_running, and whatever leaves the body. (PEP 525, `athrow`)
   auto athrow(std::exception_ptr error) noexcept -> detail::athrow_awaitable<Yield, Return> {
     return detail::athrow_awaitable<Yield, Return>(*frame_, std::move(error));
   }

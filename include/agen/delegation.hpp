@@ -22,9 +22,10 @@ namespace agen {
 ///
 /// An rvalue is moved into the body's frame, an lvalue is referred to and stays the caller's.
 ///
-/// Errors: already_running if `source` is running (itself or a generator that waits for it, too); send_unsupported if a
-/// value is sent to something that takes none; ignored_generator_exit if `source` yields while it is closed;
-/// delegate_destroyed if its owner destroys it meanwhile; no_return_value if it was closed before and has a Return.
+/// Errors: already_running if `source` is running (itself or a generator that waits for it, too); nothing_sent if it
+/// has begun and its co_yield needs a value, Send having no default; send_unsupported if a value is sent to something
+/// that takes none; ignored_generator_exit if `source` yields while it is closed; delegate_destroyed if its owner
+/// destroys it meanwhile; no_return_value if it has a Return and was closed before it returned one.
 template <class Source>
 [[nodiscard]] auto yield_from(Source&& source) noexcept -> detail::delegated<Source> {
   static_assert(
@@ -137,10 +138,12 @@ auto generator_promise<Yield, Send, Return>::delegate_to(Source&& source) {
   if constexpr (async_iterable<Source>) {
     auto helper = each_awaited<Yield, Send, Source>(static_cast<Source&&>(source));
     using result = typename decltype(helper)::return_type;
-    return delegate_awaiter<decltype(helper), result>(std::move(helper), *this);
-  } else {
+    return delegate_awaiter<decltype(helper), Send, result>(std::move(helper), *this);
+  } else if constexpr (range<Source>) {
     auto helper = each_of<Yield, Send, Source>(static_cast<Source&&>(source));
-    return delegate_awaiter<decltype(helper), void>(std::move(helper), *this);
+    return delegate_awaiter<decltype(helper), Send, void>(std::move(helper), *this);
+  } else {
+    return std::suspend_never();  // yield_from has said what is wrong
   }
 }
 

@@ -29,19 +29,25 @@ class driver {
   /// one
   template <class Yield, class Send, class Return>
   driver(async_generator<Yield, Send, Return>& generator, callback on_answer, void* context) noexcept
-      : driver(generator.frame(), on_answer, context) {}
-  driver(detail::frame& f, callback on_answer, void* context) noexcept
-      : arrival_{&driver::arrived, &driver::ignored, this}, frame_(&f), on_answer_(on_answer), context_(context) {}
+      : driver(generator.frame(), on_answer, context, detail::sends_nothing<Send>) {}
+  /// The same for a generator whose types are forgotten. `sends_nothing`: anext() can resume it at any co_yield,
+  /// because its Send is void or has a default value.
+  driver(detail::frame& f, callback on_answer, void* context, bool sends_nothing = true) noexcept
+      : arrival_{detail::opaque(&driver::arrived), detail::opaque(&driver::ignored), this},
+        frame_(&f),
+        on_answer_(on_answer),
+        context_(context),
+        sends_nothing_(sends_nothing) {}
   driver(driver const&) = delete;
   auto operator=(driver const&) -> driver& = delete;
   ~driver() { end(); }
 
   auto anext() noexcept -> step {
-    return perform([this] { return &iterating_.emplace(*frame_, operation::anext, nullptr); });
+    return perform([this] { return &iterating_.emplace(*frame_, operation::anext, nullptr, sends_nothing_); });
   }
   /// \param value  the Send object, moved from by the body when it is resumed; it must live until then
   auto asend(void* value) noexcept -> step {
-    return perform([this, value] { return &iterating_.emplace(*frame_, operation::asend, value); });
+    return perform([this, value] { return &iterating_.emplace(*frame_, operation::asend, value, true); });
   }
   auto athrow(std::exception_ptr error) noexcept -> step {
     return perform([this, &error] { return &throwing_.emplace(*frame_, std::move(error)); });
@@ -58,8 +64,11 @@ class driver {
   auto take_error() noexcept -> std::exception_ptr { return std::exchange(error_, nullptr); }
 
  private:
-  // The layout that resume() of a coroutine handle relies on in every ABI with coroutines: a body resumes its consumer
-  // through it, and so a callback costs the generator no branch of its own.
+  // A coroutine's frame begins with what resume() and destroy() call, in every ABI with coroutines; that is how code of
+  // different compilers can be linked. A body resumes its consumer through it, and so a callback costs the generator no
+  // branch of its own, and the driver no frame. The compiler must not see which functions these are: clang calls
+  // coroutines by a convention of its own, the same in effect for one pointer, and takes a call that it can see to
+  // disagree for one that never happens.
   struct arrival {
     void (*resume)(arrival*);
     void (*destroy)(arrival*);
@@ -68,9 +77,13 @@ class driver {
 
   class iteration : public detail::operation_base<> {
    public:
-    iteration(detail::frame& f, operation op, void* value) noexcept : operation_base(f), op_(op), value_(value) {}
+    iteration(detail::frame& f, operation op, void* value, bool sends) noexcept
+        : operation_base(f), op_(op), sends_(sends), value_(value) {}
     auto await_ready() -> bool {
-      if (frame_->own.now == detail::stage::suspended) return false;
+      if (frame_->own.now == detail::stage::suspended) {
+        if (!sends_) detail::raise_nothing_sent();
+        return false;
+      }
       return detail::iteration_is_ready(op_, *frame_, op_ == operation::asend);
     }
     auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {
@@ -86,6 +99,7 @@ class driver {
 
    private:
     operation op_;
+    bool sends_;
     void* value_;
   };
   class throwing : public detail::throwing_operation {
@@ -192,6 +206,7 @@ class driver {
   detail::frame* frame_;
   callback on_answer_;
   void* context_;
+  bool sends_nothing_;
   step answer_ = step::awaits;
   bool pending_ = false;
   std::exception_ptr error_;

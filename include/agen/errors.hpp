@@ -49,6 +49,12 @@ class nothing_sent : public generator_error {
   using generator_error::generator_error;
 };
 
+/// `athrow()` of a null exception_ptr: there is nothing to throw (Python: TypeError).
+class nothing_thrown : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
 /// A value was sent to a generator that delegates to something which takes none (PEP 380: AttributeError). Raised in
 /// the delegating body, at its `yield_from`.
 class send_unsupported : public generator_error {

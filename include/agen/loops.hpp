@@ -55,17 +55,31 @@ struct async_sentinel {};
 /// `for (auto it = co_await agen::begin(gen); it != agen::end(gen); co_await ++it) use(*it);`
 template <async_iterable Source>
 class async_iterator {
-  using answer = std::remove_cvref_t<detail::await_result<decltype(std::declval<Source&>().anext())>>;
+  using operation = decltype(std::declval<Source&>().anext());
+  using answer = std::remove_cvref_t<detail::await_result<operation>>;
+
+  /// anext(), whose answer goes into an iterator.
+  struct stepping : detail::adapted_awaiter<operation> {
+    async_iterator* self;
+    auto await_resume() -> async_iterator& {
+      self->current_.emplace(this->inner.await_resume());
+      return *self;
+    }
+  };
+  struct beginning : detail::adapted_awaiter<operation> {
+    Source* source;
+    auto await_resume() -> async_iterator { return async_iterator(*source, this->inner.await_resume()); }
+  };
 
  public:
   async_iterator(Source& source, answer first) : source_(&source) { current_.emplace(std::move(first)); }
 
+  /// Awaitable: see begin().
+  static auto at_first(Source& source) { return beginning{{source.anext()}, &source}; }
+
   auto operator*() const -> decltype(auto) { return **current_; }
-  /// Awaitable: goes to the next item; gives the iterator.
-  auto operator++() -> task<async_iterator&> {
-    current_.emplace(co_await source_->anext());
-    co_return *this;
-  }
+  /// Awaitable: goes to the next item; gives the iterator, which must stay where it is meanwhile.
+  auto operator++() { return stepping{{source_->anext()}, this}; }
   friend auto operator==(async_iterator const& it, async_sentinel /*end*/) -> bool {
     return !static_cast<bool>(*it.current_);
   }
@@ -77,8 +91,8 @@ class async_iterator {
 
 /// Awaitable: an iterator at the first item of `source`, which must outlive it.
 template <async_iterable Source>
-auto begin(Source& source) -> task<async_iterator<Source>> {
-  co_return async_iterator<Source>(source, co_await source.anext());
+auto begin(Source& source) {
+  return async_iterator<Source>::at_first(source);
 }
 template <async_iterable Source>
 constexpr auto end(Source& /*source*/) noexcept -> async_sentinel {

@@ -54,7 +54,7 @@ struct task_result : task_state {
     has_value = true;
   }
   auto take() -> T {
-    if (raised) std::rethrow_exception(std::exchange(raised, nullptr));
+    if (raised) std::rethrow_exception(raised);
     if constexpr (std::is_reference_v<T>) {
       return static_cast<T>(*value);
     } else {
@@ -67,7 +67,7 @@ template <>
 struct task_result<void> : task_state {
   void return_void() noexcept {}
   void take() {
-    if (raised) std::rethrow_exception(std::exchange(raised, nullptr));
+    if (raised) std::rethrow_exception(raised);
   }
 };
 
@@ -91,11 +91,13 @@ class task_promise : public task_result<T> {
   template <class Awaited>
   auto await_transform(Awaited&& awaited) -> decltype(auto) {
     if constexpr (adapted<Awaited>) {
-      using awaitable = decltype(await_adapter<std::remove_cvref_t<Awaited>>::adapt(std::declval<Awaited>()));
-      return adapted_awaiter<awaitable>{
+      return adapted_awaiter<adapted_t<Awaited>>{
           await_adapter<std::remove_cvref_t<Awaited>>::adapt(static_cast<Awaited&&>(awaited))};
     } else {
-      static_assert(natively_awaitable<Awaited>,
+      constexpr bool delegates = is_delegated<std::remove_cvref_t<Awaited>>;
+      static_assert(!delegates,
+                    "yield_from belongs into the body of an async generator; a task has no consumer to give items to");
+      static_assert(delegates || natively_awaitable<Awaited>,
                     "co_await in a task: this type is not awaitable; give it an operator co_await, the three await_ "
                     "members, or specialise agen::await_adapter for it");
       if constexpr (natively_awaitable<Awaited>) {

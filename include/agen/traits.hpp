@@ -36,11 +36,23 @@ inline constexpr bool makes_generator<R (*)(A...) noexcept> = is_async_generator
 template <class R, class C, class... A>
 inline constexpr bool makes_generator<R (C::*)(A...)> = is_async_generator_v<R>;
 template <class R, class C, class... A>
-inline constexpr bool makes_generator<R (C::*)(A...) const> = is_async_generator_v<R>;
-template <class R, class C, class... A>
 inline constexpr bool makes_generator<R (C::*)(A...) noexcept> = is_async_generator_v<R>;
 template <class R, class C, class... A>
+inline constexpr bool makes_generator<R (C::*)(A...) const> = is_async_generator_v<R>;
+template <class R, class C, class... A>
 inline constexpr bool makes_generator<R (C::*)(A...) const noexcept> = is_async_generator_v<R>;
+template <class R, class C, class... A>
+inline constexpr bool makes_generator<R (C::*)(A...) &> = is_async_generator_v<R>;
+template <class R, class C, class... A>
+inline constexpr bool makes_generator<R (C::*)(A...) & noexcept> = is_async_generator_v<R>;
+template <class R, class C, class... A>
+inline constexpr bool makes_generator<R (C::*)(A...) const&> = is_async_generator_v<R>;
+template <class R, class C, class... A>
+inline constexpr bool makes_generator<R (C::*)(A...) const & noexcept> = is_async_generator_v<R>;
+template <class R, class C, class... A>
+inline constexpr bool makes_generator<R (C::*)(A...) &&> = is_async_generator_v<R>;
+template <class R, class C, class... A>
+inline constexpr bool makes_generator<R (C::*)(A...) && noexcept> = is_async_generator_v<R>;
 
 template <class T>
 concept range = requires(T& r) { begin(r) != end(r); } || requires(T& r) { r.begin() != r.end(); } ||

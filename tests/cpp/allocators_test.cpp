@@ -43,6 +43,17 @@ TEST(Allocation, OneAGeneratorAndNoneAnItem) {
   }());
 }
 
+TEST(Allocation, AnIteratorAllocatesNothing) {
+  sync_wait([]() -> task<> {
+    auto gen = numbers();
+    std::size_t const before = allocations;
+    auto it = co_await agen::begin(gen);
+    for (int i = 0; i < 1000; ++i) co_await ++it;
+    EXPECT_EQ(*it, 1000);
+    EXPECT_EQ(allocations, before);
+  }());
+}
+
 TEST(Allocation, AFrameHasAtMost128BytesBesideTheLocalsOfItsBody) {
   std::size_t const before = allocated_bytes;
   auto gen = numbers();

@@ -231,6 +231,49 @@ TEST(Asio, DestroyingTheContextDestroysWhatWaitsInIt) {
   EXPECT_EQ(log, journal{"awaitable"});
 }
 
+/// An Asio operation whose start fails after it was given its handler.
+auto fails_to_start() {
+  return asio::async_initiate<use_agen_t const, void()>(
+      [](auto handler) {
+        auto const kept = std::move(handler);
+        throw std::runtime_error("no start");
+      },
+      use_agen);
+}
+
+TEST(Asio, AnOperationThatFailsToStartRaisesInTheBody) {
+  asio::io_context context;
+  std::exception_ptr error;
+  bool caught = false;
+  auto gen = [](bool& seen) -> async_generator<int> {
+    try {
+      co_await fails_to_start();
+    } catch (std::runtime_error const&) {
+      seen = true;
+      throw;
+    }
+    co_yield 1;
+  }(caught);
+  async_anext(gen, asio::bind_executor(context, [&error](std::exception_ptr e, auto) { error = std::move(e); }));
+  context.run();
+  EXPECT_TRUE(caught);
+  ASSERT_TRUE(error);
+  EXPECT_THROW(std::rethrow_exception(error), std::runtime_error);
+}
+
+TEST(Asio, ASlotOutlivesTheOperationThatItsContextDestroyed) {
+  asio::cancellation_signal signal;
+  std::optional<asio::io_context> context(std::in_place);
+  auto gen = [](asio::io_context& io) -> async_generator<int> {
+    co_await asio::post(io, use_agen);
+    co_yield 1;
+  }(*context);
+  async_anext(gen, asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(*context, [](auto&&...) {})));
+  context.reset();
+  signal.emit(asio::cancellation_type::all);
+  EXPECT_TRUE(gen.running()) << "what it awaits never comes";
+}
+
 TEST(Asio, DroppingAGeneratorCancelsWhatItsBodyAwaits) {
   asio::io_context context;
   journal log;

@@ -266,6 +266,18 @@ TEST(Athrow, OnAGeneratorThatHasNotBegunRaisesWithoutRunningIt) {
   }(log));
 }
 
+TEST(Athrow, RefusesANullExceptionInEveryStateAndLeavesTheBodyAlone) {
+  sync_wait([]() -> task<> {
+    auto gen = count(2);
+    EXPECT_THROW(static_cast<void>(co_await gen.athrow(nullptr)), nothing_thrown);
+    EXPECT_EQ(*co_await gen.anext(), 0);
+    EXPECT_THROW(static_cast<void>(co_await gen.athrow(nullptr)), nothing_thrown);
+    EXPECT_EQ(*co_await gen.anext(), 1);
+    EXPECT_FALSE(co_await gen.anext());
+    EXPECT_THROW(static_cast<void>(co_await gen.athrow(nullptr)), nothing_thrown);
+  }());
+}
+
 TEST(Athrow, OfAnExitComesBackToItsCaller) {
   sync_wait([]() -> task<> {
     auto gen = count(3);

@@ -409,6 +409,110 @@ TEST(YieldFrom, DestroyingTheDelegateWhileItIsClosedLeavesTheOuterTheOneThatIsCl
   EXPECT_EQ(log, (journal{"destroyed", "ignored"}));
 }
 
+TEST(YieldFrom, DestroyingADelegateFurtherDownLeavesTheOneThatIsClosedTheOneThatIsClosed) {
+  journal log;
+  gate at;
+  std::optional<async_generator<int>> inner([](gate& g) -> async_generator<int> {
+    co_await g;
+    co_yield 1;
+  }(at));
+  // Two levels stand between the delegate and the generator that is closed: only the upper one is.
+  auto below = [](async_generator<int>& source, journal& into) -> async_generator<int, void, int> {
+    try {
+      co_await yield_from(source);
+    } catch (delegate_destroyed const&) {
+      into.emplace_back("destroyed");
+    }
+    co_return 5;
+  };
+  auto cleans = [&below](async_generator<int>& source, journal& into) -> async_generator<int> {
+    std::exception_ptr error;
+    try {
+      co_yield 1;
+    } catch (...) {
+      error = std::current_exception();
+    }
+    int const got = co_await yield_from(below(source, into));
+    into.push_back(std::to_string(got));
+    std::rethrow_exception(error);
+  };
+  auto outer = [](async_generator<int> source) -> async_generator<int> {
+    co_await yield_from(source);
+  }(cleans(*inner, log));
+  auto const consumer = [](async_generator<int>& g) -> detached {
+    co_await g.anext();
+    co_await g.aclose();
+  }(outer);
+  ASSERT_TRUE(at.waited_for());
+  inner.reset();
+  EXPECT_TRUE(consumer.done());
+  consumer.rethrow();
+  EXPECT_EQ(log, (journal{"destroyed", "5"}));
+}
+
+struct no_default {
+  explicit no_default(int v) : value(v) {}
+  int value;
+};
+
+TEST(YieldFrom, RefusesToSendNothingIntoAPartlyConsumedGeneratorThatNeedsAValue) {
+  sync_wait([]() -> task<> {
+    auto inner = []() -> async_generator<int, no_default> {
+      for (int i = 0;;) i = (co_yield i).value;
+    }();
+    co_await inner.anext();
+    auto outer = [](auto& source) -> async_generator<int, no_default> { co_await yield_from(source); }(inner);
+    EXPECT_THROW(static_cast<void>(co_await outer.anext()), nothing_sent);
+    EXPECT_EQ(*co_await inner.asend(no_default(5)), 5);
+  }());
+}
+
+TEST(YieldFrom, RefusesADelegateThatTheHookHasSetRunning) {
+  gate at;
+  auto inner = waits_inside(at);
+  std::optional<detached> other;
+  set_asyncgen_hooks({[&](generator_ref ref) {
+                        if (ref.id() != inner.id()) return;
+                        other.emplace([](async_generator<int>& g) -> detached { co_await g.anext(); }(inner));
+                      },
+                      nullptr});
+  auto outer = [](async_generator<int>& source) -> async_generator<int> { co_await yield_from(source); }(inner);
+  EXPECT_THROW(static_cast<void>(sync_wait(outer.anext())), already_running);
+  set_asyncgen_hooks({});
+  at.open();
+  EXPECT_TRUE(other->done());
+}
+
+auto by_reference(std::string& word) -> async_generator<std::string&> { co_yield word; }
+auto by_const_reference(std::string const& word) -> async_generator<std::string const&> { co_yield word; }
+
+TEST(YieldFrom, AGeneratorOfRvaluesDoesNotMoveFromTheReferencesOfTheInnerOne) {
+  std::string word = "a word that is too long to be kept in place";
+  auto outer = [](std::string& w) -> async_generator<std::string&&> { co_await yield_from(by_reference(w)); }(word);
+  sync_wait([](auto& gen) -> task<> {
+    auto item = co_await gen.anext();
+    std::string const taken = *item;
+    EXPECT_FALSE(taken.empty());
+  }(outer));
+  EXPECT_FALSE(word.empty());
+}
+
+TEST(YieldFrom, AGeneratorOfConstItemsDelegatesToOneOfMutableItemsWithoutAHelper) {
+  std::string word = "word";
+  int begun = 0;
+  set_asyncgen_hooks({[&begun](generator_ref) { ++begun; }, nullptr});
+  auto outer = [](std::string& w) -> async_generator<std::string const&> {
+    co_await yield_from(by_reference(w));
+  }(word);
+  auto again = [](std::string& w) -> async_generator<std::string const&> {
+    co_await yield_from(by_const_reference(w));
+  }(word);
+  EXPECT_EQ(&*sync_wait(outer.anext()), &word);
+  EXPECT_EQ(&*sync_wait(again.anext()), &word);
+  set_asyncgen_hooks({});
+  EXPECT_EQ(begun, 4);
+}
+
 auto selfish(async_generator<int>*& self, bool& refused) -> async_generator<int> {
   try {
     co_await yield_from(*self);

@@ -57,6 +57,34 @@ TEST(Driver, ThrowsAndCloses) {
   EXPECT_TRUE(other.closed());
 }
 
+struct no_default {
+  explicit no_default(int v) : value(v) {}
+  int value;
+};
+
+TEST(Driver, RefusesToSendNothingWhereSendHasNoDefault) {
+  counter seen;
+  auto gen = []() -> async_generator<int, no_default> {
+    for (int i = 0;;) i = (co_yield i).value;
+  }();
+  driver drive(gen, &counter::count, &seen);
+  EXPECT_EQ(drive.anext(), step::yielded);
+  EXPECT_EQ(drive.anext(), step::raised);
+  EXPECT_THROW(std::rethrow_exception(drive.take_error()), nothing_sent);
+  no_default value(5);
+  EXPECT_EQ(drive.asend(&value), step::yielded);
+  EXPECT_EQ(*static_cast<int*>(drive.item()), 5);
+}
+
+TEST(Driver, RefusesANullException) {
+  counter seen;
+  auto gen = count(2);
+  driver drive(gen, &counter::count, &seen);
+  EXPECT_EQ(drive.athrow(nullptr), step::raised);
+  EXPECT_THROW(std::rethrow_exception(drive.take_error()), nothing_thrown);
+  EXPECT_EQ(drive.anext(), step::yielded);
+}
+
 auto waits(gate& at) -> async_generator<int> {
   for (int i = 0; i < 2; ++i) {
     co_await at;

@@ -28,6 +28,17 @@ TEST(Task, GivesItsValueReferenceOrException) {
   EXPECT_THROW(sync_wait(raises()), std::runtime_error);
 }
 
+TEST(Task, AwaitedAgainRaisesAgain) {
+  auto t = []() -> task<std::string> {
+    throw std::runtime_error("task");
+    co_return "";
+  }();
+  sync_wait([](task<std::string>& twice) -> task<> {
+    EXPECT_THROW(co_await std::move(twice), std::runtime_error);
+    EXPECT_THROW(co_await std::move(twice), std::runtime_error);
+  }(t));
+}
+
 TEST(Task, DoesNotBeginBeforeItIsAwaited) {
   bool begun = false;
   {

@@ -18,11 +18,17 @@ static_assert(!is_async_generator_v<int> && !is_async_generator_v<task<int>>);
 struct object {
   auto operator()() const -> full;
   auto member(int) -> plain;
+  auto of_lvalues(int) & -> plain;
+  auto of_const_lvalues() const& noexcept -> plain;
+  auto of_rvalues() && -> plain;
 };
 static_assert(is_async_generator_function_v<decltype(declared_function)>);
 static_assert(is_async_generator_function_v<decltype(&declared_function)>);
 static_assert(is_async_generator_function_v<object>);
 static_assert(is_async_generator_function_v<decltype(&object::member)>);
+static_assert(is_async_generator_function_v<decltype(&object::of_lvalues)>);
+static_assert(is_async_generator_function_v<decltype(&object::of_const_lvalues)>);
+static_assert(is_async_generator_function_v<decltype(&object::of_rvalues)>);
 static_assert(!is_async_generator_function_v<decltype(&agen_test::gate::open)>);
 static_assert(!is_async_generator_function_v<int>);
 

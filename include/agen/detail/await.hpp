@@ -4,6 +4,7 @@
 #define AGEN_DETAIL_AWAIT_HPP
 
 #include <type_traits>
+#include <utility>
 
 #include "frame.hpp"
 
@@ -31,6 +32,8 @@ template <class T>
 concept has_free_co_await = requires(T&& a) { operator co_await(static_cast<T&&>(a)); };
 template <class T>
 concept adapted = requires(T&& a) { await_adapter<std::remove_cvref_t<T>>::adapt(static_cast<T&&>(a)); };
+template <adapted T>
+using adapted_t = decltype(await_adapter<std::remove_cvref_t<T>>::adapt(std::declval<T>()));
 template <class T>
 concept natively_awaitable = has_member_co_await<T> || has_free_co_await<T> || awaiter<std::remove_reference_t<T>>;
 
@@ -75,8 +78,19 @@ struct adapted_awaiter {
   }
   auto await_resume() -> decltype(auto) { return inner.await_resume(); }
 };
+
 template <class T>
 using await_result = decltype(std::declval<std::remove_reference_t<awaiter_of<T>>&>().await_resume());
+
+/// What yield_from returns: says that a source is to be delegated to. Lives no longer than its full expression.
+template <class Source>
+struct delegated {
+  Source&& source;
+};
+template <class T>
+inline constexpr bool is_delegated = false;
+template <class Source>
+inline constexpr bool is_delegated<delegated<Source>> = true;
 
 /// Says that the body suspends in something foreign before it does, and takes that back if it does not. Nothing may be
 /// written after a true suspension: the body may already run elsewhere, or be gone.
@@ -146,8 +160,7 @@ struct foreign_awaiter {
 template <class T>
 auto await_foreign(frame& body, T&& awaited) -> decltype(auto) {
   if constexpr (adapted<T>) {
-    using awaitable = decltype(await_adapter<std::remove_cvref_t<T>>::adapt(static_cast<T&&>(awaited)));
-    using held = adapted_awaiter<awaitable>;
+    using held = adapted_awaiter<adapted_t<T>>;
     return foreign_awaiter<held>{held{await_adapter<std::remove_cvref_t<T>>::adapt(static_cast<T&&>(awaited))}, &body};
   } else {
     static_assert(natively_awaitable<T>,

@@ -26,6 +26,10 @@ inline void store(unsigned char& to, unsigned char value) noexcept {
 inline auto exchange(unsigned char& at, unsigned char value) noexcept -> unsigned char {
   return std::atomic_ref(at).exchange(value, std::memory_order_acq_rel);
 }
+inline void count_up(int& owners) noexcept { std::atomic_ref(owners).fetch_add(1, std::memory_order_relaxed); }
+inline auto count_down(int& owners) noexcept -> int {
+  return std::atomic_ref(owners).fetch_sub(1, std::memory_order_acq_rel) - 1;
+}
 #else
 AGEN_ALWAYS_INLINE auto load(unsigned char const& from) noexcept -> unsigned char {
   return __atomic_load_n(&from, __ATOMIC_ACQUIRE);
@@ -36,7 +40,21 @@ AGEN_ALWAYS_INLINE void store(unsigned char& to, unsigned char value) noexcept {
 inline auto exchange(unsigned char& at, unsigned char value) noexcept -> unsigned char {
   return __atomic_exchange_n(&at, value, __ATOMIC_ACQ_REL);
 }
+inline void count_up(int& owners) noexcept { __atomic_fetch_add(&owners, 1, __ATOMIC_RELAXED); }
+inline auto count_down(int& owners) noexcept -> int { return __atomic_sub_fetch(&owners, 1, __ATOMIC_ACQ_REL); }
 #endif
+
+/// The same pointer, of which the compiler knows nothing any more.
+template <class T>
+auto opaque(T* pointer) noexcept -> T* {
+#if defined(_MSC_VER) && !defined(__clang__)
+  T* volatile hidden = pointer;
+  return hidden;
+#else
+  __asm__("" : "+r"(pointer));
+  return pointer;
+#endif
+}
 
 }  // namespace agen::detail
 

@@ -28,7 +28,7 @@ AGEN_NOINLINE inline void raise_delegated(delegation& at) {
 }
 
 /// `Owner` is the generator by value, or a reference to one that somebody else keeps.
-template <class Owner, class Return>
+template <class Owner, class Send, class Return>
 class delegate_awaiter : delegation {
  public:
   delegate_awaiter(Owner&& generator, frame& parent_frame) noexcept : generator_(static_cast<Owner&&>(generator)) {
@@ -47,12 +47,14 @@ class delegate_awaiter : delegation {
 
   auto await_ready() -> bool {
     control& inner = this->child->own;
+    if (!inner.hooked && inner.now == stage::created) ask_hooks(*this->child);  // which may do anything with it
     if (is_running(inner.now)) {
       throw already_running("yield_from: the generator delegated to is already running");
     }
-    if (inner.now == stage::closed) return true;
-    if (!inner.hooked) ask_hooks(*this->child);
-    return false;
+    if constexpr (!sends_nothing<Send>) {
+      if (inner.now == stage::suspended) raise_nothing_sent();
+    }
+    return inner.now == stage::closed;
   }
   void await_suspend(std::coroutine_handle<> /*body*/) noexcept { attach(*this); }
   auto await_resume() -> Return {

@@ -69,15 +69,22 @@ AGEN_NOINLINE inline void leave_parent(frame& f) noexcept {
   control& c = top->own;
   if (c.now == stage::running) std::terminate();
   delegation& at = *f.own.parent;
+  if (c.now == stage::elsewhere &&
+      c.closing) {  // what is closed may be f, or below it, and so cannot be closed any more
+    frame*& closing = static_cast<closing_pending&>(*c.link).closing;
+    for (frame* g = &c.leaf.promise(); g != at.parent; g = g->own.parent->parent) {
+      if (g != closing) continue;
+      closing = at.parent;
+      break;
+    }
+  }
   detach(f, c);
   at.child = nullptr;
   at.destroyed = true;
   at.parent->of = &c;
   c.leaf = handle_of(*at.parent);
   if (c.now == stage::unclaimed) c.now = stage::suspended;  // the item dies with the one that yielded it
-  if (c.now != stage::elsewhere) return;
-  if (c.closing) static_cast<closing_pending&>(*c.link).closing = at.parent;  // whatever below it was being closed
-  transfer(c);
+  if (c.now == stage::elsewhere) transfer(c);
 }
 
 /// What happens when the owner of a generator lets go of it.

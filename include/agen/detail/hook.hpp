@@ -5,6 +5,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "compiler.hpp"
+
 namespace agen::detail {
 
 /// Holds a callable `void(Argument)`, or nothing. Copies share it. Every generator that was started under a hook holds
@@ -22,7 +24,7 @@ class hook {
       : target_(new holder<std::remove_cvref_t<Callable>>(std::forward<Callable>(callable))) {}
 
   hook(hook const& other) noexcept : target_(other.target_) {
-    if (target_ != nullptr) __atomic_fetch_add(&target_->owners, 1, __ATOMIC_RELAXED);
+    if (target_ != nullptr) count_up(target_->owners);
   }
   hook(hook&& other) noexcept : target_(std::exchange(other.target_, nullptr)) {}
   auto operator=(hook other) noexcept -> hook& {
@@ -30,7 +32,7 @@ class hook {
     return *this;
   }
   ~hook() {
-    if (target_ != nullptr && __atomic_sub_fetch(&target_->owners, 1, __ATOMIC_ACQ_REL) == 0) delete target_;
+    if (target_ != nullptr && count_down(target_->owners) == 0) delete target_;
   }
 
   void reset() noexcept { *this = hook(); }

@@ -55,6 +55,14 @@ AGEN_NOINLINE inline auto iteration_is_ready(operation op, frame& f, bool carrie
   return op == operation::anext;  // the item that an earlier consumer did not live to take
 }
 
+/// Whether a suspended generator can be resumed by nothing: whether its co_yield has something to give back.
+template <class Send>
+inline constexpr bool sends_nothing = std::is_void_v<Send> || std::is_default_constructible_v<Send>;
+
+[[noreturn]] AGEN_NOINLINE inline void raise_nothing_sent() {
+  throw nothing_sent("anext() has nothing to send: the Send type has no default value, use asend(value)");
+}
+
 /// At the end of an operation without an item: raises what left the body.
 AGEN_NOINLINE inline void raise_outcome(control& c) {
   if (c.has_raised) std::rethrow_exception(c.take());
@@ -109,7 +117,8 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
 
   auto await_ready() -> bool {
     if (frame_->own.now == stage::suspended) [[likely]] {
-      return check_default();
+      if constexpr (!sends_nothing<Send>) raise_nothing_sent();
+      return false;
     }
     return iteration_is_ready(operation::anext, *frame_, false);
   }
@@ -118,16 +127,13 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
     return drive(frame_->own, *this, h);
   }
   auto await_resume() -> item<Yield, Return> { return this->template answer<Yield, Return>(); }
-
- private:
-  static auto check_default() -> bool {
-    if constexpr (!std::is_void_v<Send> && !std::is_default_constructible_v<Send>) {
-      throw nothing_sent("anext() has nothing to send: the Send type has no default value, use asend(value)");
-    }
-    return false;
-  }
 };
 
+template <class Yield, class Send, class Return>
+class asend_awaitable;
+/// There is none; it has a type so that a wrong asend() is one error, not several.
+template <class Yield, class Return>
+class asend_awaitable<Yield, void, Return> {};
 template <class Yield, class Send, class Return>
 class [[nodiscard("an operation does nothing until it is awaited")]] asend_awaitable : public operation_base<> {
  public:
@@ -151,6 +157,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
 
 /// athrow's await_ready: true if the answer is there already.
 AGEN_NOINLINE inline auto throw_is_ready(frame& f, std::exception_ptr const& error) -> bool {
+  if (error == nullptr) throw nothing_thrown("athrow(): the exception_ptr is null");
   admission const answer = admitted(operation::athrow, f, true);
   if (answer == admission::throw_unstarted) std::rethrow_exception(error);
   return answer != admission::resume;

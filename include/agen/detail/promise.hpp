@@ -13,12 +13,6 @@ class async_generator;
 
 namespace detail {
 
-/// What yield_from returns: says that a source is to be delegated to. Lives no longer than its full expression.
-template <class Source>
-struct delegated {
-  Source&& source;
-};
-
 template <class Send>
 auto take_sent(frame& body) -> Send {
   if (body.own.throwing) [[unlikely]]
@@ -140,11 +134,17 @@ class generator_promise : public promise_with_return<Return> {
       this->of->slot = erased(static_cast<item_type*>(address_of(item.element)));
       return forward_awaiter<Send>{{this}};
     } else {
-      static_assert(!yields_lvalues || std::is_const_v<item_type>,
-                    "yield_from: the source's items cannot be yielded by reference from this generator");
       using converted = std::remove_const_t<item_type>;
-      return forward_copy_awaiter<converted, Send>{{{this}},
-                                                   static_cast<converted>(static_cast<Element&&>(item.element))};
+      constexpr bool by_value = !yields_lvalues || std::is_const_v<item_type>;
+      constexpr bool convertible = by_value && std::is_constructible_v<converted, Element&&>;
+      static_assert(by_value, "yield_from: the source's items cannot be yielded by reference from this generator");
+      static_assert(!by_value || convertible, "yield_from: the source's items do not convert to this generator's");
+      if constexpr (convertible) {
+        return forward_copy_awaiter<converted, Send>{{{this}},
+                                                     static_cast<converted>(static_cast<Element&&>(item.element))};
+      } else {
+        return forward_awaiter<Send>{{this}};
+      }
     }
   }
 
@@ -158,18 +158,22 @@ class generator_promise : public promise_with_return<Return> {
   }
 
  private:
-  template <class Other, class Result>
-  static constexpr bool same_chain = std::is_same_v<std::remove_reference_t<Other>, item_type>;
+  /// A consumer of this generator can take the other's items as they are: of the same type, not const where it may
+  /// change them, not another's lvalues where it may move from them.
+  template <class Other>
+  static constexpr bool same_chain = (std::is_same_v<std::remove_reference_t<Other>, item_type> ||
+                                      std::is_same_v<std::remove_reference_t<Other> const, item_type>) &&
+                                     (!std::is_rvalue_reference_v<Yield> || !std::is_lvalue_reference_v<Other>);
 
   template <class Other, class Result>
-    requires(same_chain<Other, Result>)
+    requires(same_chain<Other>)
   auto delegate_to(async_generator<Other, Send, Result>&& source) {
-    return delegate_awaiter<async_generator<Other, Send, Result>, Result>(std::move(source), *this);
+    return delegate_awaiter<async_generator<Other, Send, Result>, Send, Result>(std::move(source), *this);
   }
   template <class Other, class Result>
-    requires(same_chain<Other, Result>)
+    requires(same_chain<Other>)
   auto delegate_to(async_generator<Other, Send, Result>& source) {
-    return delegate_awaiter<async_generator<Other, Send, Result>&, Result>(source, *this);
+    return delegate_awaiter<async_generator<Other, Send, Result>&, Send, Result>(source, *this);
   }
   template <class Source>
   auto delegate_to(Source&& source);  // delegation.hpp: anything else that can be iterated
