@@ -5,10 +5,22 @@ any other event loop, or to replace what was found, see :func:`use_event_loop` a
 are those of ``async_generator.bridge``: the C++ headers call them there, and Python code may.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
+    from typing import Protocol
+
+    class _HasFileno(Protocol):
+        def fileno(self) -> int: ...
+
 
 __all__ = ["EventLoop", "Watch", "checkpoint", "register_event_loop", "use_event_loop", "wait_readable"]
 
@@ -21,13 +33,20 @@ class EventLoop:
     a loop; it is needed for :func:`register_event_loop` only.
     """
 
-    def __init__(self, name, *, wait_readable, checkpoint, running=lambda: False):
+    def __init__(
+        self,
+        name: str,
+        *,
+        wait_readable: Callable[[int], Awaitable[object]],
+        checkpoint: Callable[[], Awaitable[object]],
+        running: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.name = name
         self.wait_readable = wait_readable
         self.checkpoint = checkpoint
         self.running = running
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<EventLoop {self.name}>"
 
 
@@ -35,7 +54,7 @@ class EventLoop:
 # of asyncio, trio's tasks run in callbacks.
 
 
-def _asyncio_loop():
+def _asyncio_loop() -> Any:
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return None
@@ -45,12 +64,12 @@ def _asyncio_loop():
         return None
 
 
-def _in_asyncio_task():
+def _in_asyncio_task() -> bool:
     loop = _asyncio_loop()
     return loop is not None and sys.modules["asyncio"].current_task(loop) is not None
 
 
-def _add_reader(loop, fd, *callback):
+def _add_reader(loop: AbstractEventLoop, fd: int, *callback: Any) -> None:
     try:
         loop.add_reader(fd, *callback)
     except NotImplementedError:
@@ -60,15 +79,15 @@ def _add_reader(loop, fd, *callback):
         ) from None
 
 
-def _complete(future):
+def _complete(future: Future[None]) -> None:
     if not future.done():
         future.set_result(None)
 
 
-_waited_for = set()  # (loop, descriptor): add_reader() replaces a callback without a word
+_waited_for: set[tuple[int, int]] = set()  # (loop, descriptor): add_reader() replaces a callback without a word
 
 
-async def _asyncio_wait_readable(fd):
+async def _asyncio_wait_readable(fd: int) -> None:
     loop = _asyncio_loop()
     key = (id(loop), fd)
     if key in _waited_for:
@@ -86,11 +105,11 @@ async def _asyncio_wait_readable(fd):
         _waited_for.discard(key)
 
 
-def _asyncio_checkpoint():
+def _asyncio_checkpoint() -> Any:
     return sys.modules["asyncio"].sleep(0)
 
 
-def _in_trio_task():
+def _in_trio_task() -> bool:
     trio = sys.modules.get("trio")
     if trio is None:
         return False
@@ -101,12 +120,12 @@ def _in_trio_task():
     return True
 
 
-def _in_curio():
+def _in_curio() -> bool:
     meta = sys.modules.get("curio.meta")
-    return meta is not None and meta.curio_running()
+    return meta is not None and bool(meta.curio_running())
 
 
-async def _curio_wait_readable(fd):
+async def _curio_wait_readable(fd: int) -> None:
     try:
         await sys.modules["curio.traps"]._read_wait(fd)
     finally:
@@ -141,11 +160,11 @@ _FOUND = [
         checkpoint=_asyncio_checkpoint,
     ),
 ]
-_registered = []
-_chosen = ContextVar("async_generator.bridge.event_loop", default=None)
+_registered: list[EventLoop] = []
+_chosen: ContextVar[EventLoop | None] = ContextVar("async_generator.bridge.event_loop", default=None)
 
 
-def register_event_loop(loop):
+def register_event_loop(loop: EventLoop) -> None:
     """Teaches the bridge one more kind of event loop, for the whole process. The last one registered is asked first.
 
     :param loop: an :class:`EventLoop` with ``running``
@@ -154,7 +173,7 @@ def register_event_loop(loop):
 
 
 @contextlib.contextmanager
-def use_event_loop(loop):
+def use_event_loop(loop: EventLoop) -> Iterator[EventLoop]:
     """In the ``with`` block, and in the tasks that are started there, the bridge uses ``loop`` without asking further.
 
     :param loop: an :class:`EventLoop`
@@ -166,7 +185,7 @@ def use_event_loop(loop):
         _chosen.reset(token)
 
 
-def _current():
+def _current() -> EventLoop:
     chosen = _chosen.get()
     if chosen is not None:
         return chosen
@@ -179,7 +198,7 @@ def _current():
     )
 
 
-async def wait_readable(fd):
+async def wait_readable(fd: int | _HasFileno) -> None:
     """Waits until the file descriptor is readable (or at its end, or in error), on the event loop that runs.
 
     :param fd: an open file descriptor, or an object with ``fileno()``; of a kind that the event loop can watch, which
@@ -190,7 +209,7 @@ async def wait_readable(fd):
     await _current().wait_readable(fd if isinstance(fd, int) else fd.fileno())
 
 
-async def checkpoint():
+async def checkpoint() -> None:
     """Lets everything else that is ready on the event loop run once; the awaiting task may be cancelled here.
 
     :raises RuntimeError: no event loop that is known runs here
@@ -207,12 +226,12 @@ class Watch:
     long as this object, whatever becomes of ``fd`` and whichever thread drops it.
     """
 
-    def __init__(self, fd):
+    def __init__(self, fd: int) -> None:
         self._fd = os.dup(fd)
-        self._loop = None
-        self._future = None
+        self._loop: AbstractEventLoop | None = None
+        self._future: Future[None] | None = None
 
-    def wait(self):
+    def wait(self) -> Awaitable[object]:
         """Awaitable: completes when the descriptor is readable. One at a time. Raises as :func:`wait_readable`."""
         current = _current()
         if current is not _ASYNCIO:
@@ -224,10 +243,11 @@ class Watch:
             self._loop = None
             _add_reader(loop, self._fd, self._ready)
             self._loop = loop
-        self._future = future = loop.create_future()
+        future: Future[None] = loop.create_future()
+        self._future = future
         return future
 
-    def _ready(self):
+    def _ready(self) -> None:
         # Read here, and not by the one who is woken: the loop looks at the descriptor once more before that one runs.
         with contextlib.suppress(BlockingIOError):
             os.read(self._fd, 64)
@@ -235,7 +255,7 @@ class Watch:
         if future is not None and not future.done():
             future.set_result(None)
 
-    def close(self):
+    def close(self) -> None:
         """Ends the watching. May be called on any thread, and more than once."""
         if sys is None or sys.is_finalizing():  # what is needed below may be gone; the system closes the descriptor
             return
@@ -254,10 +274,10 @@ class Watch:
             except RuntimeError:  # closed meanwhile
                 os.close(fd)
 
-    def __del__(self):
+    def __del__(self) -> None:
         self.close()
 
 
-def _remove_and_close(loop, fd):
+def _remove_and_close(loop: AbstractEventLoop, fd: int) -> None:
     loop.remove_reader(fd)
     os.close(fd)
