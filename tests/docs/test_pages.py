@@ -1,0 +1,63 @@
+"""Every block of code on every page is run, or its page says why not."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from pages import DOCS, NOTES, ROOT, blocks, loops, run_page
+
+PAGES = sorted(page for page in DOCS.rglob("*.md"))
+NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
+# Run by tests of their own: tests/python/test_documentation.py.
+ELSEWHERE = {"api.md"}
+WITH_PYTHON = [
+    (page, loop)
+    for page in PAGES
+    if str(page.relative_to(DOCS)) not in ELSEWHERE and any(block.kind in ("python", "pycon") for block in blocks(page))
+    for loop in loops(page)
+]
+
+
+@pytest.mark.parametrize(("page", "loop"), WITH_PYTHON, ids=[f"{page.relative_to(DOCS)}-{loop}" for page, loop in WITH_PYTHON])
+def test_python_runs_and_prints_what_the_page_says(page, loop):
+    run_page(page, loop)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_block_says_what_it_is(page):
+    known = {"python", "pycon", "cpp", "toml", "cmake", "text", "sh", "mermaid"}
+    for block in blocks(page):
+        assert block.kind in known or block.kind.startswith("{"), f"{block}: a block of kind {block.kind!r}"
+        assert not block.note or block.note.startswith(NOTES) or block.note.startswith("loops: "), f"{block}: {block.note!r}"
+        assert block.note != "not run: ", f"{block}: say why"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_commands_exist(page):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for block in blocks(page):
+        if block.kind != "sh" or block.note.startswith("not run: "):
+            continue
+        for line in block.code.splitlines():
+            command = shlex.split(line, comments=True)
+            if not command:
+                continue
+            if command[0] == "make":
+                wanted = [word for word in command[1:] if "=" not in word and not word.startswith("-")]
+                assert set(wanted) <= targets, f"{block}: {line}"
+            elif command[:3] == ["python", "-m", "async_generator"]:
+                asked = subprocess.run([sys.executable, "-m", "async_generator", "--help"], capture_output=True, text=True)
+                assert asked.returncode == 0, asked.stderr
+                for word in command[3:]:
+                    assert not word.startswith("--") or word in asked.stdout, f"{block}: {line}"
+            elif command[0].startswith("tools/"):
+                assert (ROOT / command[0]).exists(), f"{block}: {line}"
+            else:
+                assert command[:2] in (["pip", "install"], ["git", "clone"]), f"{block}: nobody checks {line!r}"
+
+
+def test_cpp_is_pasted_from_what_is_compiled():
+    done = subprocess.run([sys.executable, ROOT / "tools" / "docs-cpp", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,101 @@
+"""Builds the site and looks at what came out: links that lead somewhere, nothing that a reader's browser has to fetch."""
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from pages import DOCS, ROOT
+
+
+class Page(HTMLParser):
+    """What a page links to, what it loads, and the places in it that can be linked to."""
+
+    def __init__(self, file):
+        super().__init__()
+        self.file, self.links, self.loads, self.places, self.title = file, [], [], set(), False
+        self.feed(file.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        has = dict(attributes)
+        self.places |= {has[key] for key in ("id", "name") if has.get(key)}
+        if tag == "a" and has.get("href"):
+            self.links.append(has["href"])
+        if tag in ("img", "script", "iframe", "source") and has.get("src"):
+            self.loads.append(has["src"])
+        if tag == "link" and has.get("href") and has.get("rel") in ("stylesheet", "preload", "icon", "preconnect"):
+            self.loads.append(has["href"])
+
+
+@pytest.fixture(scope="module")
+def site():
+    """All pages of the site as `make docs` builds it, which makes every warning of Sphinx an error."""
+    done = subprocess.run([sys.executable, ROOT / "tools" / "docs"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = Path(done.stdout.removeprefix("docs: ").strip()).parent
+    # A generated index that a browser turns into results has links with no target of ours.
+    return {file: Page(file) for file in sorted(folder.rglob("*.html")) if "_static" not in file.parts}
+
+
+def test_every_page_is_on_the_site(site):
+    names = {str(file.with_suffix("")).split("/site/")[1] for file in site}
+    missing = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")} - names
+    assert not missing
+    assert {"reference/python", "reference/cpp/index", "reference/cpp/async_generator", "changelog"} <= names
+
+
+def test_links_inside_lead_somewhere(site):
+    assert sum(len(page.links) for page in site.values()) > 500
+    wrong = []
+    for page in site.values():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (page.file.parent / unquote(parts.path)).resolve() if parts.path else page.file
+            if not target.exists():
+                wrong.append(f"{page.file.name}: {link}")
+            elif parts.fragment and target in site and unquote(parts.fragment) not in site[target].places:
+                wrong.append(f"{page.file.name}: {link}: no such place")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_links_outside_are_whole(site):
+    for page in site.values():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                assert parts.scheme == "https", f"{page.file.name}: {link}"
+                assert re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", parts.netloc), f"{page.file.name}: {link}"
+                assert not re.search(r"[\s<>`)]", link), f"{page.file.name}: {link}"
+
+
+def test_a_page_loads_nothing_from_elsewhere(site):
+    for page in site.values():
+        assert page.loads
+        for loaded in page.loads:
+            parts = urlsplit(loaded)
+            assert not parts.netloc and (not parts.scheme or parts.scheme == "data"), f"{page.file.name}: {loaded}"
+            if not parts.scheme:
+                assert (page.file.parent / unquote(parts.path)).exists(), f"{page.file.name}: {loaded}"
+    for sheet in next(iter(site)).parent.rglob("*.css"):
+        assert not re.search(r"@import|url\(['\"]?(https?:)?//", sheet.read_text(encoding="utf-8")), sheet
+
+
+def test_every_public_name_is_in_the_references(site):
+    import async_generator
+
+    places = set().union(*(page.places for page in site.values()))
+    assert {f"async_generator.{name}" for name in async_generator.__all__} <= places
+    headers = [file for file in (ROOT / "include" / "agen").glob("*.hpp")]
+    assert headers
+    pages = {file.stem for file in site if file.parent.name == "cpp" and file.parent.parent.name == "reference"}
+    assert {header.stem for header in headers} <= pages
+
+
+def test_deep_members_are_in_the_cpp_reference(site):
+    page = next(page for file, page in site.items() if file.match("reference/cpp/async_generator.html"))
+    assert {"anext", "asend", "athrow", "aclose", "returned"} <= page.places
