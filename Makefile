@@ -4,7 +4,7 @@ VERSIONS ?=
 BENCH = $(PYTHON) bench/python/bench.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cpp conformance build bench bench-python bench-cpp bench-instructions lint clean
+.PHONY: help demo test test-all test-cpp conformance build bench bench-python bench-cpp bench-instructions docs lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,9 @@ bench-cpp:  ## the C++ library against its peers: nanoseconds and instructions p
 
 bench-instructions:  ## Python's instructions per item, under valgrind: no noise
 	@$(BENCH) instructions --python $(VERSIONS)
+
+docs:  ## build the site into build/docs/site (AGEN_DOCS=--serve to look at it)
+	@$(PYTHON) tools/docs $(AGEN_DOCS)
 
 lint:  ## formatting and static checks of C++ and Python
 	@$(PYTHON) tools/lint

@@ -13,8 +13,6 @@ root_doc = "index"
 nitpicky = True
 # The names of types in signatures are the standard library's and type variables: no pages here.
 nitpick_ignore_regex = [("py:.*", ".*")]
-# A folder of pages that is not there yet is no mistake; a page that no contents list has is one.
-suppress_warnings = ["toc.glob"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 4

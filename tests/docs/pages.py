@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r"(?:^<!-- (?P<note>(?!prose)[^\n]*?) -->\n+)?^(?P<fence>```+)(?P<kind>[^\n]*)\n(?P<code>.*?)^(?P=fence)$", re.M | re.S)
 LOOPS = re.compile(r"^<!-- loops: ([\w ]+) -->$", re.M)
-NOTES = ("prints", "raises: ", "not run: ", "code: ", "example: ")
+NOTES = ("prints", "traced", "raises: ", "not run: ", "code: ", "example: ")
 
 # How a page's asyncio program is written for trio.
 FOR_TRIO = [

@@ -61,3 +61,14 @@ def test_commands_exist(page):
 def test_cpp_is_pasted_from_what_is_compiled():
     done = subprocess.run([sys.executable, ROOT / "tools" / "docs-cpp", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_tracing_reports_what_its_page_says(tmp_path):
+    page = DOCS / "howto" / "tracing.md"
+    found = {block.note: block for block in blocks(page)} | {block.kind: block for block in blocks(page) if block.kind == "python"}
+    (tmp_path / "program.py").write_text(found["python"].code)
+    command = [sys.executable, "-m", "async_generator", "--trace", "program.py"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    said = re.sub(r"\d+\.\d+ s$", "0.043 s", done.stderr, flags=re.M).replace(f"{tmp_path}/", "")
+    assert said == found["traced"].code
+    assert done.stdout == found["prints"].code

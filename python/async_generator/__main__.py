@@ -1,0 +1,101 @@
+"""``python -m async_generator``: what is installed, and what it does here; with ``--trace``, what a program's generators do.
+
+Nothing here is imported by the package.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import _engine, _rewriting
+from ._operators import yield_
+from ._version import __version__
+
+USAGE = """%(prog)s [--json]
+       %(prog)s [--json] [--out FILE] --trace SCRIPT [ARGUMENT ...]
+       %(prog)s [--json] [--out FILE] --trace -m MODULE [ARGUMENT ...]"""
+DESCRIPTION = """Says which version this is, and which of its fast paths are on and why one is not.
+
+With --trace it runs a program and says, at its end, which of its async generators nobody closed and where they were made; and
+it writes a timeline for a browser's trace viewer. The program's exit status is kept."""
+
+
+async def _sample() -> None:
+    await yield_()
+
+
+def facts() -> dict[str, Any]:
+    """The version, the engine, the interpreter, and for each fast path None if it is on, or why it is not."""
+    _rewriting.rewrite(_sample.__code__, globals())  # what can be said of it is known from the first use on
+    return {
+        "version": __version__,
+        "engine": _engine.__file__,
+        "interpreter": f"{platform.python_implementation()} {platform.python_version()}",
+        "executable": sys.executable,
+        "gil": _gil(),
+        "platform": platform.platform(),
+        "fast paths": {**{name: _why_not(name, on) for name, on in _engine.fast_paths().items()}, "real yields": _rewriting.disabled},
+    }
+
+
+def _gil() -> str:
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "always on"
+    return "on (free-threaded build)" if sys._is_gil_enabled() else "off"  # type: ignore[attr-defined,unused-ignore]
+
+
+def _why_not(name: str, on: bool) -> str | None:
+    if on:
+        return None
+    free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    reasons = {
+        "direct boxes": "the layout of the interpreter's own wrapper was not what it should be: a generator wraps the items",
+        "recycled objects": "this is a free-threaded build: reference counts cannot be set by hand",
+        "recycled StopIteration": "this is a free-threaded build: reference counts cannot be set by hand"
+        if free_threaded
+        else "not needed: this interpreter takes results without an exception",
+    }
+    return reasons.get(name, "off")
+
+
+def _told(said: dict[str, Any]) -> str:
+    lines = [f"async_generator {said['version']}"]
+    lines += [f"  {name:12} {said[name]}" for name in ("engine", "interpreter", "executable", "gil", "platform")]
+    lines += ["  fast paths"]
+    lines += [f"    {name:24} {'on' if why is None else 'off: ' + why}" for name, why in said["fast paths"].items()]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit status, or leaves by what the traced program leaves by."""
+    parser = argparse.ArgumentParser(
+        prog="python -m async_generator",
+        usage=USAGE,
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="say it in JSON")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where the timeline goes (default: SCRIPT's name, .trace.json)")
+    parser.add_argument("--trace", nargs=argparse.REMAINDER, metavar="SCRIPT", help="run a program; what follows is its own")
+    chosen = parser.parse_args(arguments)
+    if chosen.trace is None:
+        said = facts()
+        print(json.dumps(said, indent=2) if chosen.json else _told(said))
+        return 0
+    if not chosen.trace or chosen.trace == ["-m"]:
+        parser.error("--trace: which program?")
+    if chosen.trace[0] != "-m" and not Path(chosen.trace[0]).exists():
+        parser.error(f"--trace: no such file: {chosen.trace[0]}")
+    from . import _trace
+
+    return _trace.run(chosen.trace, chosen.out, chosen.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

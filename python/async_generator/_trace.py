@@ -1,0 +1,524 @@
+"""What ``python -m async_generator --trace`` does: it watches every async generator of a program, native ones too.
+
+A generator comes to be known by the firstiter hook, which is put in front of whatever hooks the event loop sets. From then on
+its body is watched by ``sys.monitoring`` (from 3.12 on), or by a profile function.  A body that is entered begins a span; it
+ends when the body hands up an item, delegates, returns or raises, and what else it hands up is an await.
+
+Nothing here keeps a generator alive, and nothing is here when no program is traced.
+"""
+
+import atexit
+import dis
+import importlib.util
+import itertools
+import json
+import os
+import sys
+import threading
+import time
+import types
+import weakref
+from collections import Counter
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+import async_generator
+
+from . import _engine, _rewriting
+
+#: So many spans go into the timeline; further ones are only counted.
+MOST_SPANS = 500_000
+# Where a generator was made, or first used where that is not known: file, line, function.
+Site = tuple[str, int, str]
+# Packages that drive coroutines: a generator that one of them closes was left to it.
+_LOOPS = {"asyncio", "trio", "anyio", "uvloop", "curio"}
+_MONITORING = sys.version_info >= (3, 12)
+_DROPPED = "dropped unfinished; nobody awaited its cleanup"
+_now = time.perf_counter_ns
+
+
+class Generator:
+    """What is known of one generator. Times are nanoseconds."""
+
+    def __init__(self, number: int, generator: Any, parent: "Generator | None") -> None:
+        self.number = number
+        self.name: str = generator.__qualname__
+        self.native = not isinstance(generator, _engine.async_generator)
+        self.code: types.CodeType = generator.ag_code
+        self.weak = weakref.ref(generator)
+        self.parent = parent
+        self.site: Site = ("", 0, "")
+        self.exact = True
+        self.items = 0
+        self.began: int | None = None
+        self.ended: int | None = None
+        self.end = ""
+        self.left = ""  # why it counts as not closed
+        # Where its body stands: since when it runs, awaits, delegates.
+        self.running: int | None = None
+        self.awaiting: tuple[int, str] | None = None
+        self.delegating: int | None = None
+        self.spans: list[tuple[str, int, int]] = []
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} #{self.number}"
+
+
+class Tracer:
+    """Watches from start() to stop(). One at a time in a process."""
+
+    def __init__(self) -> None:
+        self.generators: list[Generator] = []
+        self.began = self.ended = _now()
+        self.spans = itertools.count()
+        self.dropped_spans = 0
+        # A frame's address names its generator while that has not ended.
+        self._by_frame: dict[int, Generator] = {}
+        self._numbers = itertools.count(1)
+        self._made: dict[types.CodeType, list[Site]] = {}
+        self._of_thread = threading.local()
+        self._set, self._get = sys.set_asyncgen_hooks, sys.get_asyncgen_hooks
+        self._tool: int | None = None
+        self._undo: list[Callable[[], object]] = []
+
+    # Installing ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        for name, value in (("set_asyncgen_hooks", self._set_hooks), ("get_asyncgen_hooks", self._get_hooks)):
+            for module in (sys, async_generator):
+                self._undo.append(lambda m=module, n=name, v=getattr(module, name): setattr(m, n, v))  # type: ignore[misc]
+                setattr(module, name, value)
+        before = threading.getprofile()
+        self._undo.append(lambda: threading.setprofile(before))  # type: ignore[arg-type]
+        if _MONITORING and self._monitor():
+            threading.setprofile(self._thread_begins)
+        else:
+            threading.setprofile(self._profile)
+            sys.setprofile(self._profile)
+            self._undo.append(lambda: sys.setprofile(None))
+        self._join_thread()
+        self.began = _now()
+
+    def stop(self) -> None:
+        self.ended = _now()
+        while self._undo:
+            self._undo.pop()()
+        user = self._hooks_of_user()
+        self._set(*user)
+        sys.set_coroutine_origin_tracking_depth(0)
+
+    def _join_thread(self) -> None:
+        """Begin to watch generators of the calling thread."""
+        if not getattr(self._of_thread, "joined", False):
+            self._of_thread.joined = True
+            self._of_thread.user = tuple(self._get())
+            sys.set_coroutine_origin_tracking_depth(2)
+            self._install()
+
+    def _hooks_of_user(self) -> tuple[Any, Any]:
+        return getattr(self._of_thread, "user", (None, None))
+
+    def _set_hooks(self, *args: Any, **kwargs: Any) -> None:
+        """Stands for sys.set_asyncgen_hooks: the same checks and the same effect, with ours in front."""
+        self._join_thread()
+        self._set(*self._hooks_of_user())
+        try:
+            self._set(*args, **kwargs)
+            self._of_thread.user = tuple(self._get())
+        finally:
+            self._install()
+
+    def _get_hooks(self) -> Any:
+        """Stands for sys.get_asyncgen_hooks: what the program has set."""
+        return type(self._get())(self._hooks_of_user())
+
+    def _install(self) -> None:
+        firstiter, finalizer = self._hooks_of_user()
+
+        def first(generator: Any) -> None:
+            self._meet(generator)
+            if firstiter is not None:
+                firstiter(generator)
+
+        def final(generator: Any) -> None:
+            known = self._of(generator.ag_frame)
+            if known is not None:
+                known.left = "dropped unfinished; left to the event loop to close"
+                known.weak = weakref.ref(generator)
+            finalizer(generator)
+
+        self._set(first, None if finalizer is None else final)
+
+    def _monitor(self) -> bool:
+        monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        events = monitoring.events
+        for tool in (monitoring.PROFILER_ID, 3, 4):
+            if monitoring.get_tool(tool) is None:
+                break
+        else:
+            return False
+        monitoring.use_tool_id(tool, "async_generator")
+        self._tool = tool
+        self._local = events.PY_START | events.PY_RESUME | events.PY_YIELD | events.PY_RETURN
+        callbacks = {
+            events.PY_START: self._on_enter,
+            events.PY_RESUME: self._on_enter,
+            events.PY_THROW: self._on_enter,
+            events.PY_YIELD: self._on_yield,
+            events.PY_RETURN: self._on_return,
+            events.PY_UNWIND: self._on_unwind,
+            events.CALL: self._on_call,
+        }
+        for event, callback in callbacks.items():
+            monitoring.register_callback(tool, event, callback)
+        monitoring.set_events(tool, events.PY_THROW | events.PY_UNWIND | events.CALL)
+        self._disable = monitoring.DISABLE
+
+        def undo() -> None:
+            monitoring.set_events(tool, 0)
+            for event in callbacks:
+                monitoring.register_callback(tool, event, None)
+            monitoring.free_tool_id(tool)
+
+        self._undo.append(undo)
+        return True
+
+    def _thread_begins(self, frame: Any, event: str, argument: Any) -> None:
+        """The profile function that a new thread begins with: it takes itself away."""
+        sys.setprofile(None)
+        self._join_thread()
+
+    # What the interpreter tells ----------------------------------------------------------------------------------------
+
+    def _of(self, frame: Any) -> Generator | None:
+        """The generator whose body has this frame."""
+        known = self._by_frame.get(id(frame))
+        # A generator that was dropped can end unseen, and its frame's address be used again.
+        return known if known is not None and known.code is frame.f_code else None
+
+    def _on_enter(self, code: Any, offset: int, exception: Any = None) -> None:
+        known = self._of(sys._getframe(1))
+        if known is not None:
+            self._enter(known)
+
+    def _on_yield(self, code: Any, offset: int, value: Any) -> None:
+        known = self._of(sys._getframe(1))
+        if known is not None:
+            self._yielded(known, value)
+
+    def _on_return(self, code: Any, offset: int, value: Any) -> None:
+        frame = sys._getframe(1)
+        known = self._of(frame)
+        if known is not None:
+            self._ended(known, frame, "returned")
+
+    def _on_unwind(self, code: Any, offset: int, exception: Any) -> None:
+        frame = sys._getframe(1)
+        known = self._of(frame)
+        if known is not None:
+            closed = isinstance(exception, GeneratorExit)
+            self._ended(known, frame, "closed" if closed else f"raised {type(exception).__name__}")
+
+    def _on_call(self, code: Any, offset: int, function: Any, argument: Any) -> Any:
+        """A call of a native async generator function: remember where. Other places are not looked at again."""
+        made = getattr(function, "__code__", None)
+        if not isinstance(made, types.CodeType) or not made.co_flags & 0x200 or hasattr(function, "_async_gen_function"):
+            return self._disable
+        frame = sys._getframe(1)
+        self._made.setdefault(made, []).append((code.co_filename, frame.f_lineno, code.co_qualname))
+        return None
+
+    def _profile(self, frame: Any, event: str, argument: Any) -> None:
+        """All of it by sys.setprofile: what is done before 3.12, and where no tool's number is free."""
+        if not getattr(self._of_thread, "joined", False):
+            self._join_thread()
+        known = self._of(frame)
+        if known is None:
+            return
+        if event == "call":
+            self._enter(known)
+        elif event == "return":
+            code, at = frame.f_code.co_code, frame.f_lasti
+            here = dis.opname[code[at]]
+            following = dis.opname[code[at + 2]] if at + 2 < len(code) else ""
+            # An exception thrown in at a yield that nothing handles leaves from that very instruction, with None for its value.
+            generator = known.weak()
+            left = argument is None and (generator is None or generator.ag_await is None)
+            if not left and (here == "YIELD_VALUE" or "YIELD_FROM" in (here, following)):
+                self._yielded(known, argument)
+            else:
+                self._ended(known, frame, "returned" if here.startswith("RETURN") else "raised, or was closed")
+
+    # What becomes of it ------------------------------------------------------------------------------------------------
+
+    def _meet(self, generator: Any) -> None:
+        frame = generator.ag_frame
+        if frame is None:
+            return
+        known = Generator(next(self._numbers), generator, getattr(self._of_thread, "delegating", None))
+        self._of_thread.delegating = None
+        known.site, known.exact = self._site(generator, known)
+        self.generators.append(known)
+        self._by_frame[id(frame)] = known
+        if self._tool is not None:
+            sys.monitoring.set_local_events(self._tool, known.code, self._local)  # type: ignore[attr-defined,unused-ignore]
+
+    def _site(self, generator: Any, known: Generator) -> tuple[Site, bool]:
+        """Where the generator was made; else where it is used first, and False."""
+        origin = getattr(getattr(generator, "_coroutine", None), "cr_origin", None)
+        if origin:
+            # On 3.11 the decorated function is a frame of its own, in which the body is made.
+            own = origin[0][2] == known.code.co_name and origin[0][0] == known.code.co_filename and len(origin) > 1
+            file, line, function = origin[1] if own and sys.version_info[:2] == (3, 11) else origin[0]
+            return (file, line, function), True
+        made = self._made.get(known.code, [])
+        if made and len(set(made)) == 1:
+            return made.pop(), True
+        frame: Any = sys._getframe(2)
+        while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in (__name__.split(".")[0], "contextlib"):
+            frame = frame.f_back
+        if frame is None:
+            return ("?", 0, "?"), False
+        return (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name), False
+
+    def _enter(self, known: Generator) -> None:
+        now = _now()
+        if known.began is None:
+            known.began = now
+        if known.awaiting is not None:
+            since, what = known.awaiting
+            self._span(known, what, since, now)
+            known.awaiting = None
+        if known.delegating is not None:
+            self._span(known, "yield_from_", known.delegating, now)
+            known.delegating = None
+        if known.running is None:
+            known.running = now
+        self._of_thread.delegating = None
+
+    def _yielded(self, known: Generator, value: Any) -> None:
+        now = _now()
+        if isinstance(value, _engine.box_type) or isinstance(value, _engine.yield_awaitable):
+            known.items += 1
+            above = known.parent
+            while above is not None and above.delegating is not None:
+                above.items += 1
+                above = above.parent
+            self._span(known, f"item {known.items}", known.running, now)
+            known.running = None
+        elif type(value).__name__ == "yield_from_awaitable":
+            self._span(known, "delegates", known.running, now)
+            known.running, known.delegating = None, now
+            self._of_thread.delegating = known  # whoever begins next is the delegate
+        else:
+            known.awaiting = (now, self._awaited(known, value))
+
+    def _awaited(self, known: Generator, value: Any) -> str:
+        """A name for the await. From 3.14 on a generator does not say at this point what it awaits."""
+        generator = known.weak()
+        awaited = generator.ag_await if generator is not None else None
+        awaited = value if awaited is None else awaited
+        if awaited is None:
+            return "await"
+        return f"await {getattr(awaited, '__qualname__', None) or type(awaited).__name__}"
+
+    def _ended(self, known: Generator, frame: Any, how: str) -> None:
+        now = _now()
+        self._by_frame.pop(id(frame), None)
+        self._span(known, how, known.running, now)
+        if known.delegating is not None:
+            self._span(known, "yield_from_", known.delegating, now)
+        known.running = known.awaiting = known.delegating = None
+        known.ended, known.end = now, how
+        by_parent = known.parent is not None and known.parent.delegating is not None
+        if how == "returned" or known.left or by_parent:
+            return
+        if known.weak() is None and "closed" in how:
+            known.left = _DROPPED
+        elif "closed" in how and self._driver(frame) in _LOOPS:
+            known.left = "left open; closed by the event loop at its end"
+
+    @staticmethod
+    def _driver(frame: Any) -> str:
+        """The package whose code awaits what this frame is the body of."""
+        above = frame.f_back
+        return "" if above is None else above.f_globals.get("__name__", "").split(".")[0]
+
+    def _span(self, known: Generator, name: str, since: int | None, until: int) -> None:
+        if since is None:
+            since = until
+        if next(self.spans) < MOST_SPANS:
+            known.spans.append((name, since, until))
+        else:
+            self.dropped_spans += 1
+
+    # What is told ------------------------------------------------------------------------------------------------------
+
+    def unclosed(self) -> list[dict[str, Any]]:
+        """The generators that the program did not close, those of one place and fate together."""
+        counted: Counter[tuple[Site, bool, str, str]] = Counter()
+        items: Counter[tuple[Site, bool, str, str]] = Counter()
+        for known in self.generators:
+            left = known.left or self._open(known)
+            if left:
+                key = (known.site, known.exact, known.name, left)
+                counted[key] += 1
+                items[key] += known.items
+        return [
+            {
+                "generator": name, "file": site[0], "line": site[1], "function": site[2], "made there": exact,
+                "fate": left, "count": count, "items": items[site, exact, name, left],
+            }
+            for (site, exact, name, left), count in counted.items()
+        ]  # fmt: skip
+
+    @staticmethod
+    def _open(known: Generator) -> str:
+        """Why a generator whose end was not seen counts as not closed."""
+        if known.began is None or known.ended is not None:
+            return ""
+        generator = known.weak()
+        if generator is None:
+            # The interpreter does not run a body that has nothing to clean up.
+            return "" if known.parent is not None else _DROPPED
+        return "" if generator.ag_frame is None else "still open when the program ended"
+
+    def timeline(self) -> dict[str, Any]:
+        """The spans in Chrome's trace event format: a track for each generator; one that was delegated to from its start
+        to its end stands inside the track of the one that delegated."""
+        process = os.getpid()
+        events: list[dict[str, Any]] = [
+            {"ph": "M", "pid": process, "name": "process_name", "args": {"name": " ".join(sys.argv)}}
+        ]
+        track: dict[Generator, int] = {}
+        for known in self.generators:
+            if known.began is None:
+                continue
+            end = known.ended or self.ended
+            row = track.get(known.parent, 0) if known.parent is not None and self._inside(known, known.parent) else 0
+            if not row:
+                row = len(track) + 1
+                named = {"ph": "M", "pid": process, "tid": row, "name": "thread_name", "args": {"name": known.title}}
+                events += [named, {**named, "name": "thread_sort_index", "args": {"sort_index": row}}]
+            track[known] = row
+            facts = {
+                "made" if known.exact else "first used": "{}:{} in {}".format(*known.site),
+                "items": known.items, "end": known.end or "open", **({"not closed": known.left} if known.left else {}),
+            }  # fmt: skip
+            whole = [(known.title, known.began, end, facts)]
+            for name, since, until, told in whole + [(*span, {}) for span in known.spans]:
+                events.append({
+                    "ph": "X", "pid": process, "tid": row, "cat": "async generator", "name": name, "args": told,
+                    "ts": (since - self.began) / 1000, "dur": max(until - since, 1) / 1000,
+                })  # fmt: skip
+        return {"traceEvents": events, "displayTimeUnit": "ns", "otherData": {"spans left out": self.dropped_spans}}
+
+    @staticmethod
+    def _inside(known: Generator, parent: Generator) -> bool:
+        """Whether one delegation of the parent lasted as long as the generator lived."""
+        assert known.began is not None
+        return known.ended is not None and any(
+            name == "yield_from_" and since <= known.began and known.ended <= until for name, since, until in parent.spans
+        )
+
+
+def run(command: list[str], out: Path | None, as_json: bool) -> int:
+    """Run a program as ``__main__`` and tell what its generators did, after its threads and atexit functions are through.
+
+    Args:
+        command: a script and its arguments, or ``-m``, a module and its arguments.
+        out: where the timeline goes; by default into the current folder, named after the program.
+        as_json: tell it in JSON.
+
+    Returns:
+        The exit status: 0, or 1 after an exception, whose traceback has been printed.
+
+    Raises:
+        SystemExit: what the program raises.
+    """
+    code, module, program = _load(command)
+    _rewriting.rewrite(_load.__code__, globals())  # its sample is no generator of the program
+    tracer = Tracer()
+    path = (out or Path(f"{program}.trace.json")).absolute()
+    atexit.register(_tell, tracer, path, as_json)  # first of all, and so called last
+    sys.modules["__main__"] = module
+    tracer.start()
+    try:
+        exec(code, module.__dict__)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        trace = error.__traceback__
+        sys.excepthook(type(error), error.with_traceback(trace and trace.tb_next), trace and trace.tb_next)
+        return 1
+    return 0
+
+
+def _load(command: list[str]) -> tuple[types.CodeType, types.ModuleType, str]:
+    """The code of a program, the module it runs in, and a name for its timeline; sys.argv and sys.path as it expects them."""
+    module = types.ModuleType("__main__")
+    module.__dict__["__builtins__"] = __builtins__
+    if command[0] == "-m":
+        name = command[1]
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.submodule_search_locations is not None:
+            spec = importlib.util.find_spec(f"{name}.__main__")
+        loader: Any = spec and spec.loader
+        code = loader.get_code(spec.name) if spec and hasattr(loader, "get_code") else None
+        if spec is None or code is None:
+            raise SystemExit(f"python -m async_generator: --trace: no module {name} that can be run")
+        module.__spec__, module.__package__, module.__file__ = spec, spec.parent, spec.origin
+        module.__loader__ = loader
+        sys.argv[:] = [spec.origin or name, *command[2:]]
+        return code, module, name
+    script = command[0]
+    with open(script, "rb") as file:
+        code = compile(file.read(), script, "exec", dont_inherit=True)
+    module.__spec__ = ModuleSpec("__main__", None, origin=script)
+    module.__file__ = script
+    sys.argv[:] = command
+    sys.path[0] = os.path.dirname(os.path.abspath(script))
+    return code, module, Path(script).stem
+
+
+def _tell(tracer: Tracer, path: Path, as_json: bool) -> None:
+    tracer.stop()
+    unclosed = tracer.unclosed()
+    try:
+        path.write_text(json.dumps(tracer.timeline()))
+        written, wrong = str(path), ""
+    except OSError as error:
+        written, wrong = "", str(error)
+    begun = [known for known in tracer.generators if known.began is not None]
+    items = sum(known.items for known in begun)
+    seconds = (tracer.ended - tracer.began) / 1e9
+    if as_json:
+        told = {"generators": len(begun), "items": items, "seconds": seconds, "not closed": unclosed, "timeline": written or None}
+        print(json.dumps(told), file=sys.stderr)
+        return
+    lines = [f"{_count(len(begun), 'async generator')}, {_count(items, 'item')}, {seconds:.3f} s"]
+    if unclosed:
+        lines.append(f"{sum(one['count'] for one in unclosed)} not closed by the program:")
+        lines += [f"  {_line(one)}" for one in unclosed]
+    else:
+        lines.append("all were closed, or ran to their end")
+    lines.append(f"timeline: {written} (open it at https://ui.perfetto.dev or chrome://tracing)" if written else f"no timeline: {wrong}")
+    if tracer.dropped_spans:
+        lines.append(f"the timeline has the first {MOST_SPANS:,} spans; {tracer.dropped_spans:,} more were left out")
+    print("\n".join(f"async_generator: {line}" for line in lines), file=sys.stderr)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + "s" * (number != 1)
+
+
+def _line(one: dict[str, Any]) -> str:
+    times = f"{one['count']} times " if one["count"] > 1 else ""
+    made = "made" if one["made there"] else "first used"
+    return (
+        f"{one['file']}:{one['line']} in {one['function']}: {times}{one['generator']}, {made} there, "
+        f"{_count(one['items'], 'item')}: {one['fate']}"
+    )
