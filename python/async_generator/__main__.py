@@ -16,10 +16,10 @@ from . import _engine, _rewriting
 from ._operators import yield_
 from ._version import __version__
 
-USAGE = """%(prog)s [--json]
+_USAGE = """%(prog)s [--json]
        %(prog)s [--json] [--out FILE] --trace SCRIPT [ARGUMENT ...]
        %(prog)s [--json] [--out FILE] --trace -m MODULE [ARGUMENT ...]"""
-DESCRIPTION = """Says which version this is, and which of its fast paths are on and why one is not.
+_DESCRIPTION = """Says which version this is, and which of its fast paths are on and why one is not.
 
 With --trace it runs a program and says, at its end, which of its async generators nobody closed and where they were made; and
 it writes a timeline for a browser's trace viewer. The program's exit status is kept."""
@@ -39,7 +39,10 @@ def facts() -> dict[str, Any]:
         "executable": sys.executable,
         "gil": _gil(),
         "platform": platform.platform(),
-        "fast paths": {**{name: _why_not(name, on) for name, on in _engine.fast_paths().items()}, "real yields": _rewriting.disabled},
+        "fast paths": {
+            **{name: _why_not(name, on) for name, on in _engine.fast_paths().items()},
+            "real yields": _rewriting.disabled,
+        },
     }
 
 
@@ -75,14 +78,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status, or leaves by what the traced program leaves by."""
     parser = argparse.ArgumentParser(
         prog="python -m async_generator",
-        usage=USAGE,
-        description=DESCRIPTION,
+        usage=_USAGE,
+        description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="say it in JSON")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where the timeline goes (default: SCRIPT's name, .trace.json)")
-    parser.add_argument("--trace", nargs=argparse.REMAINDER, metavar="SCRIPT", help="run a program; what follows is its own")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="where the timeline goes (default: SCRIPT's name, .trace.json)"
+    )
+    parser.add_argument(
+        "--trace", nargs=argparse.REMAINDER, metavar="SCRIPT", help="run a program; what follows is its own"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.trace is None:
         said = facts()

@@ -9,6 +9,7 @@ Nothing here keeps a generator alive, and nothing is here when no program is tra
 
 import atexit
 import dis
+import functools
 import importlib.util
 import itertools
 import json
@@ -29,9 +30,9 @@ import async_generator
 from . import _engine, _rewriting
 
 #: So many spans go into the timeline; further ones are only counted.
-MOST_SPANS = 500_000
+_MOST_SPANS = 500_000
 # Where a generator was made, or first used where that is not known: file, line, function.
-Site = tuple[str, int, str]
+_Site = tuple[str, int, str]
 # Packages that drive coroutines: a generator that one of them closes was left to it.
 _LOOPS = {"asyncio", "trio", "anyio", "uvloop", "curio"}
 _MONITORING = sys.version_info >= (3, 12)
@@ -39,17 +40,17 @@ _DROPPED = "dropped unfinished; nobody awaited its cleanup"
 _now = time.perf_counter_ns
 
 
-class Generator:
+class _Generator:
     """What is known of one generator. Times are nanoseconds."""
 
-    def __init__(self, number: int, generator: Any, parent: "Generator | None") -> None:
+    def __init__(self, number: int, generator: Any, parent: "_Generator | None") -> None:
         self.number = number
         self.name: str = generator.__qualname__
         self.native = not isinstance(generator, _engine.async_generator)
         self.code: types.CodeType = generator.ag_code
         self.weak = weakref.ref(generator)
         self.parent = parent
-        self.site: Site = ("", 0, "")
+        self.site: _Site = ("", 0, "")
         self.exact = True
         self.items = 0
         self.began: int | None = None
@@ -67,18 +68,18 @@ class Generator:
         return f"{self.name} #{self.number}"
 
 
-class Tracer:
+class _Tracer:
     """Watches from start() to stop(). One at a time in a process."""
 
     def __init__(self) -> None:
-        self.generators: list[Generator] = []
+        self.generators: list[_Generator] = []
         self.began = self.ended = _now()
         self.spans = itertools.count()
         self.dropped_spans = 0
         # A frame's address names its generator while that has not ended.
-        self._by_frame: dict[int, Generator] = {}
+        self._by_frame: dict[int, _Generator] = {}
         self._numbers = itertools.count(1)
-        self._made: dict[types.CodeType, list[Site]] = {}
+        self._made: dict[types.CodeType, list[_Site]] = {}
         self._of_thread = threading.local()
         self._set, self._get = sys.set_asyncgen_hooks, sys.get_asyncgen_hooks
         self._tool: int | None = None
@@ -89,10 +90,10 @@ class Tracer:
     def start(self) -> None:
         for name, value in (("set_asyncgen_hooks", self._set_hooks), ("get_asyncgen_hooks", self._get_hooks)):
             for module in (sys, async_generator):
-                self._undo.append(lambda m=module, n=name, v=getattr(module, name): setattr(m, n, v))  # type: ignore[misc]
+                self._undo.append(functools.partial(setattr, module, name, getattr(module, name)))
                 setattr(module, name, value)
         before = threading.getprofile()
-        self._undo.append(lambda: threading.setprofile(before))  # type: ignore[arg-type]
+        self._undo.append(lambda: threading.setprofile(before))
         if _MONITORING and self._monitor():
             threading.setprofile(self._thread_begins)
         else:
@@ -163,7 +164,7 @@ class Tracer:
         monitoring.use_tool_id(tool, "async_generator")
         self._tool = tool
         self._local = events.PY_START | events.PY_RESUME | events.PY_YIELD | events.PY_RETURN
-        callbacks = {
+        callbacks: dict[int, Callable[..., object]] = {
             events.PY_START: self._on_enter,
             events.PY_RESUME: self._on_enter,
             events.PY_THROW: self._on_enter,
@@ -193,7 +194,7 @@ class Tracer:
 
     # What the interpreter tells ----------------------------------------------------------------------------------------
 
-    def _of(self, frame: Any) -> Generator | None:
+    def _of(self, frame: Any) -> _Generator | None:
         """The generator whose body has this frame."""
         known = self._by_frame.get(id(frame))
         # A generator that was dropped can end unseen, and its frame's address be used again.
@@ -225,7 +226,11 @@ class Tracer:
     def _on_call(self, code: Any, offset: int, function: Any, argument: Any) -> Any:
         """A call of a native async generator function: remember where. Other places are not looked at again."""
         made = getattr(function, "__code__", None)
-        if not isinstance(made, types.CodeType) or not made.co_flags & 0x200 or hasattr(function, "_async_gen_function"):
+        if (
+            not isinstance(made, types.CodeType)
+            or not made.co_flags & 0x200
+            or hasattr(function, "_async_gen_function")
+        ):
             return self._disable
         frame = sys._getframe(1)
         self._made.setdefault(made, []).append((code.co_filename, frame.f_lineno, code.co_qualname))
@@ -258,7 +263,7 @@ class Tracer:
         frame = generator.ag_frame
         if frame is None:
             return
-        known = Generator(next(self._numbers), generator, getattr(self._of_thread, "delegating", None))
+        known = _Generator(next(self._numbers), generator, getattr(self._of_thread, "delegating", None))
         self._of_thread.delegating = None
         known.site, known.exact = self._site(generator, known)
         self.generators.append(known)
@@ -266,7 +271,7 @@ class Tracer:
         if self._tool is not None:
             sys.monitoring.set_local_events(self._tool, known.code, self._local)  # type: ignore[attr-defined,unused-ignore]
 
-    def _site(self, generator: Any, known: Generator) -> tuple[Site, bool]:
+    def _site(self, generator: Any, known: _Generator) -> tuple[_Site, bool]:
         """Where the generator was made; else where it is used first, and False."""
         origin = getattr(getattr(generator, "_coroutine", None), "cr_origin", None)
         if origin:
@@ -278,13 +283,16 @@ class Tracer:
         if made and len(set(made)) == 1:
             return made.pop(), True
         frame: Any = sys._getframe(2)
-        while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in (__name__.split(".")[0], "contextlib"):
+        while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in (
+            __name__.split(".")[0],
+            "contextlib",
+        ):
             frame = frame.f_back
         if frame is None:
             return ("?", 0, "?"), False
         return (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name), False
 
-    def _enter(self, known: Generator) -> None:
+    def _enter(self, known: _Generator) -> None:
         now = _now()
         if known.began is None:
             known.began = now
@@ -299,7 +307,7 @@ class Tracer:
             known.running = now
         self._of_thread.delegating = None
 
-    def _yielded(self, known: Generator, value: Any) -> None:
+    def _yielded(self, known: _Generator, value: Any) -> None:
         now = _now()
         if isinstance(value, _engine.box_type) or isinstance(value, _engine.yield_awaitable):
             known.items += 1
@@ -316,7 +324,7 @@ class Tracer:
         else:
             known.awaiting = (now, self._awaited(known, value))
 
-    def _awaited(self, known: Generator, value: Any) -> str:
+    def _awaited(self, known: _Generator, value: Any) -> str:
         """A name for the await. From 3.14 on a generator does not say at this point what it awaits."""
         generator = known.weak()
         awaited = generator.ag_await if generator is not None else None
@@ -325,7 +333,7 @@ class Tracer:
             return "await"
         return f"await {getattr(awaited, '__qualname__', None) or type(awaited).__name__}"
 
-    def _ended(self, known: Generator, frame: Any, how: str) -> None:
+    def _ended(self, known: _Generator, frame: Any, how: str) -> None:
         now = _now()
         self._by_frame.pop(id(frame), None)
         self._span(known, how, known.running, now)
@@ -347,10 +355,10 @@ class Tracer:
         above = frame.f_back
         return "" if above is None else above.f_globals.get("__name__", "").split(".")[0]
 
-    def _span(self, known: Generator, name: str, since: int | None, until: int) -> None:
+    def _span(self, known: _Generator, name: str, since: int | None, until: int) -> None:
         if since is None:
             since = until
-        if next(self.spans) < MOST_SPANS:
+        if next(self.spans) < _MOST_SPANS:
             known.spans.append((name, since, until))
         else:
             self.dropped_spans += 1
@@ -359,8 +367,8 @@ class Tracer:
 
     def unclosed(self) -> list[dict[str, Any]]:
         """The generators that the program did not close, those of one place and fate together."""
-        counted: Counter[tuple[Site, bool, str, str]] = Counter()
-        items: Counter[tuple[Site, bool, str, str]] = Counter()
+        counted: Counter[tuple[_Site, bool, str, str]] = Counter()
+        items: Counter[tuple[_Site, bool, str, str]] = Counter()
         for known in self.generators:
             left = known.left or self._open(known)
             if left:
@@ -376,7 +384,7 @@ class Tracer:
         ]  # fmt: skip
 
     @staticmethod
-    def _open(known: Generator) -> str:
+    def _open(known: _Generator) -> str:
         """Why a generator whose end was not seen counts as not closed."""
         if known.began is None or known.ended is not None:
             return ""
@@ -393,7 +401,7 @@ class Tracer:
         events: list[dict[str, Any]] = [
             {"ph": "M", "pid": process, "name": "process_name", "args": {"name": " ".join(sys.argv)}}
         ]
-        track: dict[Generator, int] = {}
+        track: dict[_Generator, int] = {}
         for known in self.generators:
             if known.began is None:
                 continue
@@ -417,11 +425,12 @@ class Tracer:
         return {"traceEvents": events, "displayTimeUnit": "ns", "otherData": {"spans left out": self.dropped_spans}}
 
     @staticmethod
-    def _inside(known: Generator, parent: Generator) -> bool:
+    def _inside(known: _Generator, parent: _Generator) -> bool:
         """Whether one delegation of the parent lasted as long as the generator lived."""
         assert known.began is not None
         return known.ended is not None and any(
-            name == "yield_from_" and since <= known.began and known.ended <= until for name, since, until in parent.spans
+            name == "yield_from_" and since <= known.began and known.ended <= until
+            for name, since, until in parent.spans
         )
 
 
@@ -441,7 +450,7 @@ def run(command: list[str], out: Path | None, as_json: bool) -> int:
     """
     code, module, program = _load(command)
     _rewriting.rewrite(_load.__code__, globals())  # its sample is no generator of the program
-    tracer = Tracer()
+    tracer = _Tracer()
     path = (out or Path(f"{program}.trace.json")).absolute()
     atexit.register(_tell, tracer, path, as_json)  # first of all, and so called last
     sys.modules["__main__"] = module
@@ -484,7 +493,7 @@ def _load(command: list[str]) -> tuple[types.CodeType, types.ModuleType, str]:
     return code, module, Path(script).stem
 
 
-def _tell(tracer: Tracer, path: Path, as_json: bool) -> None:
+def _tell(tracer: _Tracer, path: Path, as_json: bool) -> None:
     tracer.stop()
     unclosed = tracer.unclosed()
     try:
@@ -496,7 +505,13 @@ def _tell(tracer: Tracer, path: Path, as_json: bool) -> None:
     items = sum(known.items for known in begun)
     seconds = (tracer.ended - tracer.began) / 1e9
     if as_json:
-        told = {"generators": len(begun), "items": items, "seconds": seconds, "not closed": unclosed, "timeline": written or None}
+        told = {
+            "generators": len(begun),
+            "items": items,
+            "seconds": seconds,
+            "not closed": unclosed,
+            "timeline": written or None,
+        }
         print(json.dumps(told), file=sys.stderr)
         return
     lines = [f"{_count(len(begun), 'async generator')}, {_count(items, 'item')}, {seconds:.3f} s"]
@@ -505,9 +520,13 @@ def _tell(tracer: Tracer, path: Path, as_json: bool) -> None:
         lines += [f"  {_line(one)}" for one in unclosed]
     else:
         lines.append("all were closed, or ran to their end")
-    lines.append(f"timeline: {written} (open it at https://ui.perfetto.dev or chrome://tracing)" if written else f"no timeline: {wrong}")
+    lines.append(
+        f"timeline: {written} (open it at https://ui.perfetto.dev or chrome://tracing)"
+        if written
+        else f"no timeline: {wrong}"
+    )
     if tracer.dropped_spans:
-        lines.append(f"the timeline has the first {MOST_SPANS:,} spans; {tracer.dropped_spans:,} more were left out")
+        lines.append(f"the timeline has the first {_MOST_SPANS:,} spans; {tracer.dropped_spans:,} more were left out")
     print("\n".join(f"async_generator: {line}" for line in lines), file=sys.stderr)
 
 

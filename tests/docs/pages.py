@@ -17,7 +17,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-BLOCK = re.compile(r"(?:^<!-- (?P<note>(?!prose)[^\n]*?) -->\n+)?^(?P<fence>```+)(?P<kind>[^\n]*)\n(?P<code>.*?)^(?P=fence)$", re.M | re.S)
+BLOCK = re.compile(
+    r"(?:^<!-- (?P<note>(?!prose)[^\n]*?) -->\n+)?^(?P<fence>```+)(?P<kind>[^\n]*)\n(?P<code>.*?)^(?P=fence)$",
+    re.M | re.S,
+)
 LOOPS = re.compile(r"^<!-- loops: ([\w ]+) -->$", re.M)
 NOTES = ("prints", "traced", "raises: ", "not run: ", "code: ", "example: ")
 
@@ -70,7 +73,9 @@ def run_page(page, loop):
     unclaimed = None
     for block in blocks(page):
         if block.kind == "text" and block.note == "prints":
-            assert printed.getvalue() == block.code, f"{block}: the page differs from what is printed:\n{printed.getvalue()}"
+            assert printed.getvalue() == block.code, (
+                f"{block}: the page differs from what is printed:\n{printed.getvalue()}"
+            )
             printed, unclaimed = io.StringIO(), None
         if block.kind not in ("python", "pycon") or block.note.startswith(("not run: ", "example: ")):
             continue

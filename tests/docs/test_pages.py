@@ -20,7 +20,9 @@ WITH_PYTHON = [
 ]
 
 
-@pytest.mark.parametrize(("page", "loop"), WITH_PYTHON, ids=[f"{page.relative_to(DOCS)}-{loop}" for page, loop in WITH_PYTHON])
+@pytest.mark.parametrize(
+    ("page", "loop"), WITH_PYTHON, ids=[f"{page.relative_to(DOCS)}-{loop}" for page, loop in WITH_PYTHON]
+)
 def test_python_runs_and_prints_what_the_page_says(page, loop):
     run_page(page, loop)
 
@@ -30,7 +32,9 @@ def test_every_block_says_what_it_is(page):
     known = {"python", "pycon", "cpp", "toml", "cmake", "text", "sh", "mermaid"}
     for block in blocks(page):
         assert block.kind in known or block.kind.startswith("{"), f"{block}: a block of kind {block.kind!r}"
-        assert not block.note or block.note.startswith(NOTES) or block.note.startswith("loops: "), f"{block}: {block.note!r}"
+        assert not block.note or block.note.startswith(NOTES) or block.note.startswith("loops: "), (
+            f"{block}: {block.note!r}"
+        )
         assert block.note != "not run: ", f"{block}: say why"
 
 
@@ -48,7 +52,9 @@ def test_commands_exist(page):
                 wanted = [word for word in command[1:] if "=" not in word and not word.startswith("-")]
                 assert set(wanted) <= targets, f"{block}: {line}"
             elif command[:3] == ["python", "-m", "async_generator"]:
-                asked = subprocess.run([sys.executable, "-m", "async_generator", "--help"], capture_output=True, text=True)
+                asked = subprocess.run(
+                    [sys.executable, "-m", "async_generator", "--help"], capture_output=True, text=True
+                )
                 assert asked.returncode == 0, asked.stderr
                 for word in command[3:]:
                     assert not word.startswith("--") or word in asked.stdout, f"{block}: {line}"
@@ -65,7 +71,9 @@ def test_cpp_is_pasted_from_what_is_compiled():
 
 def test_tracing_reports_what_its_page_says(tmp_path):
     page = DOCS / "howto" / "tracing.md"
-    found = {block.note: block for block in blocks(page)} | {block.kind: block for block in blocks(page) if block.kind == "python"}
+    found = {block.note: block for block in blocks(page)} | {
+        block.kind: block for block in blocks(page) if block.kind == "python"
+    }
     (tmp_path / "program.py").write_text(found["python"].code)
     command = [sys.executable, "-m", "async_generator", "--trace", "program.py"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)

@@ -80,7 +80,12 @@ def traced(tmp_path):
 def test_it_says_version_engine_interpreter_and_fast_paths():
     done = call()
     assert done.returncode == 0 and not done.stderr
-    for said in (f"async_generator {async_generator.__version__}", _engine.__file__, sys.version.split()[0], "real yields"):
+    for said in (
+        f"async_generator {async_generator.__version__}",
+        _engine.__file__,
+        sys.version.split()[0],
+        "real yields",
+    ):
         assert said in done.stdout
 
 
@@ -115,7 +120,12 @@ def test_the_program_is_main_with_its_arguments_and_its_folder(traced):
     source = "import json, sys, os\nprint(json.dumps([__name__, sys.argv, __file__, sys.path[0], sys.modules['__main__'].__file__]))\n"
     run = traced(source, "--json", "-x", "--trace", prologue="")
     name, argv, file, path, main = json.loads(run.done.stdout)
-    assert (name, argv, file, main) == ("__main__", [str(run.script), "--json", "-x", "--trace"], str(run.script), str(run.script))
+    assert (name, argv, file, main) == (
+        "__main__",
+        [str(run.script), "--json", "-x", "--trace"],
+        str(run.script),
+        str(run.script),
+    )
     assert path == str(run.script.parent)
 
 
@@ -137,7 +147,9 @@ def test_a_module_can_be_traced(tmp_path):
     package = tmp_path / "package"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "__main__.py").write_text("import sys\nfrom . import __name__ as name\nprint(name, sys.argv[1:], __package__)\n")
+    (package / "__main__.py").write_text(
+        "import sys\nfrom . import __name__ as name\nprint(name, sys.argv[1:], __package__)\n"
+    )
     done = call("--out", tmp_path / "x.json", "--trace", "-m", "package", "a", cwd=tmp_path)
     assert done.stdout == "package ['a'] package\n" and done.returncode == 0, done.stderr
     assert call("--trace", "-m", "nothing_of_that_name", cwd=tmp_path).returncode == 1
@@ -242,7 +254,9 @@ asyncio.run(main())
 
 
 def test_generators_that_the_loop_closes_at_its_end_are_reported(traced):
-    run = traced("kept = ours(3), native(3)\nasync def main():\n    for one in kept: await first(one)\nasyncio.run(main())\n")
+    run = traced(
+        "kept = ours(3), native(3)\nasync def main():\n    for one in kept: await first(one)\nasyncio.run(main())\n"
+    )
     assert set(run.unclosed) == {("ours", AT_END), ("native", AT_END)}
 
 
@@ -330,12 +344,16 @@ def test_the_timeline_is_one_that_trace_viewers_read(traced):
 
 
 def test_spans_of_one_track_are_nested(traced):
-    run = traced("async def main():\n    for _ in range(3): print([item async for item in outer(3)])\nasyncio.run(main())\n")
+    run = traced(
+        "async def main():\n    for _ in range(3): print([item async for item in outer(3)])\nasyncio.run(main())\n"
+    )
     for track in {event["tid"] for event in run.events if event["ph"] == "X"}:
         spans = [(e["ts"], e["ts"] + e["dur"]) for e in run.events if e["ph"] == "X" and e["tid"] == track]
         for a, b in spans:
             for c, d in spans:
-                assert b <= c + 0.0011 or d <= a + 0.0011 or (a <= c and d <= b + 0.0011) or (c <= a and b <= d + 0.0011)
+                assert (
+                    b <= c + 0.0011 or d <= a + 0.0011 or (a <= c and d <= b + 0.0011) or (c <= a and b <= d + 0.0011)
+                )
 
 
 def test_a_delegate_stands_inside_its_delegation(traced):
@@ -348,7 +366,10 @@ def test_a_delegate_stands_inside_its_delegation(traced):
     assert len(delegations) == len(delegates) == 2
     for outer_span, inner in zip(delegations, delegates, strict=True):
         assert inner["tid"] == outer_span["tid"]
-        assert outer_span["ts"] <= inner["ts"] and inner["ts"] + inner["dur"] <= outer_span["ts"] + outer_span["dur"] + 0.001
+        assert (
+            outer_span["ts"] <= inner["ts"]
+            and inner["ts"] + inner["dur"] <= outer_span["ts"] + outer_span["dur"] + 0.001
+        )
 
 
 def test_awaits_have_their_time(traced):

@@ -1,0 +1,3 @@
+from pathlib import Path
+
+def run(command: list[str], out: Path | None, as_json: bool) -> int: ...
