@@ -4,7 +4,7 @@ VERSIONS ?=
 BENCH = $(PYTHON) bench/python/bench.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cpp conformance build bench bench-python bench-cpp bench-instructions docs lint clean
+.PHONY: help demo test test-all test-cpp conformance build bench bench-python bench-cpp bench-handoff bench-instructions docs lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ bench-python:  ## nanoseconds per item against native and 1.10
 
 bench-cpp:  ## the C++ library against its peers: nanoseconds and instructions per item, memory
 	@$(PYTHON) tools/bench-cpp
+
+bench-handoff:  ## items from a C++ thread to an event loop: CPU and latency against call_soon_threadsafe; fairness
+	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13)) bench/bridge/handoff.py --json build/handoff.json
 
 bench-instructions:  ## Python's instructions per item, under valgrind: no noise
 	@$(BENCH) instructions --python $(VERSIONS)

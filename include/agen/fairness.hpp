@@ -10,9 +10,9 @@
 namespace agen {
 
 /// How long a generator may give items without a pause before fair() lets others run. A checkpoint costs an event loop
-/// some microseconds: at a millisecond that is less than 1 % of the time, and no one waits for longer than that and one
-/// round of the consumer's loop.
-inline constexpr std::chrono::nanoseconds default_slice = std::chrono::milliseconds(1);
+/// a few microseconds, which is 1 or 2 % of this. Others wait for a turn that long, and for one round of the consumer's
+/// own loop; a timer of asyncio needs three turns from its time to its task.
+inline constexpr std::chrono::nanoseconds default_slice = std::chrono::microseconds(250);
 
 namespace detail {
 

@@ -233,24 +233,31 @@ class Watch:
 
     def wait(self) -> Awaitable[object]:
         """Awaitable: completes when the descriptor is readable. One at a time. Raises as :func:`wait_readable`."""
-        current = _current()
-        if current is not _ASYNCIO:
-            return current.wait_readable(self._fd)
         loop = _asyncio_loop()
-        if loop is not self._loop:
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.remove_reader(self._fd)
-            self._loop = None
-            _add_reader(loop, self._fd, self._ready)
-            self._loop = loop
+        if loop is None or loop is not self._loop or _chosen.get() is not None or not _in_asyncio_task():
+            current = _current()
+            if current is not _ASYNCIO:
+                return current.wait_readable(self._fd)
+            self._move_to(loop)
         future: Future[None] = loop.create_future()
         self._future = future
         return future
 
+    def _move_to(self, loop: AbstractEventLoop) -> None:
+        if loop is self._loop:
+            return
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._fd)
+        self._loop = None
+        _add_reader(loop, self._fd, self._ready)
+        self._loop = loop
+
     def _ready(self) -> None:
         # Read here, and not by the one who is woken: the loop looks at the descriptor once more before that one runs.
-        with contextlib.suppress(BlockingIOError):
+        try:
             os.read(self._fd, 64)
+        except BlockingIOError:
+            pass
         future = self._future
         if future is not None and not future.done():
             future.set_result(None)

@@ -1,7 +1,9 @@
 """The event loops that the bridge is tested on, as one interface."""
 
 import asyncio
+import gc
 import importlib
+import os
 import sys
 
 import pytest
@@ -108,3 +110,9 @@ def make(kind):
 
 
 every_loop = pytest.mark.parametrize("kind", [Loop, Uvloop, Trio, Curio], ids=lambda kind: kind.name)
+
+
+def open_descriptors():
+    """How many file descriptors the process has, those of garbage not counted."""
+    gc.collect()
+    return len(os.listdir("/dev/fd"))

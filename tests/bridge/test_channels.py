@@ -11,7 +11,7 @@ import warnings
 
 import pytest
 from async_generator import aclosing, isasyncgen
-from loops import Loop, Trio, Uvloop, every_loop
+from loops import Loop, Trio, Uvloop, every_loop, open_descriptors
 
 
 @pytest.fixture(autouse=True)
@@ -25,12 +25,6 @@ def until(condition):
     while not condition():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.001)
-
-
-def lowest_free_descriptor():
-    fd = os.dup(0)
-    os.close(fd)
-    return fd
 
 
 async def collect(stream):
@@ -127,10 +121,9 @@ def test_an_early_exit_with_aclosing_leaves_nothing(loop, channels):
                     break
         return channels.producers()
 
-    before = lowest_free_descriptor()
+    before = open_descriptors()
     assert loop.run(main) == 0
-    gc.collect()
-    assert lowest_free_descriptor() == before
+    assert open_descriptors() == before
 
 
 @every_loop
@@ -217,10 +210,10 @@ def test_a_loop_that_was_closed_is_not_woken(channels):
     loop = asyncio.new_event_loop()
     stream = channels.paced(1000, 1000)
 
-    async def first():
+    async def first(stream):
         return await stream.__anext__()
 
-    assert loop.run_until_complete(first()) == 0
+    assert loop.run_until_complete(first(stream)) == 0
     loop.close()  # without shutdown_asyncgens(): the producer goes on
     time.sleep(0.02)
     assert channels.producers() == 1
@@ -339,7 +332,7 @@ def test_a_producer_that_always_has_an_item_does_not_starve_the_loop(loop, chann
     unfair = loop.run(rounds_beside, loop, channels.counted(10**9, 0), 0.3)
     fair = loop.run(rounds_beside, loop, channels.counted(10**9, 1), 0.3)
     assert unfair <= 1
-    assert 20 < fair <= 310, "one a millisecond"
+    assert 20 < fair <= 1250, "four a millisecond at most"
 
 
 def test_a_channel_does_not_starve_the_loop(channels):
