@@ -240,15 +240,23 @@ async def _sample(value: Any) -> Any:
 
 def _transcript(function: Any, flags: int) -> list[Any]:
     """What a generator over the sample answers."""
-    generator = _engine.maker(function, lambda sample: (sample, (), flags))("item")
     answers: list[Any] = []
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)  # the program's event loop has no business with the sample
+    try:
+        _drive(_engine.maker(function, lambda sample: (sample, (), flags))("item"), answers)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    return answers
+
+
+def _drive(generator: Any, answers: list[Any]) -> None:
     for step in range(24):
         operation = generator.athrow(_ERROR) if step == 2 else generator.asend(step or None)
         try:
             operation.send(None)
         except (StopIteration, StopAsyncIteration) as stop:
             answers.append((type(stop), stop.args))
-    return answers
 
 
 _ERROR = KeyError("thrown")

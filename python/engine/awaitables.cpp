@@ -301,7 +301,11 @@ void warn_unawaited_operation(Awaitable& awaitable) {
   auto const done = warnings ? steal(PyObject_CallMethod(warnings.get(), "warn", "OOiO", text.get(), PyExc_RuntimeWarning, 1,
                                                          awaitable.generator.object()))
                              : nullptr;
-  if (!done) compat::write_unraisable(awaitable.generator.object());
+  if (text && !warnings && PyErr_ExceptionMatches(PyExc_ImportError)) {
+    PyErr_Clear();  // nothing is imported any more: the interpreter ends, and native is silent too
+  } else if (!done) {
+    compat::write_unraisable(awaitable.generator.object());
+  }
   compat::restore_exception(std::move(before));
 }
 

@@ -176,6 +176,7 @@ auto leave(Delegation& delegation) noexcept -> bool {
     PyErr_SetString(PyExc_ValueError, "async generator already executing");
     return false;
   }
+  for (Delegation* above = delegation.outer; above != nullptr; above = above->outer) above->innermost = nullptr;  // it is elsewhere now
   dropped = std::move(delegation.handled);
   cut(delegation);
   return true;

@@ -190,6 +190,7 @@ class Drive {
  private:
   auto enter(PyObject** out) -> bool;
   void release(Object suspension) noexcept;
+  [[nodiscard]] auto knows_leaf(Delegation const& first) const noexcept -> bool;
   void find_leaf(Delegation& first, bool claims);
   void block(Delegation& delegation) noexcept;
   [[nodiscard]] auto stands_at_rebound_name() const -> bool;
@@ -261,11 +262,8 @@ auto Drive::enter(PyObject** out) -> bool {
   compat::Lock lock(state_.chains);
   // What is driven here may be a link of a longer chain: whoever remembers its leaf must look again.
   forget_leaf(*first);
-  Delegation* last = first->innermost;
-  // Someone may have driven the leaf by itself since: then it delegates, or has ended.
-  bool const valid = last != nullptr && last->parent != nullptr && (last->delegate == nullptr || delegation_of(state_, *last->delegate) == nullptr);
-  if (!valid) find_leaf(*first, starting_);
-  last = blocked_ != nullptr ? blocked_ : first->innermost;
+  if (!knows_leaf(*first)) find_leaf(*first, starting_);
+  Delegation* last = blocked_ != nullptr ? blocked_ : first->innermost;
   Generator* delegate = last->delegate;
   bool const usable = blocked_ == nullptr &&
                       (delegate == nullptr || !starting_ || delegate->flags.claim(flag::running, flag::running | flag::closed));
@@ -280,6 +278,13 @@ auto Drive::enter(PyObject** out) -> bool {
   else block(*last);
   if (member_ != &root_) member_->flags.set(flag::running);
   return usable;
+}
+
+/// Whether what `first` remembers as the end of its chain is still that. Someone may have driven the leaf by itself since: then
+/// it delegates, or has ended.
+auto Drive::knows_leaf(Delegation const& first) const noexcept -> bool {
+  Delegation const* last = first.innermost;
+  return last != nullptr && last->parent != nullptr && (last->delegate == nullptr || delegation_of(state_, *last->delegate) == nullptr);
 }
 
 /// Walks the chain from the root, linking upwards, and remembers where it ends.
@@ -529,7 +534,7 @@ auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
   if (!delegate.flags.claim(flag::running | flag::delegated, taken)) return false;
   Delegation* last = &delegation;
   if (Delegation* own = delegation_of(state_, delegate)) {  // partly consumed: its leaf becomes ours
-    find_leaf(*own, compat::free_threaded || starting_);
+    if (!knows_leaf(*own)) find_leaf(*own, compat::free_threaded || starting_);
     last = own->innermost;
     bool const free = blocked_ == nullptr &&
                       (last->delegate == nullptr || last->delegate->flags.claim(flag::running, flag::running | flag::closed));

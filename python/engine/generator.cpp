@@ -246,7 +246,8 @@ void generator_dealloc(PyObject* self) {
   Py_TRASHCAN_BEGIN(self, generator_dealloc)
   if (generator.flags.has(flag::created)) {  // a coroutine that never ran would warn that nobody awaited it
     auto before = compat::take_exception();
-    if (!steal(close_body(self))) compat::write_unraisable(self);
+    // Not of the generator: whoever keeps the report would keep what is being freed.
+    if (!steal(close_body(self))) compat::write_unraisable(generator.body.get());
     compat::restore_exception(std::move(before));
   }
   if (generator.flags.has(flag::owns_body)) PyObject_GC_Track(generator.body.get());  // its destructor expects that
