@@ -388,7 +388,8 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
     return Outcome::yielded;
   }
   if (type == state_.box_type) {
-    if (foreign_ == nullptr && resumption_.yielding && resumption_.yielding->box == object) {
+    if (foreign_ == nullptr && resumption_.yielding && resumption_.yielding->value.get() == object) {
+      resumption_.yielding->value.reset();
       resumption_.yielding->held = true;
       suspend_at(*member_, steal(object_of(*resumption_.yielding.release())));
     }

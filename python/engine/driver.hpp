@@ -20,11 +20,22 @@ auto drive_raise(State& state, Generator& root, Object exception, bool starting,
 class Resumption {
  public:
   Resumption(State& state, Generator& root) noexcept : state(state), member(&root), outer_(current_) { current_ = this; }
-  ~Resumption() { current_ = outer_; }
+  ~Resumption() {
+    current_ = outer_;
+    if (yielding) [[unlikely]] yielding->value.reset();
+  }
   Resumption(Resumption const&) = delete;
   auto operator=(Resumption const&) -> Resumption& = delete;
 
   static auto current() noexcept -> Resumption* { return current_; }
+
+  /// A helper's yield_() hands up `box`. A native generator that the body drives may take it: it is kept until the driver
+  /// has looked, so that no other box can have its address.
+  void remember(Yield& yield, PyObject* box) noexcept {
+    if (yielding) yielding->value.reset();
+    yielding = Ref<Yield>::borrow(&yield);
+    yield.value = borrow(box);
+  }
 
   State& state;
   Generator* member;    ///< whose body runs
@@ -61,7 +72,7 @@ inline auto drive_send(State& state, Generator& root, PyObject* value, bool star
       *out = take_from_box(state, object);
       return Outcome::yielded;
     }
-    if (Py_TYPE(object) == state.yield_type) {
+    if (Py_TYPE(object) == state.yield_type && as<Yield>(object).stage == Stage::initial) {
       auto const yield = Ref<Yield>::steal(&as<Yield>(object));
       yield->stage = Stage::finished;
       *out = yield->value.release();

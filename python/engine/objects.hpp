@@ -157,9 +157,8 @@ struct Suspension {
 
 /// What yield_() returns (yield.cpp).
 struct Yield : Suspension {
-  Object value;        ///< the item, until it is handed out
+  Object value;        ///< the item; then, on its way through the awaits above, the box that carries it
   Object pending;      ///< an exception that the next resumption raises at the await
-  PyObject* box;       ///< compared, never followed: the marker that carries the item through the awaits above
   Stage stage;
   bool held;           ///< a generator of ours stands here: only its driver may go on
 };

@@ -53,8 +53,7 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
     yield.stage = Stage::finished;
     return PYGEN_ERROR;
   }
-  yield.box = boxed.get();
-  if (Resumption* resumption = Resumption::current()) resumption->yielding = Ref<Yield>::borrow(&yield);
+  if (Resumption* resumption = Resumption::current()) resumption->remember(yield, boxed.get());
   *out = boxed.release();
   return PYGEN_NEXT;
 }
@@ -195,7 +194,6 @@ auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
     new (&yield->pending) Object();
   }
   new (&yield->value) Object(borrow(value));
-  yield->box = nullptr;
   yield->stage = Stage::initial;
   yield->held = false;
   PyObject_GC_Track(yield);

@@ -365,3 +365,20 @@ def test_a_trap_that_looks_like_an_item_is_a_trap():
     assert suspend(awaiting) is foreign
     assert outcome(awaiting.send, "answer") == ("done", "answer")
     run(generator.aclose())
+
+
+def test_a_used_yield_object_handed_to_the_event_loop_is_a_trap():
+    @async_generator
+    async def body():
+        used = yield_(1)
+        await used
+        await yield_(2)
+        await trap(used)
+        await yield_(3)
+
+    generator = body()
+    assert [run(generator.__anext__()) for _ in range(2)] == [1, 2]
+    awaiting = generator.__anext__()
+    assert type(suspend(awaiting)).__name__ == "yield_awaitable"
+    assert outcome(awaiting.send, None) == ("done", 3)
+    run(generator.aclose())

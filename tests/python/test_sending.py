@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from async_generator import async_generator, yield_
 from driving import collect, finished, outcome, run, suspend, trap
 
 
@@ -481,3 +482,26 @@ def test_a_yield_as_an_argument_keeps_the_evaluation_stack(implementation):
     assert [run(generator.asend(value)) for value in (None, "A", "B", "C")] == ["a", "b", "c", "d"]
     assert run(generator.asend("D")) == [1, 2, "A", 3, "B", {"k": "C"}, "D"]
     run(generator.aclose())
+
+
+def test_an_item_that_a_native_generator_took_leaves_that_one_usable():
+    """The native generator takes the box of its yield_() itself; the next box may have the same address."""
+
+    async def native():
+        for number in range(5):
+            await yield_(number)
+        if False:
+            yield
+
+    @async_generator
+    async def advancing(source):
+        async for number in source:
+            await yield_(number * 10)
+
+    source = native()
+    generator = advancing(source)
+    for number in (0, 2):
+        assert run(generator.__anext__()) == number * 10
+        assert run(source.__anext__()) == number + 1
+    run(generator.aclose())
+    assert collect(source) == [4]
