@@ -9,11 +9,14 @@ from __future__ import annotations
 import ast
 import functools
 
-from yield_from_reference import HELPERS, BodyForm, Reference, copied
+from yield_from_reference import HELPERS, BodyForm, CallsRenamed, Reference, copied
 
 import async_generator as package
 
+#: The implementations of the table.
 FORMS = ("native", "coroutine", "syntax", "calls")
+#: Further ways to reach yield_() and yield_from_(), for random scenarios: through helper coroutines, and by other names.
+KINDS = (*FORMS, "helper", "alias", "calls_helper")
 
 
 class _ToCalls(ast.NodeTransformer):
@@ -50,49 +53,52 @@ def expressible(source: str, form: str) -> str:
     return ""
 
 
-@functools.lru_cache(maxsize=None)
-def _compiled(source: str, form: str):
-    """The code of all bodies of a scenario in one form."""
+def kinds_of(source: str, form: str | dict[str, str]) -> dict[str, str]:
+    """The kind of each body of a scenario, where `form` names one for all, or each by its name."""
+    kinds = {}
+    for node in ast.parse(source).body:
+        if is_body(node):
+            kind = form if isinstance(form, str) else form[node.name]
+            # What has a return value is written in the syntax that has them, also where others delegate to it.
+            kinds[node.name] = "coroutine" if kind in ("syntax", "calls", "calls_helper") and returns_value(node) else kind
+    return kinds
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(source: str, kinds: tuple[tuple[str, str], ...]):
+    """The code of all bodies of a scenario, each in its kind."""
     module = ast.parse(source)
-    statements = []
-    for node in module.body:
-        if not is_body(node):
-            statements.append(node)
-            continue
-        kind = form
-        if form in ("syntax", "calls") and returns_value(node):
-            kind = "coroutine"  # what has a return value is delegated to in the syntax that has them
-        boxed = form == "native" and returns_value(node)
-        made = _translated(node, kind, boxed)
-        finish = "_boxed" if boxed else "_decorated" if kind in ("coroutine", "syntax") else None
-        made.decorator_list = [ast.Name(finish, ast.Load())] if finish else []
-        statements.append(made)
-    module.body = statements
+    kind_of = dict(kinds)
+    module.body = [_translated(node, kind_of[node.name]) if is_body(node) else node for node in module.body]
     return compile(ast.fix_missing_locations(module), "<scenario>", "exec", dont_inherit=True)
 
 
-def _translated(node, kind, boxed):
+def _translated(node, kind):
+    boxed = kind == "native" and returns_value(node)
     node = _ToCalls().visit(copied(node))
     form = BodyForm(native_yield=kind in ("native", "syntax"), expand=kind == "native", returns="box" if boxed else "keep")
     body = []
-    if kind != "coroutine":
-        # A generator even where all its yields are calls, or where it has none.
+    if kind not in ("coroutine", "helper", "alias"):
+        # A generator even where all its yields are calls.
         body.append(ast.If(ast.Constant(0), [ast.Expr(ast.Yield())], []))
     for statement in node.body:
         new = form.visit(statement)
         body.extend(new if isinstance(new, list) else [new])
     node.body = body
+    if kind in ("helper", "calls_helper", "alias"):
+        node = CallsRenamed("as_alias" if kind == "alias" else "in_helper").visit(node)
+    finish = "_boxed" if boxed else None if kind in ("native", "calls", "calls_helper") else "_decorated"
+    node.decorator_list = [ast.Name(finish, ast.Load())] if finish else []
     if boxed:
         node.args.args.append(ast.arg("_box"))
     return node
 
 
-def make(source: str, form: str, namespace: dict) -> None:
+def make(source: str, form: str | dict[str, str], namespace: dict) -> None:
     """Defines a scenario's functions in `namespace`, which has what else their bodies use."""
-    namespace.update({name: HELPERS[name] for name in ("_aiter", "_anext", "_value_of", "_missing")})
-    namespace.update(yield_=package.yield_, yield_from_=package.yield_from_)
+    namespace.update(HELPERS, yield_=package.yield_, yield_from_=package.yield_from_)
     namespace.update(_decorated=package.async_generator, _boxed=_boxed)
-    exec(_compiled(source, form), namespace)
+    exec(_compiled(source, tuple(kinds_of(source, form).items())), namespace)
 
 
 def _boxed(function):

@@ -48,7 +48,7 @@ def kind(error: BaseException) -> str:
 class Run:
     """One scenario on one implementation: its generators, its awaitables, and what was answered so far."""
 
-    def __init__(self, scenario: Scenario, form: str) -> None:
+    def __init__(self, scenario: Scenario, form: str | dict[str, str]) -> None:
         self.scenario = scenario
         self.answers: list[list[str]] = []
         self.operations: dict[str, object] = {}
@@ -115,10 +115,15 @@ class Run:
     def perform(self) -> list[list[str]]:
         with self.reports():
             for step in self.scenario.steps:
-                self.answers.append([])
-                getattr(self, step.op.verb)(step.op)
+                self.do(step.op)
             self.end()
         return self.answers
+
+    def do(self, op: Op) -> list[str]:
+        """Performs one line of the consumer; returns its answers."""
+        self.answers.append([])
+        getattr(self, op.verb)(op)
+        return self.answers[-1]
 
     def end(self) -> None:
         """Drops everything; what is reported meanwhile is nobody's business any more."""
@@ -245,6 +250,6 @@ class Run:
                 sys.set_asyncgen_hooks(*before[1])
 
 
-def transcript(scenario: Scenario, form: str) -> list[list[str]]:
+def transcript(scenario: Scenario, form: str | dict[str, str]) -> list[list[str]]:
     """The answers to each line of the consumer."""
     return Run(scenario, form).perform()

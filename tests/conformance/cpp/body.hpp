@@ -1,5 +1,5 @@
-// A body as instructions (lowering.py makes them), and the machine that executes those that do not suspend. What suspends
-// is left to the coroutine that runs the machine: interpreter.hpp.
+// A body as instructions (lowering.py makes them), and the machine that executes those that do not suspend. What
+// suspends is left to the coroutine that runs the machine: interpreter.hpp.
 #ifndef AGEN_CONFORMANCE_BODY_HPP
 #define AGEN_CONFORMANCE_BODY_HPP
 
@@ -26,8 +26,8 @@ class machine {
       : code_(code), classes_(classes), log_(std::move(log)) {}
   machine(machine const&) = delete;
   auto operator=(machine const&) -> machine& = delete;
-  /// A body that is destroyed where it stands: what its `finally` blocks tell is what destructors of locals would do. They
-  /// cannot await, yield or raise, so a block ends at the first instruction of that kind.
+  /// A body that is destroyed where it stands: what its `finally` blocks tell is what destructors of locals would do.
+  /// They cannot await, yield or raise, so a block ends at the first instruction of that kind.
   ~machine() {
     while (!blocks_.empty()) {
       block const at = blocks_.back();

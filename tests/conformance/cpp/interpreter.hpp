@@ -1,5 +1,5 @@
-// Bodies of scenarios as async generators, and what a run of a scenario consists of: generators, the operations on them, and
-// the answers.
+// Bodies of scenarios as async generators, and what a run of a scenario consists of: generators, the operations on
+// them, and the answers.
 #ifndef AGEN_CONFORMANCE_INTERPRETER_HPP
 #define AGEN_CONFORMANCE_INTERPRETER_HPP
 
