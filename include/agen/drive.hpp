@@ -33,33 +33,29 @@ class driver {
   /// The same for a generator whose types are forgotten. `sends_nothing`: anext() can resume it at any co_yield,
   /// because its Send is void or has a default value.
   driver(detail::frame& f, callback on_answer, void* context, bool sends_nothing = true) noexcept
-      : arrival_{detail::opaque(&driver::arrived), detail::opaque(&driver::ignored), this},
-        frame_(&f),
+      : iterating_(f),
+        arrival_{detail::opaque(&driver::arrived), detail::opaque(&driver::ignored), this},
         on_answer_(on_answer),
         context_(context),
         sends_nothing_(sends_nothing) {}
   driver(driver const&) = delete;
   auto operator=(driver const&) -> driver& = delete;
-  ~driver() { end(); }
+  ~driver() = default;
 
-  auto anext() noexcept -> step {
-    return perform([this] { return &iterating_.emplace(*frame_, operation::anext, nullptr, sends_nothing_); });
-  }
+  auto anext() noexcept -> step { return iterate(operation::anext, nullptr); }
   /// \param value  the Send object, moved from by the body when it is resumed; it must live until then
-  auto asend(void* value) noexcept -> step {
-    return perform([this, value] { return &iterating_.emplace(*frame_, operation::asend, value, true); });
-  }
+  auto asend(void* value) noexcept -> step { return iterate(operation::asend, value); }
   auto athrow(std::exception_ptr error) noexcept -> step {
-    return perform([this, &error] { return &throwing_.emplace(*frame_, std::move(error)); });
+    return perform(way::throws, [this, &error] { return &throwing_.emplace(iterating_.of(), std::move(error)); });
   }
   auto aclose() noexcept -> step {
-    return perform([this] { return &closing_.emplace(*frame_); });
+    return perform(way::closes, [this] { return &closing_.emplace(iterating_.of()); });
   }
 
   /// The step of the last operation.
   [[nodiscard]] auto answer() const noexcept -> step { return answer_; }
   /// After `yielded`: the item, as a pointer to what co_yield was given. Holds until the next operation.
-  [[nodiscard]] auto item() const noexcept -> void* { return frame_->own.slot; }
+  [[nodiscard]] auto item() const noexcept -> void* { return own().slot; }
   /// After `raised`: the exception.
   auto take_error() noexcept -> std::exception_ptr { return std::exchange(error_, nullptr); }
 
@@ -75,52 +71,26 @@ class driver {
     driver* self;
   };
 
+  /// anext and asend, one after the other: an item that comes at once costs the body's path and a few stores.
   class iteration : public detail::operation_base<> {
    public:
-    iteration(detail::frame& f, operation op, void* value, bool sends) noexcept
-        : operation_base(f), op_(op), sends_(sends), value_(value) {}
-    auto await_ready() -> bool {
-      if (frame_->own.now == detail::stage::suspended) {
-        if (!sends_) detail::raise_nothing_sent();
-        return false;
-      }
-      return detail::iteration_is_ready(op_, *frame_, op_ == operation::asend);
-    }
-    auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {
-      frame_->own.slot = value_;
+    using operation_base::operation_base;
+    auto of() const noexcept -> detail::frame& { return *frame_; }
+    AGEN_ALWAYS_INLINE auto drive(void* value, std::coroutine_handle<> h) noexcept -> bool {
+      this->at = detail::driving;
+      this->cancellable = false;
+      frame_->own.slot = value;
       return detail::drive(frame_->own, *this, h);
     }
-    auto await_resume() -> bool {
-      this->at = detail::driving;
-      if (frame_->own.slot != nullptr) return true;
-      detail::raise_outcome(frame_->own);
-      return false;
-    }
-
-   private:
-    operation op_;
-    bool sends_;
-    void* value_;
   };
   class throwing : public detail::throwing_operation {
    public:
     throwing(detail::frame& f, std::exception_ptr error) noexcept : throwing_operation(f, std::move(error), false) {}
     auto await_ready() -> bool { return detail::throw_is_ready(*this->frame_, this->exit); }
-    auto await_resume() -> bool {
-      finished();
-      if (this->frame_->own.slot != nullptr) return true;
-      detail::raise_outcome(this->frame_->own);
-      return false;
-    }
+    using throwing_operation::finished;
   };
-  class closer : public detail::aclose_awaitable {
-   public:
-    using aclose_awaitable::aclose_awaitable;
-    auto await_resume() -> bool {
-      aclose_awaitable::await_resume();
-      return false;
-    }
-  };
+  using closer = detail::aclose_awaitable;
+  enum class way : unsigned char { none, iterates, throws, closes };
 
   /// std::optional without its header.
   template <class T>
@@ -153,64 +123,98 @@ class driver {
     bool full_ = false;
   };
 
+  auto own() const noexcept -> detail::control& { return iterating_.of().own; }
+
+  AGEN_ALWAYS_INLINE auto iterate(operation op, void* value) noexcept -> step {
+    bool const plain = op == operation::asend || sends_nothing_;
+    if (own().now != detail::stage::suspended || under_way_ != way::none || !plain) [[unlikely]] {
+      if (!begins_iteration(op)) return answer_;
+    }
+    under_way_ = way::iterates;
+    // Touches nothing when the answer is to come: the callback may have run, and destroyed the driver.
+    if (iterating_.drive(value, waiter())) return step::awaits;
+    under_way_ = way::none;
+    return answer_ = outcome();
+  }
+  /// The slow half of iterate: false if the answer is there already.
+  AGEN_NOINLINE auto begins_iteration(operation op) noexcept -> bool {
+    if (refuses()) return false;
+    try {
+      if (op == operation::anext && own().now == detail::stage::suspended) detail::raise_nothing_sent();
+      if (!detail::iteration_is_ready(op, iterating_.of(), op == operation::asend)) return true;
+      answer_ = outcome();
+    } catch (...) {
+      fail();
+    }
+    return false;
+  }
+
   template <class Make>
-  auto perform(Make make) noexcept -> step {
-    if (pending_) {  // that one's callback is still to come: its answer is left alone
-      error_ = std::make_exception_ptr(already_running("driver: asynchronous generator is already running"));
-      return step::raised;
-    }
-    end();
-    auto* const begun = make();
-    pending_ = true;
-    try {
-      if (begun->await_ready() || !begun->await_suspend(waiter())) return answer_ = result(*begun);
-    } catch (...) {
-      pending_ = false;
-      error_ = std::current_exception();
-      return answer_ = step::raised;
-    }
-    return step::awaits;  // touches nothing: the callback may have run, and destroyed the driver
-  }
-  template <class Operation>
-  auto result(Operation& ended) noexcept -> step {
-    pending_ = false;
-    try {
-      return ended.await_resume() ? step::yielded : step::returned;
-    } catch (...) {
-      error_ = std::current_exception();
-      return step::raised;
-    }
-  }
-  auto waiter() noexcept -> std::coroutine_handle<> { return std::coroutine_handle<>::from_address(&arrival_); }
-  void end() noexcept {
-    answer_ = step::awaits;
-    error_ = nullptr;
-    iterating_.clear();
+  auto perform(way which, Make make) noexcept -> step {
+    if (refuses()) return step::raised;
     throwing_.clear();
     closing_.clear();
+    auto* const begun = make();
+    under_way_ = which;
+    try {
+      if (!begun->await_ready() && begun->await_suspend(waiter())) return step::awaits;  // as above
+    } catch (...) {
+      under_way_ = way::none;
+      fail();
+      return answer_;
+    }
+    return conclude();
   }
+  /// The operation under way has its answer.
+  auto conclude() noexcept -> step {
+    way const which = std::exchange(under_way_, way::none);
+    if (which != way::closes) {
+      if (which == way::throws) (*throwing_).finished();
+      return answer_ = outcome();
+    }
+    try {
+      (*closing_).await_resume();
+      answer_ = step::returned;
+    } catch (...) {
+      fail();
+    }
+    return answer_;
+  }
+  auto outcome() noexcept -> step {
+    detail::control& c = own();
+    if (c.slot != nullptr) [[likely]]
+      return step::yielded;
+    if (!c.has_raised) return step::returned;
+    error_ = c.take();
+    return step::raised;
+  }
+  /// One operation at a time: the callback of the one under way is still to come, and its answer is left alone.
+  auto refuses() noexcept -> bool {
+    if (under_way_ == way::none) return false;
+    error_ = std::make_exception_ptr(already_running("driver: asynchronous generator is already running"));
+    answer_ = step::raised;
+    return true;
+  }
+  void fail() noexcept {
+    error_ = std::current_exception();
+    answer_ = step::raised;
+  }
+  auto waiter() noexcept -> std::coroutine_handle<> { return std::coroutine_handle<>::from_address(&arrival_); }
   static void arrived(arrival* at) {
     driver& self = *at->self;
-    if (self.iterating_) {
-      self.answer_ = self.result(*self.iterating_);
-    } else if (self.throwing_) {
-      self.answer_ = self.result(*self.throwing_);
-    } else {
-      self.answer_ = self.result(*self.closing_);
-    }
+    self.conclude();
     self.on_answer_(self.context_);
   }
   static void ignored(arrival* /*at*/) {}
 
+  iteration iterating_;
   arrival arrival_;
-  detail::frame* frame_;
   callback on_answer_;
   void* context_;
   bool sends_nothing_;
   step answer_ = step::awaits;
-  bool pending_ = false;
+  way under_way_ = way::none;
   std::exception_ptr error_;
-  place<iteration> iterating_;
   place<throwing> throwing_;
   place<closer> closing_;
 };

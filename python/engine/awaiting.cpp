@@ -14,9 +14,8 @@ auto await_iterator(PyObject* awaitable) -> Object {
     return nullptr;
   }
   if (PyGen_CheckExact(awaitable)) {
-    auto const code = steal(PyObject_GetAttrString(awaitable, "gi_code"));
-    if (!code) return nullptr;
-    if ((as<PyCodeObject>(code.get()).co_flags & CO_ITERABLE_COROUTINE) != 0) return borrow(awaitable);
+    auto const code = compat::generator_code(awaitable);
+    if ((code->co_flags & CO_ITERABLE_COROUTINE) != 0) return borrow(awaitable);
   }
   PyErr_Format(PyExc_TypeError, "object %.100s can't be used in 'await' expression", Py_TYPE(awaitable)->tp_name);
   return nullptr;

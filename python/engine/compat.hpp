@@ -69,6 +69,15 @@ inline void restore_exception(Object exception) noexcept {
 #endif
 }
 
+/// The code of a generator (an exact one); PyGen_GetCode() came with 3.12. Its attribute gi_code would be an audit event.
+inline auto generator_code(PyObject* generator) noexcept -> Ref<PyCodeObject> {
+#if PY_VERSION_HEX >= 0x030C0000
+  return Ref<PyCodeObject>::steal(PyGen_GetCode(reinterpret_cast<PyGenObject*>(generator)));
+#else
+  return Ref<PyCodeObject>::borrow(reinterpret_cast<PyCodeObject*>(reinterpret_cast<PyGenObject*>(generator)->gi_code));
+#endif
+}
+
 /// The exception that the running code is handling (sys.exception()), or null.
 inline auto handled_exception() noexcept -> Object {
 #if PY_VERSION_HEX >= 0x030B0000

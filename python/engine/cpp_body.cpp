@@ -19,69 +19,45 @@ void set_awaiting(CppBody& body, Object awaiting) noexcept {
   std::swap(body.awaiting, awaiting);  // what was there goes with the argument, when the lock is open again
 }
 
-/// What resumes the body next: the result of what it awaited, or the exception.
-struct Answer {
-  Object value, exception;
-
-  /// False when the awaited is not done: its own request is in `*out`.
-  auto take(PySendResult result, PyObject** out) -> bool {
-    if (result == PYGEN_NEXT) return false;
-    value = result == PYGEN_RETURN ? steal(std::exchange(*out, nullptr)) : nullptr;
-    exception = result == PYGEN_ERROR ? compat::take_exception() : nullptr;
-    return true;
-  }
-};
-
-/// Begins to await `awaitable`; what it has to say at once is not worth remembering it.
-auto begin_await(CppBody& body, Object awaitable, PyObject** out) -> PySendResult {
-  auto iterator = await_iterator(awaitable.get());
-  if (!iterator) return PYGEN_ERROR;
-  awaitable.reset();
-  PySendResult const result = await_send(iterator.get(), Py_None, out);
-  if (result == PYGEN_NEXT) set_awaiting(body, std::move(iterator));
-  return result;
-}
-
-/// Resumes the body until it, or what it awaits, has something for the driver.
-auto run(CppBody& body, PyObject* value, PyObject* exception, PyObject** out) -> Outcome {
-  Answer answer;
-  for (;;) {
-    *out = nullptr;
-    if (body.self == nullptr) [[unlikely]] {  // ended by hand: there is nobody to tell
-      if (exception == nullptr) *out = Py_NewRef(Py_None);
-      else compat::restore_exception(borrow(exception));
-      return exception == nullptr ? Outcome::returned : Outcome::raised;
-    }
+/// Resumes the body with the answer of what it awaited, or with the exception.
+auto resume(CppBody& body, PyObject* value, PyObject* exception, PyObject** out) -> Outcome {
+  *out = nullptr;
+  if (body.self != nullptr) [[likely]] {
     body.stage = Stage::started;
-    switch (static_cast<abi::step>(body.kind->resume(body.self, value, exception, out))) {
-      case abi::yielded: return Outcome::yielded;
-      case abi::refused: return Outcome::refused;
-      case abi::returned: cpp_drop(object_of(body)); return Outcome::returned;
-      case abi::raised: cpp_drop(object_of(body)); return Outcome::raised;
-      case abi::awaits: break;
-    }
-    // A delegation is the driver's business; it comes back with the result.
-    if (Py_TYPE(*out) == body.state->delegation_type && !body.is_coroutine) return Outcome::awaits;
-    auto awaitable = steal(std::exchange(*out, nullptr));
-    if (!answer.take(begin_await(body, std::move(awaitable), out), out)) return Outcome::awaits;
-    value = answer.value.get();
-    exception = answer.exception.get();
+    PyObject* iterator = nullptr;
+    int const step = body.kind->resume(body.self, value, exception, out, &iterator);
+    return cpp_answered(body, step, steal(iterator));
   }
+  // It was ended by hand: there is nobody to tell.
+  if (exception == nullptr) *out = Py_NewRef(Py_None);
+  else compat::restore_exception(borrow(exception));
+  return exception == nullptr ? Outcome::returned : Outcome::raised;
 }
 
 /// Goes on after what the body awaits has answered.
 auto go_on(CppBody& body, PySendResult result, PyObject** out) -> Outcome {
-  Answer answer;
-  if (!answer.take(result, out)) return Outcome::awaits;
+  if (result == PYGEN_NEXT) return Outcome::awaits;
   set_awaiting(body, nullptr);
-  return run(body, answer.value.get(), answer.exception.get(), out);
+  Object const value = result == PYGEN_RETURN ? steal(std::exchange(*out, nullptr)) : nullptr;
+  Object const exception = result == PYGEN_ERROR ? compat::take_exception() : nullptr;
+  return resume(body, value.get(), exception.get(), out);
 }
 
 }  // namespace
 
-auto cpp_send(PyObject* object, PyObject* value, PyObject** out) -> Outcome {
-  auto& body = as<CppBody>(object);
-  if (!body.awaiting) return run(body, value, nullptr, out);
+auto cpp_answered(CppBody& body, int step, Object iterator) -> Outcome {
+  switch (step) {
+    case abi::awaits: set_awaiting(body, std::move(iterator)); return Outcome::awaits;
+    case abi::yielded: return Outcome::yielded;
+    case abi::refused: return Outcome::refused;
+    default: break;
+  }
+  cpp_drop(object_of(body));
+  return step == abi::returned ? Outcome::returned : Outcome::raised;
+}
+
+auto cpp_go_on(CppBody& body, PyObject* value, PyObject** out) -> Outcome {
+  if (!body.awaiting) return resume(body, value, nullptr, out);
   auto const iterator = body.awaiting;
   return go_on(body, await_send(iterator.get(), value, out), out);
 }
@@ -98,7 +74,7 @@ auto cpp_raise(PyObject* object, Object exception, PyObject** out) -> Outcome {
     compat::restore_exception(std::move(exception));
     return Outcome::raised;
   }
-  return run(body, nullptr, exception.get(), out);
+  return resume(body, nullptr, exception.get(), out);
 }
 
 void cpp_drop(PyObject* object) noexcept {
@@ -382,6 +358,19 @@ auto take_body(PyObject* object, abi::body_class const* kind) -> void* {
   return std::exchange(body.self, nullptr);
 }
 
+auto begin_await(PyObject* awaitable, int delegates, PyObject** out, PyObject** iterator) -> PySendResult {
+  Resumption const* resumption = Resumption::current();
+  if (delegates != 0 && resumption != nullptr && Py_TYPE(awaitable) == resumption->state.delegation_type) {
+    *out = Py_NewRef(awaitable);
+    return PYGEN_NEXT;
+  }
+  auto awaited = await_iterator(awaitable);
+  if (!awaited) return PYGEN_ERROR;
+  PySendResult const result = await_send(awaited.get(), Py_None, out);
+  if (result == PYGEN_NEXT) *iterator = awaited.release();
+  return result;
+}
+
 auto make_delegation(PyObject* source) -> PyObject* {
   State* state = current_state();
   return state != nullptr ? new_delegation(*state, source) : nullptr;
@@ -393,7 +382,7 @@ auto already_running() -> PyObject* {
 }
 
 abi::engine const functions = {
-    abi::version, sizeof(abi::engine), make_generator, make_coroutine, is_generator, take_body, make_delegation, already_running,
+    abi::version, sizeof(abi::engine), make_generator, make_coroutine, is_generator, take_body, begin_await, make_delegation, already_running,
 };
 
 }  // namespace

@@ -28,8 +28,21 @@ struct CppBody {
   [[no_unique_address]] Occupancy occupancy;
 };
 
+/// cpp_send() after an answer that is not an item, a step of agen::python::abi.
+auto cpp_answered(CppBody& body, int step, Object iterator) -> Outcome;
+/// cpp_send() for a body that awaits something, or has ended.
+auto cpp_go_on(CppBody& body, PyObject* value, PyObject** out) -> Outcome;
+
 /// Resumes the body with `value`; what it awaits is asked first.
-auto cpp_send(PyObject* body, PyObject* value, PyObject** out) -> Outcome;
+inline auto cpp_send(PyObject* object, PyObject* value, PyObject** out) -> Outcome {
+  auto& body = as<CppBody>(object);
+  *out = nullptr;
+  if (body.awaiting || body.self == nullptr) [[unlikely]] return cpp_go_on(body, value, out);
+  body.stage = Stage::started;
+  PyObject* iterator = nullptr;
+  int const step = body.kind->resume(body.self, value, nullptr, out, &iterator);
+  return step == agen::python::abi::yielded ? Outcome::yielded : cpp_answered(body, step, steal(iterator));
+}
 /// Throws into what the body awaits, or into the body.
 auto cpp_raise(PyObject* body, Object exception, PyObject** out) -> Outcome;
 /// Destroys what is left of the body, as far as it does not execute.

@@ -19,7 +19,8 @@ auto untouched(PyStopIterationObject& stop) noexcept -> bool {
 
 void stop_dealloc(PyObject* self) {
   auto& stop = as<PyStopIterationObject>(self);
-  State& state = look_up_state(self);
+  State* const main = main_interpreter.state;
+  State& state = main != nullptr && Py_TYPE(self) == main->stop_type ? *main : look_up_state(self);
   PyObject_GC_UnTrack(self);
   if (untouched(stop) && !PyObject_GC_IsFinalized(self)) {
     Py_CLEAR(stop.value);

@@ -16,7 +16,7 @@ inline constexpr char const* capsule = "async_generator._engine.bridge";
 
 /// What a body answers when it is resumed.
 enum step : int {
-  awaits,    ///< `*out` is an awaitable: the body is resumed with its result, or with the exception that it raises
+  awaits,    ///< `*out` is what engine::begin_await left for the event loop, `*iterator` its iterator
   yielded,   ///< `*out` is the item
   returned,  ///< `*out` is the return value
   raised,    ///< the thread's current Python exception leaves the body
@@ -26,9 +26,10 @@ enum step : int {
 /// One kind of body: functions of the module that made it. Its address tells kinds apart.
 struct body_class {
   std::uint32_t size;  ///< of this struct as the module knows it
-  /// Resumes the body with `value`, or with `exception` where that is not null. Both are borrowed. `*out` is null
-  /// before, and a new reference after every step but `raised` and `refused`.
-  int (*resume)(void* body, PyObject* value, PyObject* exception, PyObject** out);
+  /// Resumes the body with `value`, or with `exception` where that is not null: with what was sent or thrown at its
+  /// yield, or with the answer of what it awaited. Both are borrowed. `*out` and `*iterator` are null before; a new
+  /// reference after every step but `raised` and `refused`, and after `awaits`.
+  int (*resume)(void* body, PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator);
   /// Destroys the body as it stands. Called once, with the GIL held, never while the body executes.
   void (*destroy)(void* body);
   /// Shows the Python objects that the body owns to the cyclic collector; may be null.
@@ -49,6 +50,10 @@ struct engine {
   /// Takes the body out of a generator of this kind that is idle, which is closed then. Null without an exception when
   /// there is no such body to be had.
   void* (*take_body)(PyObject* generator, body_class const* kind);
+  /// Begins to await `awaitable`. PYGEN_RETURN: its result is in `*out`. PYGEN_ERROR: it raised. PYGEN_NEXT: the body
+  /// has to wait, and to answer `awaits` with what is in `*out` and `*iterator`.
+  /// \param delegates  the body is a generator's: what yield_from_() returned is left to the driver, without an iterator
+  PySendResult (*begin_await)(PyObject* awaitable, int delegates, PyObject** out, PyObject** iterator);
   /// What yield_from_(source) returns: a body that awaits it delegates to `source`. Null with an exception set.
   PyObject* (*make_delegation)(PyObject* source);
   /// async_generator.AlreadyRunning, a new reference. Null with an exception set.

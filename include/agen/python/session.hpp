@@ -19,7 +19,8 @@ class awaiting;
 /// is one for each body that Python sees, for as long as that lives.
 class session {
  public:
-  session() noexcept = default;
+  /// \param delegates  the body is a generator's, so it can delegate
+  explicit session(bool delegates) noexcept : delegates_(delegates) {}
   session(session const&) = delete;
   auto operator=(session const&) -> session& = delete;
   inline ~session();
@@ -41,8 +42,11 @@ class session {
 
  protected:
   [[nodiscard]] auto is_waiting() const noexcept -> bool { return waiting_ != nullptr; }
-  /// What the body awaits, once.
-  auto take_awaited() noexcept -> object { return std::move(awaited_); }
+  /// What the body that waits has for the event loop, once.
+  void take_request(PyObject** out, PyObject** iterator) noexcept {
+    *out = request_.release();
+    *iterator = iterator_.release();
+  }
   /// Resumes the coroutine that waits, with a result or with an exception.
   inline void wake(PyObject* result, PyObject* exception);
 
@@ -76,7 +80,9 @@ class session {
 
   awaiting* waiting_ = nullptr;
   visible* visible_ = nullptr;
-  object awaited_;
+  bool delegates_;
+  object request_;
+  object iterator_;
   std::exception_ptr thrown_;
   object thrown_object_;
 
@@ -94,8 +100,8 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
     if (session_ != nullptr && session_->waiting_ == this) session_->waiting_ = nullptr;
   }
 
-  [[nodiscard]] static constexpr auto await_ready() noexcept -> bool { return false; }
-  void await_suspend(std::coroutine_handle<> body) {
+  /// The first step is done here: what answers at once costs no suspension.
+  auto await_ready() -> bool {
     session* const now = session::current();
     if (now == nullptr) {
       throw error(PyExc_RuntimeError,
@@ -106,23 +112,31 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
       throw error(PyExc_RuntimeError,
                   "a C++ body awaits one Python awaitable at a time; gather several in Python and await that");
     }
-    body_ = body;
+    PyObject* out = nullptr;
+    PyObject* iterator = nullptr;
+    auto const result = engine().begin_await(awaitable_.get(), now->delegates_ ? 1 : 0, &out, &iterator);
+    object_ = object::steal(out);
+    if (result == PYGEN_RETURN) return true;
+    if (result == PYGEN_ERROR) std::rethrow_exception(now->arriving(take_exception().get()));
     session_ = now;
-    now->awaited_ = std::move(awaitable_);
     now->waiting_ = this;
+    now->request_ = std::move(object_);
+    now->iterator_ = object::steal(iterator);
+    return false;
   }
+  void await_suspend(std::coroutine_handle<> body) noexcept { body_ = body; }
   auto await_resume() -> object {
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
-    return std::move(result_);
+    return std::move(object_);
   }
 
  private:
   friend session;
 
   object awaitable_;
+  object object_;  ///< the result
   std::coroutine_handle<> body_;
   session* session_ = nullptr;
-  object result_;
   std::exception_ptr thrown_;
 };
 
@@ -136,7 +150,7 @@ inline void session::wake(PyObject* result, PyObject* exception) {
   if (exception != nullptr) {
     woken.thrown_ = arriving(exception);
   } else {
-    woken.result_ = object::borrow(result);
+    woken.object_ = object::borrow(result);
   }
   woken.body_.resume();
 }
@@ -197,7 +211,6 @@ class visible {
 
 inline auto detail::session::traverse_visible(visitproc visit, void* arg) const -> int {
   for (visible const* i = visible_; i != nullptr; i = i->next_) Py_VISIT(i->kept_.get());
-  Py_VISIT(awaited_.get());
   return 0;
 }
 

@@ -13,6 +13,9 @@ namespace agen::python {
 
 namespace detail {
 
+/// A task is a generator that yields nothing.
+struct nothing {};
+
 /// A generator, and what drives it from Python.
 template <class Yield, class Send, class Return, class Converter>
 class body : session {
@@ -20,17 +23,25 @@ class body : session {
 
  public:
   explicit body(generator&& driven) noexcept
-      : generator_(std::move(driven)), drive_(generator_, &body::answered, this) {}
+      : session(delegates), generator_(std::move(driven)), drive_(generator_, &body::answered, this) {}
 
   static AGEN_PYTHON_MODULE_LOCAL abi::body_class const kind;
 
   auto take_generator() noexcept -> generator { return std::move(generator_); }
 
  private:
-  static auto resume(void* self, PyObject* value, PyObject* exception, PyObject** out) noexcept -> int {
+  static auto resume(void* self, PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator) noexcept -> int {
     auto& resumed = *static_cast<body*>(self);
     scope const current(resumed);
-    return resumed.go_on(value, exception, out);
+    // The hot path: a body that stands at a yield and yields again. nanobind compiles with -Os, which inlines nothing.
+    if (exception == nullptr && !resumed.is_waiting() && value == Py_None && !sends_none) [[likely]] {
+      step const answered = resumed.drive_.anext();
+      if (answered != step::yielded) return resumed.answer(answered, out, iterator);
+      resumed.forget_thrown();
+      *out = resumed.item();
+      return *out != nullptr ? abi::yielded : resumed.answer(resumed.fail_item(), out, iterator);
+    }
+    return resumed.go_on(value, exception, out, iterator);
   }
   static void destroy(void* self) noexcept { delete static_cast<body*>(self); }
   static auto traverse(void* self, visitproc visit, void* arg) -> int {
@@ -38,20 +49,19 @@ class body : session {
   }
   static void answered(void* self) noexcept { static_cast<body*>(self)->answered_ = true; }
 
-  auto go_on(PyObject* value, PyObject* exception, PyObject** out) noexcept -> int try {
+  auto go_on(PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator) noexcept -> int try {
     if (is_waiting()) {
       answered_ = false;
       wake(value, exception);
-      return answer(answered_ ? drive_.answer() : step::awaits, out);
+      return answer(answered_ ? drive_.answer() : step::awaits, out, iterator);
     }
-    if (exception != nullptr) return answer(drive_.athrow(arriving(exception)), out);
-    if (value == Py_None && !sends_none) return answer(drive_.anext(), out);
-    return send(value, out);
+    return exception != nullptr ? answer(drive_.athrow(arriving(exception)), out, iterator) : send(value, out, iterator);
   } catch (...) {
     leave(std::current_exception());
     return abi::raised;
   }
 
+  static constexpr bool delegates = !std::is_same_v<Yield, nothing>;
   static constexpr bool sends_none = [] {
     if constexpr (std::is_void_v<Send>) {
       return false;
@@ -61,12 +71,12 @@ class body : session {
   }();
 
   /// A value that does not convert is refused: the body keeps standing at its yield.
-  auto send(PyObject* value, PyObject** out) -> int {
+  auto send(PyObject* value, PyObject** out, PyObject** iterator) -> int {
     if constexpr (std::is_void_v<Send>) {
       PyErr_SetString(PyExc_TypeError, "this generator takes no values: its C++ Send type is void");
       return abi::refused;
     } else {
-      if (generator_.state() == agen::state::created) return answer(drive_.anext(), out);
+      if (generator_.state() == agen::state::created) return answer(drive_.anext(), out, iterator);
       std::optional<Send> sent;
       try {
         sent.emplace(Converter::template from_python<Send>(value));
@@ -74,11 +84,11 @@ class body : session {
         raise_in_python(std::current_exception());
         return abi::refused;
       }
-      return answer(drive_.asend(std::addressof(*sent)), out);
+      return answer(drive_.asend(std::addressof(*sent)), out, iterator);
     }
   }
 
-  auto answer(step answered, PyObject** out) -> int {
+  AGEN_NOINLINE auto answer(step answered, PyObject** out, PyObject** iterator) noexcept -> int try {
     for (;;) {
       switch (answered) {
         case step::yielded:
@@ -86,17 +96,21 @@ class body : session {
           *out = item();
           if (*out != nullptr) [[likely]]
             return abi::yielded;
-          // What cannot be converted fails in the body, at its co_yield.
-          answered = drive_.athrow(arriving(take_exception().get()));
+          answered = fail_item();
           break;
         case step::returned: return result(out);
         case step::raised: leave(drive_.take_error()); return abi::raised;
-        case step::awaits: return awaited(out);
+        case step::awaits: return awaited(out, iterator);
       }
     }
+  } catch (...) {
+    leave(std::current_exception());
+    return abi::raised;
   }
+  /// What cannot be converted fails in the body, at its co_yield.
+  auto fail_item() -> step { return drive_.athrow(arriving(take_exception().get())); }
 
-  auto item() noexcept -> PyObject* try {
+  AGEN_ALWAYS_INLINE auto item() noexcept -> PyObject* try {
     using type = std::remove_reference_t<Yield>;
     auto& yielded = *static_cast<type*>(drive_.item());
     if constexpr (std::is_rvalue_reference_v<Yield> || !std::is_copy_constructible_v<type>) {
@@ -118,9 +132,9 @@ class body : session {
     return *out != nullptr ? abi::returned : abi::raised;
   }
 
-  auto awaited(PyObject** out) noexcept -> int {
+  auto awaited(PyObject** out, PyObject** iterator) noexcept -> int {
     if (is_waiting()) {
-      *out = take_awaited().release();
+      take_request(out, iterator);
       return abi::awaits;
     }
     PyErr_SetString(PyExc_RuntimeError,
@@ -138,8 +152,6 @@ template <class Yield, class Send, class Return, class Converter>
 abi::body_class const body<Yield, Send, Return, Converter>::kind = {sizeof(abi::body_class), &body::resume,
                                                                     &body::destroy, &body::traverse};
 
-/// A task is a generator that yields nothing.
-struct nothing {};
 template <class T>
 auto as_generator(task<T> awaited) -> async_generator<nothing, void, T> {
   co_return co_await std::move(awaited);
