@@ -23,6 +23,10 @@ async def ready():
     """Answers at once."""
 
 
+async def suspending():
+    await pause()
+
+
 def run(coroutine):
     try:
         while True:
@@ -54,7 +58,7 @@ def main():
     cases = [
         ("items", native_items, bodies.items, ()),
         ("await a coroutine that answers at once", native_awaiting, bodies.awaiting, (ready,)),
-        ("await a coroutine that suspends", native_awaiting, bodies.awaiting, (pause,)),
+        ("await a coroutine that suspends", native_awaiting, bodies.awaiting, (suspending,)),
     ]
     gc.collect()
     gc.disable()

@@ -180,7 +180,7 @@ class driver {
     }
     return answer_;
   }
-  auto outcome() noexcept -> step {
+  AGEN_ALWAYS_INLINE auto outcome() noexcept -> step {
     detail::control& c = own();
     if (c.slot != nullptr) [[likely]]
       return step::yielded;

@@ -620,13 +620,23 @@ auto drive_on(Resumption& resumption, Generator& root, PySendResult result, bool
   return Drive(resumption, root, starting).go_on(result, out);
 }
 
-auto drive_chain(Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
-  if (!root.flags.has(flag::within)) {  // a C++ body at a yield or an await: its items need no box
-    Outcome const outcome = cpp_send(root.body.get(), value, out);
-    if (outcome == Outcome::yielded) [[likely]] return outcome;
-    return Drive(resumption, root, starting).go_on(outcome, out);
-  }
+namespace {
+
+// Out of line: together they cost a C++ item the saving of five registers.
+[[gnu::noinline]] auto drive_through(Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
   return Drive(resumption, root, starting).send(value, out);
+}
+[[gnu::noinline]] auto drive_cpp_on(Resumption& resumption, Generator& root, Outcome outcome, bool starting, PyObject** out) -> Outcome {
+  return Drive(resumption, root, starting).go_on(outcome, out);
+}
+
+}  // namespace
+
+auto drive_chain(Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
+  if (root.flags.has(flag::within)) return drive_through(resumption, root, value, starting, out);
+  // A C++ body at a yield or an await: its items need no box.
+  Outcome const outcome = cpp_send(root.body.get(), value, out);
+  return outcome == Outcome::yielded ? outcome : drive_cpp_on(resumption, root, outcome, starting, out);
 }
 
 auto drive_raise(State& state, Generator& root, Object exception, bool starting, PyObject** out) -> Outcome {
