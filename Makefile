@@ -33,10 +33,10 @@ bench-python:  ## nanoseconds per item against native and 1.10
 	@$(BENCH) time --python $(VERSIONS)
 
 bench-cpp:  ## the C++ library against its peers: nanoseconds and instructions per item, memory
-	@$(PYTHON) tools/bench-cpp
+	@$(PYTHON) tools/bench-cpp --json bench/cpp/results.json
 
 bench-handoff:  ## items from a C++ thread to an event loop: CPU and latency against call_soon_threadsafe; fairness
-	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13)) bench/bridge/handoff.py --json build/handoff.json
+	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13)) bench/bridge/handoff.py --json bench/bridge/results.json
 
 bench-instructions:  ## Python's instructions per item, under valgrind: no noise
 	@$(BENCH) instructions --python $(VERSIONS)

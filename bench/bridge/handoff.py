@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import extensions  # noqa: E402
+import machine  # noqa: E402
 
 handoff = extensions.load(ROOT / "bench" / "bridge" / "handoff", "handoff")
 CAPACITY = 1024
@@ -203,7 +204,7 @@ def main():
     fair = fairness()
     print(f"\n{fairness_table(fair)}")
     if arguments.json:
-        result = {"python": platform.python_version(), "capacity": CAPACITY, "baseline": BASELINE}
+        result = {**machine.describe(), "python": platform.python_version(), "capacity": CAPACITY, "baseline": BASELINE}
         result |= {"rows": rows, "fairness": fair}
         Path(arguments.json).write_text(json.dumps(result, indent=1))
 

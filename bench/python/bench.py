@@ -20,6 +20,10 @@ from pathlib import Path
 from cases import CASES
 from report import table
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+from machine import describe  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 RESULTS = HERE / "results"
@@ -138,7 +142,7 @@ def main():
     files += [RESULTS / f"{arguments.what}.json"] if complete else []
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"what": arguments.what, "results": results}, indent=1) + "\n")
+        file.write_text(json.dumps({"what": arguments.what, **describe(), "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
