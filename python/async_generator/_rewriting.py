@@ -107,6 +107,10 @@ def _rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple
     if not used:
         return code, (), 0
     made = code.replace(co_code=bytes(changed))
+    # Without the call the frame needs less of the stack, which is memory of every generator. Where the count disagrees with
+    # the compiler about the original, it is not to be relied on.
+    if code.co_stacksize == max(_stack_size(code), 1):
+        made = made.replace(co_stacksize=max(_stack_size(made), 1))
     return yielding(made), (namespace, *(part for pair in used.items() for part in pair)), flags
 
 
@@ -128,12 +132,9 @@ def _find_call(instructions: list[dis.Instruction], start: int) -> int | None:
         argument = instruction.arg or 0
         if instruction.opname == _CALL and depth - argument == _CALLABLE_SLOTS:
             return index + 1 if _CALL == "PRECALL" else index
-        has_argument = instruction.opcode >= dis.HAVE_ARGUMENT
         if instruction.opcode in _JUMPS:
-            effect = dis.stack_effect(instruction.opcode, argument, jump=True)
-            at_target[instruction.argval] = depth + effect
-        effect = dis.stack_effect(instruction.opcode, argument if has_argument else None, jump=False)
-        depth += effect
+            at_target[instruction.argval] = depth + _effect(instruction, jump=True)
+        depth += _effect(instruction)
         if instruction.opname in _LEAVES:
             following = instructions[index + 1].offset if index + 1 < len(instructions) else None
             if following not in at_target:
@@ -193,6 +194,40 @@ def _write(code: bytearray, start: int, end: int, made: list[tuple[str, int]]) -
         code[position:end] = bytes([dis.opmap["NOP"], 0]) * ((end - position) // 2)
     elif position < end:
         code[position : position + 2] = bytes([dis.opmap["JUMP_FORWARD"], (end - position - 2) // 2])
+
+
+def _stack_size(code: CodeType) -> int:
+    """How deep the stack of ``code`` gets, on every path through it, handlers included: the compiler's own count
+    (Python/flowgraph.c, calculate_stackdepth)."""
+    instructions = list(dis.get_instructions(code))
+    index_of = {instruction.offset: index for index, instruction in enumerate(instructions)}
+    handlers = getattr(dis.Bytecode(code), "exception_entries", ())
+    depths: dict[int, int] = {}  # the greatest seen, by index
+    paths = [(0, 1 if instructions[0].opname == "GEN_START" else 0)]
+    deepest = 0
+    while paths:
+        index, depth = paths.pop()
+        while depths.get(index, -1) < depth:
+            depths[index] = depth
+            instruction = instructions[index]
+            here = [one for one in handlers if one.start <= instruction.offset < one.end]
+            paths += [(index_of[one.target], one.depth + one.lasti + 1) for one in here]
+            if instruction.opcode in _JUMPS:
+                paths.append((index_of[instruction.argval], depth + _effect(instruction, jump=True)))
+            before, depth = depth, depth + _effect(instruction)
+            deepest = max(deepest, before, depth)
+            if instruction.opname in _LEAVES or instruction.opname == "JUMP_BACKWARD_NO_INTERRUPT":
+                break
+            index += 1
+    return deepest
+
+
+def _effect(instruction: dis.Instruction, jump: bool = False) -> int:
+    """What an instruction adds to the stack."""
+    if instruction.opname == "RETURN_GENERATOR":
+        return 1  # what the generator is resumed with; up to 3.12 stack_effect() leaves it out
+    argument = instruction.arg if instruction.opcode >= dis.HAVE_ARGUMENT else None
+    return dis.stack_effect(instruction.opcode, argument, jump=jump)
 
 
 def _caches(name: str) -> int:

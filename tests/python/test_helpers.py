@@ -1,10 +1,12 @@
 """What only the package can: yield_ in coroutines that the body awaits, and values returned by a generator."""
 
 import asyncio
+import importlib
+import inspect
 import types
 
 import pytest
-from async_generator import async_generator, yield_
+from async_generator import _rewriting, async_generator, yield_
 from driving import collect, finished, outcome, run, suspend, trap
 
 
@@ -466,6 +468,41 @@ def test_rewriting_leaves_the_stack_that_an_ordinary_await_needs():
         await yield_(1)
 
     assert async_generator(body)().ag_code.co_stacksize >= ordinary.__code__.co_stacksize
+
+
+def codes_within(code):
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from codes_within(constant)
+
+
+@pytest.mark.parametrize("module", ["asyncio.base_events", "asyncio.streams", "contextlib", "inspect", "tarfile"])
+def test_the_stack_is_counted_as_the_compiler_counts_it(module):
+    """Every function of these modules: loops, handlers, `with` and `async with`, comprehensions."""
+    source = inspect.getsource(importlib.import_module(module))
+    codes = list(codes_within(compile(source, module, "exec")))
+    differing = [code for code in codes if max(_rewriting._stack_size(code), 1) != max(code.co_stacksize, 1)]
+    assert len(codes) > 20 and not differing
+
+
+def test_a_rewritten_body_needs_the_stack_of_its_native_twin():
+    async def native(n):
+        for i in range(n):
+            try:
+                yield i
+            except KeyError:
+                yield [i, *range(n)]
+
+    @async_generator
+    async def body(n):
+        for i in range(n):
+            try:
+                await yield_(i)
+            except KeyError:
+                await yield_([i, *range(n)])
+
+    assert body(1).ag_code.co_stacksize == native.__code__.co_stacksize
 
 
 OVERFLOW = """
