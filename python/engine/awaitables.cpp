@@ -2,6 +2,9 @@
 // this file turns both into what the interpreter expects of an awaitable.
 #include "awaitables.hpp"
 
+#include <memory>
+#include <new>
+
 #include "awaiting.hpp"
 #include "driver.hpp"
 #include "stop_iteration.hpp"
@@ -127,7 +130,7 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
     generator.flags.clear(flag::running | flag::executing);
     return answer_at_once(awaitable, agen::admit(awaitable.operation, agen::state::closed), out);
   }
-  return conclude(awaitable, generator, drive_send(*awaitable.state, generator, value, false, out), out);
+  return conclude(awaitable, generator, drive_send(*awaitable.state, awaitable.resumption, generator, value, false, out), out);
 }
 
 /// An anext or asend that does not find its generator idle at a yield.
@@ -140,7 +143,7 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
   if (!claim_operation(state, generator)) return refuse_running(awaitable);
   generator.flags.clear(flag::created);
   awaitable.stage = Stage::started;
-  return conclude(awaitable, generator, drive_send(state, generator, value, true, out), out);
+  return conclude(awaitable, generator, drive_send(state, awaitable.resumption, generator, value, true, out), out);
 }
 
 auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
@@ -153,7 +156,7 @@ auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
   Generator& generator = *awaitable.generator.get();
   if (!generator.flags.claim(flag::running | flag::executing, flag::busy)) [[unlikely]] return begin_iteration(awaitable, value, out);
   awaitable.stage = Stage::started;
-  return conclude(awaitable, generator, drive_send(*awaitable.state, generator, value, true, out), out);
+  return conclude(awaitable, generator, drive_send(*awaitable.state, awaitable.resumption, generator, value, true, out), out);
 }
 
 /// The exception that an athrow or aclose throws; null with TypeError set.
@@ -170,7 +173,7 @@ auto throw_in(Awaitable& awaitable, Object exception, PyObject** out) -> PySendR
   Generator& generator = *awaitable.generator.get();
   if (!claim_operation(*awaitable.state, generator)) return refuse_running(awaitable);
   awaitable.stage = Stage::started;
-  return conclude(awaitable, generator, drive_raise(*awaitable.state, generator, std::move(exception), true, out), out);
+  return conclude(awaitable, generator, drive_raise(*awaitable.state, awaitable.resumption, generator, std::move(exception), true, out), out);
 }
 
 auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
@@ -215,7 +218,7 @@ auto awaitable_raise(PyObject* self, Object exception, PyObject** out) -> PySend
     PyErr_SetString(PyExc_ValueError, "async generator already executing");
     return PYGEN_ERROR;
   }
-  return conclude(awaitable, generator, drive_raise(*awaitable.state, generator, std::move(exception), false, out), out);
+  return conclude(awaitable, generator, drive_raise(*awaitable.state, awaitable.resumption, generator, std::move(exception), false, out), out);
 }
 
 auto awaitable_close(PyObject* self, PyObject*) -> PyObject* {
@@ -342,12 +345,14 @@ auto awaitable_clear(PyObject* self) -> int {
 
 void awaitable_dealloc(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
-  if (awaitable.stage != Stage::finished && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  // What was finalized once is not finalized again, so its memory is not used for another, which would be dropped unseen.
+  bool finalized = awaitable.stage != Stage::finished;
+  if (finalized && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  finalized |= awaitable.tracked && PyObject_GC_IsFinalized(self) != 0;
   if (awaitable.tracked) PyObject_GC_UnTrack(self);
   awaitable.generator.reset();
   awaitable.argument.reset();
-  bool const recyclable = iterates(awaitable) && !(awaitable.tracked && PyObject_GC_IsFinalized(self));
-  if (recyclable && awaitable.state->awaitables.give(&awaitable)) return;
+  if (iterates(awaitable) && !finalized && awaitable.state->awaitables.give(&awaitable)) return;
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_Del(self);
   Py_DECREF(type);
@@ -427,12 +432,17 @@ auto close_at_once(State& state, Generator& generator) -> bool {
   bool const at_yield = !generator.flags.has(flag::running);
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return false;
+  std::unique_ptr<Resumption> const resumption(new (std::nothrow) Resumption);
+  if (!resumption) {
+    PyErr_NoMemory();
+    return false;
+  }
   if (!claim_operation(state, generator, flag::executing)) {  // by hand, from the body or another thread
     PyErr_SetString(PyExc_ValueError, "async generator already executing");
     return false;
   }
   Object out;
-  Outcome const outcome = drive_raise(state, generator, std::move(exit), at_yield, out.out());
+  Outcome const outcome = drive_raise(state, *resumption, generator, std::move(exit), at_yield, out.out());
   generator.flags.clear(flag::running | flag::executing);
   if (outcome == Outcome::awaits) {
     unlock_chain(state, generator);

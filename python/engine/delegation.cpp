@@ -187,31 +187,39 @@ void set_reused() { PyErr_SetString(PyExc_RuntimeError, "cannot reuse already aw
 /// Where an awaited yield_from_() stands.
 enum class Place : std::uint8_t { ours, native, nowhere };
 
-/// Looks down the stack for the generator that this await belongs to: the body that the thread's driver runs, or a native
-/// async generator nearer by.
-auto find_place(State& state) -> Place {
-  Resumption const* resumption = Resumption::current();
-  Object body_code;
-  if (resumption != nullptr && &resumption->state == &state) {
-    body_code = steal(PyObject_GetAttr(resumption->member->body.get(), state.names.cr_code.get()));
+/// True when `frame` is that of a body that is being resumed here. A generator that has a foreign iterator go on does not run
+/// its body, and hides what is further away; where the body of another does not run either, that is another greenlet's.
+auto runs_a_body(State& state, PyFrameObject* frame) -> bool {
+  for (Resumption const* one = Resuming::innermost(); one != nullptr; one = one->outer) {
+    if (&state_of(object_of(*one->member)) != &state) return false;
+    auto const own = steal(PyObject_GetAttr(one->member->body.get(), state.names.cr_frame.get()));
     PyErr_Clear();
+    if (own.get() == reinterpret_cast<PyObject*>(frame)) return true;
+    Delegation const* delegation = delegation_of(state, *one->member);
+    if (delegation != nullptr && delegation->delegate == nullptr) return false;
   }
+  return false;
+}
+
+/// Looks down the stack for the generator that this await belongs to: a body that a driver runs, or a native async generator
+/// nearer by.
+auto find_place(State& state) -> Place {
   constexpr int coroutines = CO_COROUTINE | CO_GENERATOR | CO_ITERABLE_COROUTINE;
   auto frame = Ref<PyFrameObject>::borrow(PyEval_GetFrame());
   while (frame) {
     auto const code = Ref<PyCodeObject>::steal(PyFrame_GetCode(frame.get()));
-    if (code.object() == body_code.get()) return Place::ours;
+    if ((code->co_flags & CO_COROUTINE) != 0 && runs_a_body(state, frame.get())) return Place::ours;
     if ((code->co_flags & CO_ASYNC_GENERATOR) != 0) return Place::native;
     if ((code->co_flags & coroutines) == 0) break;
     frame = Ref<PyFrameObject>::steal(PyFrame_GetBack(frame.get()));
   }
   // A generator of ours further away, with a foreign iterator's coroutine between.
-  return resumption != nullptr ? Place::native : Place::nowhere;
+  return Resuming::innermost() != nullptr ? Place::native : Place::nowhere;
 }
 
 }  // namespace
 
-auto inside_generator(State& state) -> bool { return Resumption::current() != nullptr || find_place(state) != Place::nowhere; }
+auto inside_generator(State& state) -> bool { return Resuming::innermost() != nullptr || find_place(state) != Place::nowhere; }
 
 namespace {
 

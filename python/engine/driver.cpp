@@ -9,7 +9,8 @@
 
 namespace engine {
 
-constinit thread_local Resumption* Resumption::current_ = nullptr;
+constinit thread_local Resumption* Resuming::innermost_ = nullptr;
+constinit thread_local HandedUp handed_up;
 constinit thread_local int Dismantling::depth_ = 0;
 
 namespace {
@@ -89,6 +90,12 @@ void translate_escape(State& state) {
 }
 
 }  // namespace
+
+void Resuming::take_out() noexcept {
+  Resumption** link = &innermost_;
+  while (*link != nullptr && *link != &resumption_) link = &(*link)->outer;
+  if (*link != nullptr) *link = resumption_.outer;
+}
 
 auto runtime_error(char const* text) -> Object {
   auto const message = steal(PyUnicode_FromString(text));
@@ -177,8 +184,8 @@ namespace {
 /// The general case of a resumption: what is off the hot path of drive_send().
 class Drive {
  public:
-  Drive(Resumption& resumption, Generator& root, bool starting) noexcept
-      : state_(resumption.state), resumption_(resumption), root_(root), member_(resumption.member), starting_(starting) {}
+  Drive(State& state, Resumption& resumption, Generator& root, bool starting) noexcept
+      : state_(state), root_(root), member_(resumption.member), starting_(starting) {}
 
   auto send(PyObject* value, PyObject** out) -> Outcome;
   auto raise(Object exception, PyObject** out) -> Outcome;
@@ -193,7 +200,7 @@ class Drive {
   [[nodiscard]] auto knows_leaf(Delegation const& first) const noexcept -> bool;
   void find_leaf(Delegation& first, bool claims);
   void block(Delegation& delegation) noexcept;
-  [[nodiscard]] auto stands_at_rebound_name() const -> bool;
+  [[nodiscard]] auto stands_at_yield() const -> bool;
   [[nodiscard]] auto arrives_as_error(PyObject* exception) const -> bool;
   auto refused(Object exception, PyObject** out) -> Outcome;
   auto settle(Outcome outcome, PyObject** out) -> Outcome;
@@ -214,7 +221,6 @@ class Drive {
   void finish(Outcome outcome) noexcept;
 
   State& state_;
-  Resumption& resumption_;
   Generator& root_;
   Generator*& member_;             ///< whose body is driven
   Delegation* inner_ = nullptr;    ///< the delegation in which `member_` is the delegate; null at the root
@@ -388,16 +394,18 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
     return Outcome::yielded;
   }
   if (type == state_.box_type) {
-    if (foreign_ == nullptr && resumption_.yielding && resumption_.yielding->value.get() == object) {
-      resumption_.yielding->value.reset();
-      resumption_.yielding->held = true;
-      suspend_at(*member_, steal(object_of(*resumption_.yielding.release())));
+    // The same address is no proof: a generator in between may have taken that box, and this one been made where it was.
+    if (foreign_ == nullptr && handed_up.box == object && !stands_at_yield()) {
+      auto yield = Ref<Yield>::borrow(std::exchange(handed_up, {}).yield);
+      yield->held = true;
+      suspend_at(*member_, steal(object_of(*yield.release())));
     }
     *out = take_from_box(state_, object);
     return Outcome::yielded;
   }
   if (type == state_.delegation_type && foreign_ == nullptr) return Outcome::delegates;
-  if (object != Py_None && stands_at_rebound_name()) {
+  if (object != Py_None && foreign_ == nullptr && member_->flags.has(flag::kept_calls) && stands_at_yield()) {
+    // A real yield that replaced an await has handed out what another function of that name returned.
     Py_CLEAR(*out);
     PyErr_SetString(PyExc_TypeError,
                     "the name that this generator awaits as yield_() or yield_from_() now means something else; rebind it "
@@ -407,9 +415,8 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
   return Outcome::awaits;
 }
 
-/// True when a real yield that replaced an await has handed out what another function of that name returned.
-auto Drive::stands_at_rebound_name() const -> bool {
-  if (foreign_ != nullptr || !member_->flags.has(flag::kept_calls)) return false;
+/// True when the member's body stands at a real yield, not at an await.
+auto Drive::stands_at_yield() const -> bool {
   auto const awaited = steal(PyObject_GetAttr(member_->body.get(), state_.names.cr_await.get()));
   PyErr_Clear();
   return awaited.get() == Py_None;
@@ -451,13 +458,12 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
   Object suspension = take_suspension(*member_);
   if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) {
     // Sent up as a value so that every helper on the way may await while it cleans up.
-    resumption_.handled = compat::handled_exception();
+    as<Yield>(suspension.get()).handled = compat::handled_exception();
     as<Yield>(suspension.get()).pending = std::move(exception);
     as<Yield>(suspension.get()).held = false;
     return send_body(Py_None, out);
   }
   if (suspension && as<Delegation>(suspension.get()).awaited) {
-    resumption_.handled = compat::handled_exception();
     as<Delegation>(suspension.get()).pending = std::move(exception);
     return send_body(Py_None, out);
   }
@@ -616,32 +622,34 @@ auto Drive::leave_foreign(Outcome outcome, PyObject** out) -> Outcome {
 
 }  // namespace
 
-auto drive_on(Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out) -> Outcome {
-  return Drive(resumption, root, starting).go_on(result, out);
+auto drive_on(State& state, Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out) -> Outcome {
+  return Drive(state, resumption, root, starting).go_on(result, out);
 }
 
 namespace {
 
 // Out of line: together they cost a C++ item the saving of five registers.
-[[gnu::noinline]] auto drive_through(Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
-  return Drive(resumption, root, starting).send(value, out);
+[[gnu::noinline]] auto drive_through(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting,
+                                     PyObject** out) -> Outcome {
+  return Drive(state, resumption, root, starting).send(value, out);
 }
-[[gnu::noinline]] auto drive_cpp_on(Resumption& resumption, Generator& root, Outcome outcome, bool starting, PyObject** out) -> Outcome {
-  return Drive(resumption, root, starting).go_on(outcome, out);
+[[gnu::noinline]] auto drive_cpp_on(State& state, Resumption& resumption, Generator& root, Outcome outcome, bool starting,
+                                    PyObject** out) -> Outcome {
+  return Drive(state, resumption, root, starting).go_on(outcome, out);
 }
 
 }  // namespace
 
-auto drive_chain(Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
-  if (root.flags.has(flag::within)) return drive_through(resumption, root, value, starting, out);
+auto drive_chain(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
+  if (root.flags.has(flag::within)) return drive_through(state, resumption, root, value, starting, out);
   // A C++ body at a yield or an await: its items need no box.
   Outcome const outcome = cpp_send(root.body.get(), value, out);
-  return outcome == Outcome::yielded ? outcome : drive_cpp_on(resumption, root, outcome, starting, out);
+  return outcome == Outcome::yielded ? outcome : drive_cpp_on(state, resumption, root, outcome, starting, out);
 }
 
-auto drive_raise(State& state, Generator& root, Object exception, bool starting, PyObject** out) -> Outcome {
-  Resumption resumption(state, root);
-  return Drive(resumption, root, starting).raise(std::move(exception), out);
+auto drive_raise(State& state, Resumption& resumption, Generator& root, Object exception, bool starting, PyObject** out) -> Outcome {
+  Resuming const resuming(resumption, root);
+  return Drive(state, resumption, root, starting).raise(std::move(exception), out);
 }
 
 }  // namespace engine

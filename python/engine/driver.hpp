@@ -14,43 +14,43 @@ namespace engine {
 enum class Outcome : std::uint8_t { awaits, yielded, returned, raised, refused, delegates };
 
 /// Throws into the leaf. At a yield GeneratorExit closes what is delegated to, level by level (PEP 828).
-auto drive_raise(State& state, Generator& root, Object exception, bool starting, PyObject** out) -> Outcome;
+auto drive_raise(State& state, Resumption& resumption, Generator& root, Object exception, bool starting, PyObject** out) -> Outcome;
 
-/// A resumption under way on this thread. One lives on the C stack for each; the innermost is `current()`.
-class Resumption {
+/// Counts a resumption among those of this thread, for a scope. The one begun last is `innermost()`; greenlets end theirs in
+/// any order.
+class Resuming {
  public:
-  Resumption(State& state, Generator& root) noexcept : state(state), member(&root), outer_(current_) { current_ = this; }
-  ~Resumption() {
-    current_ = outer_;
-    if (yielding) [[unlikely]] yielding->value.reset();
+  Resuming(Resumption& resumption, Generator& root) noexcept : resumption_(resumption) {
+    resumption.member = &root;
+    resumption.outer = std::exchange(innermost_, &resumption);
   }
-  Resumption(Resumption const&) = delete;
-  auto operator=(Resumption const&) -> Resumption& = delete;
-
-  static auto current() noexcept -> Resumption* { return current_; }
-
-  /// A helper's yield_() hands up `box`. A native generator that the body drives may take it: it is kept until the driver
-  /// has looked, so that no other box can have its address.
-  void remember(Yield& yield, PyObject* box) noexcept {
-    if (yielding) yielding->value.reset();
-    yielding = Ref<Yield>::borrow(&yield);
-    yield.value = borrow(box);
+  ~Resuming() {
+    if (innermost_ == &resumption_) [[likely]] innermost_ = resumption_.outer;
+    else take_out();
   }
+  Resuming(Resuming const&) = delete;
+  auto operator=(Resuming const&) -> Resuming& = delete;
 
-  State& state;
-  Generator* member;    ///< whose body runs
-  Object handled;       ///< what the consumer handles while an exception is thrown in through an await
-  Ref<Yield> yielding;  ///< the yield_() that a helper awaits, from when its box goes up until the driver sees it
+  static auto innermost() noexcept -> Resumption* { return innermost_; }
 
  private:
-  static constinit thread_local Resumption* current_ __attribute__((tls_model("initial-exec")));
-  Resumption* outer_;
+  void take_out() noexcept;
+  static constinit thread_local Resumption* innermost_ __attribute__((tls_model("initial-exec")));
+  Resumption& resumption_;
 };
 
+/// The yield_() of this thread that handed up a box last, so that the driver knows it when the box arrives. A generator in
+/// between may take the box, so both may be gone: `yield` leaves when it dies, `box` is compared, never followed.
+struct HandedUp {
+  PyObject* box = nullptr;
+  Yield* yield = nullptr;
+};
+extern constinit thread_local HandedUp handed_up __attribute__((tls_model("initial-exec")));
+
 /// drive_send() for a root that does not stand at a real yield of its own.
-auto drive_chain(Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome;
+auto drive_chain(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome;
 /// drive_send() after an answer of the root's body that is not an item.
-auto drive_on(Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out) -> Outcome;
+auto drive_on(State& state, Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out) -> Outcome;
 
 /// Resumes a Python body with a value: a coroutine, so it has am_send.
 inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> PySendResult {
@@ -61,14 +61,14 @@ inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> 
 /// Sends `value` into the leaf. The answer's object goes to `*out` (a new reference); with `raised` the exception is the
 /// thread's current one.
 /// \param starting  an operation begins; otherwise one goes on after an await
-inline auto drive_send(State& state, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
-  Resumption resumption(state, root);
-  if (root.flags.has(flag::within | flag::cpp)) [[unlikely]] return drive_chain(resumption, root, value, starting, out);
+inline auto drive_send(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
+  Resuming const resuming(resumption, root);
+  if (root.flags.has(flag::within | flag::cpp)) [[unlikely]] return drive_chain(state, resumption, root, value, starting, out);
   // The hot path: a body that stands at a real yield, delegates to nobody and yields again.
   PySendResult const result = body_send(root, value, out);
   if (result == PYGEN_NEXT) [[likely]] {
     PyObject* object = *out;
-    if (Py_TYPE(object) == state.box_type && !resumption.yielding) [[likely]] {
+    if (Py_TYPE(object) == state.box_type && object != handed_up.box) [[likely]] {
       *out = take_from_box(state, object);
       return Outcome::yielded;
     }
@@ -78,8 +78,11 @@ inline auto drive_send(State& state, Generator& root, PyObject* value, bool star
       *out = yield->value.release();
       return Outcome::yielded;
     }
+    // An await, as a rule: anything but a delegation, a box that a helper handed up, and what a kept call may have returned.
+    PyTypeObject* type = Py_TYPE(object);
+    if (type != state.delegation_type && type != state.box_type && !root.flags.has(flag::kept_calls)) return Outcome::awaits;
   }
-  return drive_on(resumption, root, result, starting, out);
+  return drive_on(state, resumption, root, result, starting, out);
 }
 
 /// A body is dropped that its generator could not close: the interpreter closes it once more. What it then yields reaches

@@ -67,7 +67,7 @@ auto intern_names(Names& names) -> bool {
   };
   for (auto const& entry : {Entry{names.throw_, "throw"}, {names.close, "close"}, {names.asend, "asend"}, {names.athrow, "athrow"},
                             {names.aclose, "aclose"}, {names.value, "value"}, {names.args, "args"}, {names.cr_await, "cr_await"},
-                            {names.cr_code, "cr_code"}}) {
+                            {names.cr_frame, "cr_frame"}}) {
     entry.slot = steal(PyUnicode_InternFromString(entry.text));
     if (!entry.slot) return false;
   }

@@ -131,6 +131,13 @@ struct Generator {
   Flags flags;
 };
 
+/// A resumption of a generator under way on a thread. It lives in what drives the generator, never on the C stack: a greenlet
+/// that is switched out takes its part of the stack with it, and comes back after others.
+struct Resumption {
+  Generator* member;   ///< whose body runs
+  Resumption* outer;   ///< the one that was begun before
+};
+
 /// How far an awaitable of the engine has come.
 enum class Stage : std::uint8_t { initial, started, finished };
 
@@ -140,6 +147,7 @@ struct Awaitable {
   State* state;
   Ref<Generator> generator;
   Object argument;  ///< asend: the value, or null; athrow: the exception, or its tuple of arguments
+  Resumption resumption;
   agen::operation operation;
   Stage stage;
   bool packed;      ///< `argument` is the tuple of athrow(type, value, traceback)
@@ -157,8 +165,9 @@ struct Suspension {
 
 /// What yield_() returns (yield.cpp).
 struct Yield : Suspension {
-  Object value;        ///< the item; then, on its way through the awaits above, the box that carries it
+  Object value;        ///< the item, until it is handed out
   Object pending;      ///< an exception that the next resumption raises at the await
+  Object handled;      ///< what the consumer handles while it throws `pending`
   Stage stage;
   bool held;           ///< a generator of ours stands here: only its driver may go on
 };
@@ -208,7 +217,7 @@ struct Operator {
 
 /// Interned names.
 struct Names {
-  Object throw_, close, asend, athrow, aclose, value, args, cr_await, cr_code;
+  Object throw_, close, asend, athrow, aclose, value, args, cr_await, cr_frame;
 };
 
 /// What one interpreter's copy of the module owns.

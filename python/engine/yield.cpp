@@ -33,7 +33,7 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
     yield.stage = Stage::finished;
     if (yield.pending) {
       auto exception = arriving(std::move(yield.pending));
-      if (exception) raise_thrown(std::move(exception));
+      if (exception) raise_thrown(std::move(exception), std::move(yield.handled));
       return PYGEN_ERROR;
     }
     *out = Py_NewRef(value);
@@ -53,7 +53,7 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
     yield.stage = Stage::finished;
     return PYGEN_ERROR;
   }
-  if (Resumption* resumption = Resumption::current()) resumption->remember(yield, boxed.get());
+  handed_up = {boxed.get(), &yield};
   *out = boxed.release();
   return PYGEN_NEXT;
 }
@@ -88,6 +88,7 @@ auto yield_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(yield.finalizer.get());
   Py_VISIT(yield.value.get());
   Py_VISIT(yield.pending.get());
+  Py_VISIT(yield.handled.get());
   return 0;
 }
 
@@ -96,6 +97,7 @@ auto yield_clear(PyObject* self) -> int {
   yield.finalizer.reset();
   yield.value.reset();
   yield.pending.reset();
+  yield.handled.reset();
   return 0;
 }
 
@@ -103,6 +105,7 @@ void yield_dealloc(PyObject* self) {
   auto& yield = as<Yield>(self);
   if (yield.stage == Stage::initial && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   PyObject_GC_UnTrack(self);
+  if (handed_up.yield == &yield) handed_up = {};
   yield_clear(self);
   if (!PyObject_GC_IsFinalized(self) && yield.state->yields.give(&yield)) return;
   PyTypeObject* type = Py_TYPE(self);
@@ -152,10 +155,9 @@ auto only_argument(char const* function, char const* name, PyObject* fallback, P
 
 }  // namespace
 
-void raise_thrown(Object exception) {
+void raise_thrown(Object exception, Object by_consumer) {
   auto const handled = compat::handled_exception();
-  Resumption const* resumption = Resumption::current();
-  if (handled && resumption != nullptr && handled.get() != resumption->handled.get()) {
+  if (handled && handled.get() != by_consumer.get()) {
     raise_here(std::move(exception));
   } else {
     compat::restore_exception(std::move(exception));
@@ -192,6 +194,7 @@ auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
     new (&yield->occupancy) Occupancy;  // without (): nothing is written where it is empty
     new (&yield->finalizer) Object();
     new (&yield->pending) Object();
+    new (&yield->handled) Object();
   }
   new (&yield->value) Object(borrow(value));
   yield->stage = Stage::initial;

@@ -16,7 +16,7 @@ auto stop_iteration_at_yield(Object exception) -> Object;
 
 /// Raises an exception that was thrown in at an await. As with a generator's throw(), what the awaiting frame handles
 /// becomes its context; what the consumer handles does not.
-void raise_thrown(Object exception);
+void raise_thrown(Object exception, Object by_consumer);
 
 /// True when the running frame belongs to an async generator, ours or native, that takes what it yields.
 auto inside_generator(State& state) -> bool;

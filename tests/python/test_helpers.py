@@ -470,6 +470,31 @@ def test_rewriting_leaves_the_stack_that_an_ordinary_await_needs():
     assert async_generator(body)().ag_code.co_stacksize >= ordinary.__code__.co_stacksize
 
 
+def test_an_exception_arrives_at_the_yield_where_a_generator_in_between_took_an_item():
+    """The interpreter's wrapper of the outer item is, as a rule, made in the memory of the one that the inner took."""
+
+    async def catching(item):
+        try:
+            return await yield_(item)
+        except KeyError:
+            return "thrown in at the helper"
+
+    async def inner():
+        yield await catching("item")
+
+    @async_generator
+    async def outer():
+        async for item in inner():
+            try:
+                await yield_(item)
+            except KeyError:
+                await yield_("thrown in at the yield")
+
+    generator = outer()
+    assert run(generator.__anext__()) == "item"
+    assert run(generator.athrow(KeyError())) == "thrown in at the yield"
+
+
 def codes_within(code):
     yield code
     for constant in code.co_consts:

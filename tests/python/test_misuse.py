@@ -382,3 +382,27 @@ def test_a_used_yield_object_handed_to_the_event_loop_is_a_trap():
     assert type(suspend(awaiting)).__name__ == "yield_awaitable"
     assert outcome(awaiting.send, None) == ("done", 3)
     run(generator.aclose())
+
+
+def test_a_body_that_fails_to_close_is_reported_when_its_generator_is_dropped(unraisable):
+    """The generator is dead by then and must not be brought back: the report names its body."""
+
+    @async_generator
+    async def inner():
+        try:
+            await yield_(1)
+        finally:
+            raise ValueError("from the end")
+
+    @async_generator
+    def stepping(generator):
+        return generator.asend(None)  # any object with a coroutine's slots will do as a body
+
+    for _ in range(3):
+        generator = inner()
+        run(generator.__anext__())
+        outer = stepping(generator)
+        body = outer._coroutine
+        del outer
+        report = unraisable.take(ValueError)
+        assert str(report.exc_value) == "from the end" and report.object is body

@@ -1,6 +1,8 @@
 """Awaitables that nobody awaited. Rules 50 and 51; yield_() and yield_from_() as 1.10."""
 
 import gc
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -43,6 +45,15 @@ def test_an_operation_that_nobody_awaited_is_warned_of(implementation, operation
     assert dropped(lambda: call(generator)) == expected  # rule 50
     assert generator.ag_running is False
     outcome(run, generator.aclose())
+
+
+def test_every_operation_that_nobody_awaited_is_warned_of(implementation):
+    """Memory that one of them leaves is used for the next."""
+    if not implementation.since(3, 13):
+        pytest.skip("native warns from 3.13 on (rule 50)")
+    generator = one_item(implementation)
+    for call in (anext, lambda generator: generator.__anext__(), lambda generator: generator.asend(None)):
+        assert [len(dropped(lambda call=call: call(generator))) for _ in range(5)] == [1] * 5
 
 
 def test_the_warning_names_the_generator_by_its_present_name(implementation):
@@ -205,3 +216,23 @@ def test_forgotten_awaits_are_unraisable_where_warnings_are_errors(unraisable):
     assert str(unraisable.take(RuntimeWarning).exc_value) == "coroutine 'yield_' was never awaited"
     yield_from_(())
     assert str(unraisable.take(RuntimeWarning).exc_value) == "coroutine 'yield_from_' was never awaited"
+
+
+def test_an_operation_dropped_while_the_interpreter_goes_down_is_warned_of_without_a_fuss():
+    """The import system is gone by then."""
+    script = """
+from async_generator import async_generator, yield_
+
+@async_generator
+async def body():
+    await yield_(1)
+
+class Holder: pass
+
+holder = Holder()
+holder.itself = holder
+holder.operation = body().aclose()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert "meta_path" not in done.stderr and "Traceback" not in done.stderr
