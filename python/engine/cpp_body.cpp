@@ -359,8 +359,8 @@ auto take_body(PyObject* object, abi::body_class const* kind) -> void* {
 }
 
 auto begin_await(PyObject* awaitable, int delegates, PyObject** out, PyObject** iterator) -> PySendResult {
-  Resumption const* resumption = Resumption::current();
-  if (delegates != 0 && resumption != nullptr && Py_TYPE(awaitable) == resumption->state.delegation_type) {
+  Resumption const* resumption = engine::Resuming::innermost();
+  if (delegates != 0 && resumption != nullptr && Py_TYPE(awaitable) == state_of(object_of(*resumption->member)).delegation_type) {
     *out = Py_NewRef(awaitable);
     return PYGEN_NEXT;
   }
