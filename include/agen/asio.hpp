@@ -239,6 +239,7 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
 
  public:
   template <class From, class... Given>
+    requires(sizeof...(Given) == sizeof...(InitArgs) && std::is_constructible_v<Initiation, From&&>)
   explicit asio_awaiter(From&& initiation, Given&&... args)
       : initiation_(static_cast<From&&>(initiation)), args_(static_cast<Given&&>(args)...) {}
   asio_awaiter(asio_awaiter&&) noexcept = default;

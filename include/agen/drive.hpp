@@ -77,7 +77,7 @@ class driver {
     using operation_base::operation_base;
     auto of() const noexcept -> detail::frame& { return *frame_; }
     AGEN_ALWAYS_INLINE auto drive(void* value, std::coroutine_handle<> h) noexcept -> bool {
-      this->at = detail::driving;
+      this->at = detail::arrived;
       this->cancellable = false;
       frame_->own.slot = value;
       return detail::drive(frame_->own, *this, h);

@@ -24,7 +24,7 @@ namespace detail {
 struct task_state {
   std::coroutine_handle<> continuation;
   std::exception_ptr raised;
-  unsigned char at = driving;
+  unsigned char at = passed;  ///< neither side has come
 
   void unhandled_exception() noexcept { raised = std::current_exception(); }
 };

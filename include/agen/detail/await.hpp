@@ -112,7 +112,7 @@ class leave_mark {
     pending& operation = *control_->link;
     if (before_ == stage::running) {
       control_->now = stage::running;
-      store(operation.at, driving);
+      store(operation.at, arrived);
     } else if (deserted_ != nullptr) {
       control_->link = deserted_;
     } else if (load(operation.at) != nobody) {

@@ -2,9 +2,10 @@
 // each other: resume, arrive, transfer. No types of items here: one generator's frame looks like every other's.
 //
 // The protocol in one paragraph. The awaitable of an operation lives in the consumer's frame. Its await_suspend
-// resumes the leaf as an ordinary nested call and then looks at the awaitable's status byte. A body that yields before
-// it ever suspends elsewhere finds `driving`, writes `arrived` and suspends: the nested call returns, and the consumer
-// goes on without having been suspended. Before a body suspends in something foreign, its wrapper (await.hpp) writes
+// resumes the leaf as an ordinary nested call and then looks at the awaitable's status byte. It says `arrived` from the
+// start, and a body that yields before it ever suspends elsewhere leaves it alone: the nested call returns, and the
+// consumer goes on without having been suspended. A body that hands control to another of its chain writes `passed`:
+// the consumer resumes that one next. Before a body suspends in something foreign, its wrapper (await.hpp) writes
 // `foreign`; from then on the body may be resumed at any time and on any thread, and the two sides settle by one atomic
 // exchange who continues the consumer. No symmetric transfer (g++ grows the stack without optimisation and under
 // sanitizers), no atomic read-modify-write and no thread-local for an item that comes at once.
@@ -33,8 +34,8 @@ using frame_handle = std::coroutine_handle<frame>;
 
 /// Where an operation stands; see the head of this file.
 enum status : unsigned char {
-  driving,  ///< await_suspend is on the stack and the body has not suspended elsewhere
-  arrived,  ///< the body has answered
+  arrived,  ///< the body has answered, or will before it suspends anywhere else
+  passed,   ///< await_suspend is on the stack, and the leaf is another one: it is to be resumed
   foreign,  ///< the body suspended elsewhere; await_suspend may still be on the stack
   waiting,  ///< the consumer is suspended: whoever arrives resumes it
   nobody,   ///< the consumer was destroyed while it waited
@@ -55,8 +56,8 @@ struct pending {
   void* relay;     ///< set by a partner that can cancel: what a body's own awaitables look for (asio.hpp)
 
   // What an item that comes at once does not need stays uninitialised: three stores are 5 % of its price.
-  pending() noexcept : at(driving), cancellable(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
-  pending(pending&& other) noexcept : at(driving), cancellable(other.cancellable) {  // NOLINT: as above
+  pending() noexcept : at(arrived), cancellable(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  pending(pending&& other) noexcept : at(arrived), cancellable(other.cancellable) {  // NOLINT: as above
     if (cancellable) relay = other.relay;
   }
   auto operator=(pending&&) -> pending& = delete;
@@ -168,8 +169,8 @@ AGEN_NOINLINE inline void stand_for_consumer(control& c, pending& stand_in) noex
 
 /// Makes `c.leaf` run next: by the loop that is on the stack, or by a loop of its own. Touches nothing afterwards.
 inline void transfer(control& c) noexcept {
-  if (c.now == stage::running) return;  // await_suspend resumes c.leaf when this call returns
   pending* const operation = c.link;
+  if (c.now == stage::running) return store(operation->at, passed);
   if (operation->loop != nullptr) {
     operation->loop->next = c.leaf;
     return;
@@ -228,7 +229,6 @@ AGEN_ALWAYS_INLINE void arrive(control& c, stage after) noexcept {
   if (c.now != stage::running) [[unlikely]]
     return arrive_elsewhere(c, after);
   c.now = after;
-  store(c.link->at, arrived);
 }
 
 /// The body has ended (its outcome is in its promise and in `own.raised`): goes on with the parent, or with the
@@ -279,19 +279,26 @@ inline void attach(delegation& at) noexcept {
 inline auto settle(pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
   operation.consumer = consumer.address();
   unsigned char const before = exchange(operation.at, waiting);
-  if (before == nobody) store(operation.at, nobody);  // the generator was destroyed meanwhile: nobody will arrive
-  return before != arrived;
+  if (before == foreign) return true;
+  store(operation.at, before);  // it has arrived; or the generator was destroyed meanwhile, and nobody ever will
+  return before == nobody;
 }
 
 /// After the leaf was resumed and did not arrive: runs the frames that it passed control to, then settles.
 AGEN_NOINLINE inline auto drive_on(control& c, pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
-  while (load(operation.at) == driving) c.leaf.resume();
+  while (load(operation.at) == passed) {
+    store(operation.at, arrived);
+    c.leaf.resume();
+  }
   return load(operation.at) != arrived && settle(operation, consumer);
 }
 
-/// Begins an operation and drives the body until it answers or suspends elsewhere (true).
-AGEN_ALWAYS_INLINE auto drive(control& c, pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
-  c.link = &operation;  // which is `driving` already
+/// Begins an operation and drives the body until it answers or suspends elsewhere (true). `consumer` is a reference so
+/// that the handle is only read where the consumer has to wait.
+template <class Promise>
+AGEN_ALWAYS_INLINE auto drive(control& c, pending& operation, std::coroutine_handle<Promise> const& consumer) noexcept
+    -> bool {
+  c.link = &operation;  // which is `arrived` already
   c.now = stage::running;
   c.leaf.resume();
   if (load(operation.at) == arrived) [[likely]]

@@ -100,7 +100,7 @@ class operation_base : protected Pending {
  protected:
   template <class Yield, class Return>
   AGEN_ALWAYS_INLINE auto answer() -> item<Yield, Return> {
-    this->at = driving;  // as if new; and only so can the compiler drop the destructor's test
+    this->at = arrived;  // as it was; and only so can the compiler drop the destructor's test
     void* const at_item = frame_->own.slot;
     if (at_item == nullptr) [[unlikely]]
       raise_outcome(frame_->own);
@@ -122,7 +122,8 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
     }
     return iteration_is_ready(operation::anext, *frame_, false);
   }
-  auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {
+  template <class Promise>
+  auto await_suspend(std::coroutine_handle<Promise> const& h) noexcept -> bool {
     if constexpr (!std::is_void_v<Send>) frame_->own.slot = nullptr;
     return drive(frame_->own, *this, h);
   }
@@ -145,7 +146,8 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
       return false;
     return iteration_is_ready(operation::asend, *frame_, true);
   }
-  auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {
+  template <class Promise>
+  auto await_suspend(std::coroutine_handle<Promise> const& h) noexcept -> bool {
     frame_->own.slot = const_cast<void*>(static_cast<void const*>(detail::address_of(value_)));
     return drive(frame_->own, *this, h);
   }
@@ -192,10 +194,7 @@ class throwing_operation : public operation_base<closing_pending> {
     this->exit = std::move(error);
     this->closes = close;
   }
-  void finished() noexcept {
-    this->at = arrived;
-    frame_->own.closing = false;
-  }
+  void finished() noexcept { frame_->own.closing = false; }
   static auto fresh_exit() noexcept -> std::exception_ptr { return std::make_exception_ptr(generator_exit()); }
 
  private:
