@@ -1,5 +1,6 @@
 """Finds the code of the pages and runs it. What a block is for, its page says in a comment that the site does not show:
 
+  <!-- builds: FOLDER -->        near the top: the page imports the extension module of that folder, named as the folder
   <!-- loops: asyncio trio -->   near the top: the page's Python runs once for each; for trio its calls are translated
   <!-- prints -->               the next block is what the Python since the last such block has printed
   <!-- raises: SyntaxError -->  the next block raises that
@@ -12,6 +13,7 @@ import contextlib
 import doctest
 import io
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ BLOCK = re.compile(
     r"(?:^<!-- (?P<note>(?!prose)[^\n]*?) -->\n+)?^(?P<fence>```+)(?P<kind>[^\n]*)\n(?P<code>.*?)^(?P=fence)$",
     re.M | re.S,
 )
+BUILDS = re.compile(r"^<!-- builds: (\S+) -->$", re.M)
 LOOPS = re.compile(r"^<!-- loops: ([\w ]+) -->$", re.M)
 NOTES = ("prints", "traced", "raises: ", "not run: ", "code: ", "example: ")
 
@@ -58,6 +61,18 @@ def loops(page):
     return found[1].split() if found else ["asyncio"]
 
 
+def build(page):
+    """Builds the extension module that a page imports, if it says so."""
+    found = BUILDS.search(page.read_text(encoding="utf-8"))
+    if found:
+        folder = ROOT / found[1]
+        if folder.name not in sys.modules:
+            sys.path.insert(0, str(ROOT / "tools"))
+            import extensions
+
+            extensions.load(folder, folder.name)
+
+
 def for_loop(code, loop):
     if loop == "trio":
         for pattern, replacement in FOR_TRIO:
@@ -68,6 +83,7 @@ def for_loop(code, loop):
 
 def run_page(page, loop):
     """Runs the Python of a page from top to bottom and compares what it prints with what the page says."""
+    build(page)
     names = {"__name__": "__main__"}
     printed = io.StringIO()
     unclaimed = None
