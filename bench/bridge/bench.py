@@ -1,6 +1,6 @@
 """Instructions per item of C++ generators in Python against the same in native syntax, under callgrind.
 
-  bench.py [VERSION ...]       default: every interpreter found; each is set up by tools/environment
+bench.py [VERSION ...]       default: every interpreter found; each is set up by tools/environment
 """
 
 import json
@@ -40,7 +40,9 @@ def measure(python, folder):
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary, "out")
         valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--dump-before=getppid"]
-        sections = child([*valgrind, python, HERE / "measure.py", folder], {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin"})
+        sections = child(
+            [*valgrind, python, HERE / "measure.py", folder], {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin"}
+        )
         counts = [totals(Path(f"{out}.{i + 1}")) for i in range(3 * len(sections))]
     measured = {}
     for i, (case, contender, low, high) in enumerate(sections):
@@ -56,8 +58,11 @@ def main():
             ratio = counts["C++"] / counts["native"]
             must, aim = BARS[case]
             mark = "" if ratio <= must else "  MISSED"
-            print(f"{tag:6} {case:40} native {counts['native']:7.0f}  C++ {counts['C++']:7.0f}  ratio {ratio:.2f}"
-                  f"  (must {must:.2f}, aim {aim:.2f}){mark}", flush=True)
+            print(
+                f"{tag:6} {case:40} native {counts['native']:7.0f}  C++ {counts['C++']:7.0f}  ratio {ratio:.2f}"
+                f"  (must {must:.2f}, aim {aim:.2f}){mark}",
+                flush=True,
+            )
     if not sys.argv[1:]:
         file = HERE / "results" / "instructions.json"
         file.parent.mkdir(exist_ok=True)

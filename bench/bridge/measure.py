@@ -1,6 +1,6 @@
 """What bench.py runs under callgrind: each case at two lengths, between marks.
 
-  measure.py FOLDER     FOLDER holds the compiled bodies
+measure.py FOLDER     FOLDER holds the compiled bodies
 """
 
 import gc

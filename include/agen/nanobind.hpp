@@ -16,8 +16,16 @@ namespace agen {
 /// Converts by nanobind's casters: see agen::python::conversions.
 struct nanobind_conversions {
   template <class T>
-  static auto to_python(T&& value) -> PyObject* {
-    return nanobind::cast(std::forward<T>(value)).release().ptr();
+  static auto to_python(T&& value) -> PyObject* try {
+    if constexpr (std::is_base_of_v<nanobind::handle, std::remove_cvref_t<T>>) {
+      return Py_NewRef(value.is_valid() ? value.ptr() : Py_None);
+    } else {
+      return nanobind::cast(std::forward<T>(value)).release().ptr();
+    }
+  } catch (nanobind::cast_error const&) {
+    PyErr_SetString(PyExc_TypeError,
+                    "a C++ value does not convert to a Python object: bind its type, or include its type caster");
+    return nullptr;
   }
   template <class T>
   static auto from_python(PyObject* value) -> T {
@@ -58,21 +66,10 @@ inline auto carried_by_nanobind(std::exception_ptr const& exception) -> python::
   }
 }
 
-/// Lets nanobind translate a C++ exception, by what was registered with it. What it only knows as RuntimeError is left
-/// to the table of agen/python/error.hpp.
+/// Translates by what was registered with nanobind.
 inline void raise_by_nanobind(std::exception_ptr const& exception) {
   auto const thrower = nanobind::cpp_function([&exception] { std::rethrow_exception(exception); });
-  PyObject* const result = PyObject_CallNoArgs(thrower.ptr());
-  Py_XDECREF(result);
-  auto by_nanobind = python::detail::take_exception();
-  if (!by_nanobind) std::rethrow_exception(exception);
-  python::detail::raise_standard(exception);
-  if (Py_TYPE(by_nanobind.get()) == reinterpret_cast<PyTypeObject*>(PyExc_RuntimeError) &&
-      PyErr_ExceptionMatches(PyExc_RuntimeError) == 0) {
-    return;
-  }
-  PyErr_Clear();
-  python::detail::restore_exception(std::move(by_nanobind));
+  python::detail::raise_by_tool(exception, thrower.ptr());
 }
 
 inline AGEN_PYTHON_MODULE_LOCAL bool const nanobind_known = [] {
@@ -99,19 +96,27 @@ struct agen_name<void> {
 
 template <class Yield, class Send, class Return>
 struct type_caster<agen::async_generator<Yield, Send, Return>> {
-  using generator = agen::async_generator<Yield, Send, Return>;
-  NB_TYPE_CASTER(generator, const_name("collections.abc.AsyncGenerator[") + agen_name<Yield>::name + const_name(", ") +
-                                agen_name<Send>::name + const_name("]"))
-
-  auto from_python(handle source, std::uint32_t, cleanup_list*) noexcept -> bool try {
-    value = agen::python::from_python<generator, agen::nanobind_conversions>(source.ptr());
-    return static_cast<bool>(value);
-  } catch (...) {
-    return false;
+  using Value = agen::async_generator<Yield, Send, Return>;
+  static constexpr auto Name = const_name("collections.abc.AsyncGenerator[") + agen_name<Yield>::name +
+                               const_name(", ") + agen_name<Send>::name + const_name("]");
+  template <class>
+  using Cast = Value;
+  template <class>
+  static constexpr auto can_cast() -> bool {
+    return true;
   }
-  static auto from_cpp(generator&& gen, rv_policy, cleanup_list*) noexcept -> handle {
+
+  auto from_python(handle from, std::uint32_t, cleanup_list*) noexcept -> bool {
+    source = from;
+    return agen::python::is_async_iterable(from.ptr());
+  }
+  // Only here is a generator moved out of its Python object: another overload may be the one that is called.
+  explicit operator Value() { return agen::python::from_python<Value, agen::nanobind_conversions>(source.ptr()); }
+  static auto from_cpp(Value&& gen, rv_policy, cleanup_list*) noexcept -> handle {
     return agen::python::to_python<agen::nanobind_conversions>(std::move(gen));
   }
+
+  handle source;
 };
 
 template <class T>

@@ -33,3 +33,9 @@ def unraisable(monkeypatch):
 def channels():
     """The extension module of tests/bridge/channels."""
     return extensions.load(HERE / "channels", "channels")
+
+
+@pytest.fixture(scope="session", params=["nanobind", "pybind11"])
+def bodies(request):
+    """The bodies of tests/bridge/bodies as each binding tool binds them."""
+    return extensions.load(HERE / "bodies", f"bodies_{request.param}", WITH_PYBIND11="ON")

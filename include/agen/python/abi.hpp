@@ -52,7 +52,8 @@ struct engine {
   void* (*take_body)(PyObject* generator, body_class const* kind);
   /// Begins to await `awaitable`. PYGEN_RETURN: its result is in `*out`. PYGEN_ERROR: it raised. PYGEN_NEXT: the body
   /// has to wait, and to answer `awaits` with what is in `*out` and `*iterator`.
-  /// \param delegates  the body is a generator's: what yield_from_() returned is left to the driver, without an iterator
+  /// \param delegates  the body is a generator's: what yield_from_() returned is left to the driver, without an
+  /// iterator
   PySendResult (*begin_await)(PyObject* awaitable, int delegates, PyObject** out, PyObject** iterator);
   /// What yield_from_(source) returns: a body that awaits it delegates to `source`. Null with an exception set.
   PyObject* (*make_delegation)(PyObject* source);

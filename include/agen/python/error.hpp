@@ -182,6 +182,22 @@ inline void raise_standard(std::exception_ptr const& exception) {
   }
 }
 
+/// Translates by a binding tool: `thrower` is a function of the tool's that throws the exception. What the tool only
+/// has a general error for is left to the table above.
+inline void raise_by_tool(std::exception_ptr const& exception, PyObject* thrower) {
+  auto const is_a = [](object const& raised, PyObject* type) {
+    return Py_TYPE(raised.get()) == reinterpret_cast<PyTypeObject*>(type);
+  };
+  if (agen::detail::is_exit(exception)) std::rethrow_exception(exception);
+  auto const result = object::steal(PyObject_CallObject(thrower, nullptr));
+  auto by_tool = take_exception();
+  raise_standard(exception);
+  auto by_table = take_exception();
+  bool const general = !by_tool || is_a(by_tool, PyExc_SystemError) ||
+                       (is_a(by_tool, PyExc_RuntimeError) && !is_a(by_table, PyExc_RuntimeError));
+  restore_exception(general ? std::move(by_table) : std::move(by_tool));
+}
+
 inline void raise_translated(std::exception_ptr exception) {
   for (auto i = translators.rbegin(); i != translators.rend(); ++i) {
     try {

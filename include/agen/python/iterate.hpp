@@ -120,22 +120,30 @@ auto iterate(object iterable) -> async_generator<Yield, Send, Return> {
   }
 }
 
-/// What a binding tool makes of an argument: a generator of this module is moved out of its Python object, which is
-/// closed then, any other async iterable is iterated. An empty one when `source` is no async iterable.
-template <class Generator, class Converter>
+/// Whether `async for` takes the object, as far as its type says.
+inline auto is_async_iterable(PyObject* object) noexcept -> bool {
+  PyAsyncMethods const* const methods = Py_TYPE(object)->tp_as_async;
+  return methods != nullptr && methods->am_aiter != nullptr;
+}
+
+namespace detail {
+template <class Converter, class Yield, class Send, class Return>
+auto generator_from(PyObject* source, std::type_identity<async_generator<Yield, Send, Return>>)
+    -> async_generator<Yield, Send, Return> {
+  using kind_of_body = body<Yield, Send, Return, Converter>;
+  if (auto* const taken = static_cast<kind_of_body*>(engine().take_body(source, &kind_of_body::kind))) {
+    std::unique_ptr<kind_of_body> const owner(taken);
+    return owner->take_generator();
+  }
+  return iterate<Yield, Send, Return, Converter>(object::borrow(source));
+}
+}  // namespace detail
+
+/// What a binding tool makes of an argument of type async_generator: a generator that this module made is moved out of
+/// its Python object, which is closed then, if nobody is using it; any other async iterable is iterated.
+template <class Generator, class Converter = conversions>
 auto from_python(PyObject* source) -> Generator {
-  return []<class Yield, class Send, class Return>(std::type_identity<async_generator<Yield, Send, Return>>,
-                                                   PyObject* from) -> async_generator<Yield, Send, Return> {
-    using body = detail::body<Yield, Send, Return, Converter>;
-    if (auto* const taken = static_cast<body*>(engine().take_body(from, &body::kind)); taken != nullptr) {
-      auto gen = taken->take_generator();
-      delete taken;
-      return gen;
-    }
-    PyAsyncMethods const* const methods = Py_TYPE(from)->tp_as_async;
-    if (methods == nullptr || methods->am_aiter == nullptr) return {};
-    return iterate<Yield, Send, Return, Converter>(object::borrow(from));
-  }(std::type_identity<Generator>(), source);
+  return detail::generator_from<Converter>(source, std::type_identity<Generator>());
 }
 
 }  // namespace agen::python

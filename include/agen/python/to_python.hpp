@@ -30,7 +30,8 @@ class body : session {
   auto take_generator() noexcept -> generator { return std::move(generator_); }
 
  private:
-  static auto resume(void* self, PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator) noexcept -> int {
+  static auto resume(void* self, PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator) noexcept
+      -> int {
     auto& resumed = *static_cast<body*>(self);
     scope const current(resumed);
     // The hot path: a body that stands at a yield and yields again. nanobind compiles with -Os, which inlines nothing.
@@ -55,7 +56,8 @@ class body : session {
       wake(value, exception);
       return answer(answered_ ? drive_.answer() : step::awaits, out, iterator);
     }
-    return exception != nullptr ? answer(drive_.athrow(arriving(exception)), out, iterator) : send(value, out, iterator);
+    return exception != nullptr ? answer(drive_.athrow(arriving(exception)), out, iterator)
+                                : send(value, out, iterator);
   } catch (...) {
     leave(std::current_exception());
     return abi::raised;

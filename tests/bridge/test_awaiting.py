@@ -1,0 +1,311 @@
+"""C++ bodies that await Python, C++ tasks as Python coroutines, and cancellation."""
+
+import asyncio
+import collections.abc
+import gc
+import sys
+import weakref
+
+import pytest
+from async_generator import async_generator, yield_
+from loops import Trio, every_loop
+
+
+@pytest.fixture(autouse=True)
+def no_body_is_left(bodies):
+    yield
+    gc.collect()
+    assert bodies.alive() == 0
+
+
+async def collect(generator):
+    return [item async for item in generator]
+
+
+# Awaiting in a generator -------------------------------------------------------------------------------------------------
+
+
+@every_loop
+def test_a_body_awaits_through_the_loop_that_drives_it(loop, bodies):
+    assert loop.run(collect, bodies.awaits(3, lambda: loop.sleep(0.001), None)) == [0, 1, 2]
+
+
+@every_loop
+def test_what_answers_at_once_needs_no_loop(loop, bodies):
+    async def ready():
+        return 1
+
+    assert loop.run(collect, bodies.awaits(3, ready, ready)) == [0, 1, 2]
+
+
+@every_loop
+def test_two_bodies_wait_at_the_same_time(loop, bodies):
+    got = []
+
+    async def consume(name):
+        async for item in bodies.awaits(3, lambda: loop.sleep(0.001), None):
+            got.append((name, item))
+
+    async def main():
+        await loop.together(lambda: consume("a"), lambda: consume("b"))
+
+    loop.run(main)
+    assert sorted(got) == [(name, item) for name in "ab" for item in range(3)]
+
+
+def test_what_is_not_awaitable_raises_in_the_body(bodies):
+    async def main():
+        with pytest.raises(TypeError, match="can't be used in 'await' expression"):
+            await anext(bodies.awaits(1, lambda: 7, None))
+
+    asyncio.run(main())
+
+
+def test_a_helper_that_yields_yields_from_the_body(bodies):
+    """As in a Python body: what yield_() hands up goes to the consumer of the innermost generator."""
+
+    async def helper():
+        await yield_("from the helper")
+
+    assert asyncio.run(collect(bodies.awaits(2, helper, None))) == ["from the helper", 0, "from the helper", 1]
+
+
+# Tasks -------------------------------------------------------------------------------------------------------------------
+
+
+@every_loop
+def test_a_task_is_awaited(loop, bodies):
+    async def work():
+        await loop.sleep(0.001)
+        return "done"
+
+    async def main():
+        return await bodies.fetch(work()), await bodies.fetch_through(work(), 10)
+
+    assert loop.run(main) == ("done", "done")
+
+
+def test_a_task_is_a_coroutine(bodies):
+    async def main():
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        task = bodies.fetch(future)
+        assert asyncio.iscoroutine(task) and isinstance(task, collections.abc.Coroutine)
+        assert weakref.ref(task)() is task
+        assert repr(task).startswith("<coroutine object task at ")
+        task.__name__ = task.__qualname__ = "fetch"
+        scheduled = asyncio.create_task(task)
+        assert "fetch" in repr(scheduled)
+        await asyncio.sleep(0)
+        assert task.cr_await is not None and not task.cr_running and task.cr_suspended
+        future.set_result(5)
+        assert await scheduled == 5
+
+    asyncio.run(main())
+
+
+def test_trio_runs_a_task_in_a_nursery(bodies):
+    try:
+        trio = Trio().trio
+    except ImportError as missing:
+        pytest.skip(str(missing))
+    done = []
+
+    async def work():
+        await trio.sleep(0)
+        done.append(True)
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: bodies.fetch(work()))
+
+    trio.run(main)
+    assert done == [True]
+
+
+def test_a_coroutine_is_driven_by_hand(bodies):
+    class Waits:
+        def __await__(self):
+            return (yield "request")
+
+    task = bodies.fetch(Waits())
+    with pytest.raises(TypeError, match="just-started"):
+        task.send(1)
+    assert task.send(None) == "request"
+    with pytest.raises(StopIteration) as stop:
+        task.send("answer")
+    assert stop.value.value == "answer"
+    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+        task.send(None)
+    thrown = bodies.fetch(Waits())
+    thrown.send(None)
+    with pytest.raises(KeyError):
+        thrown.throw(KeyError("thrown"))
+    closed = bodies.fetch(Waits())
+    closed.send(None)
+    closed.close()
+    unstarted = bodies.fetch(Waits())
+    unstarted.close()
+    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+        unstarted.send(None)
+
+
+def test_a_tuple_is_a_result_like_another(bodies):
+    async def gives(value):
+        return value
+
+    async def main():
+        for value in ((1, 2), (), StopIteration(3), None):
+            assert await bodies.fetch(gives(value)) is value
+
+    asyncio.run(main())
+
+
+def test_a_task_that_nobody_awaits_warns(bodies):
+    with pytest.warns(RuntimeWarning, match="coroutine 'task' was never awaited"):
+        bodies.fetch(7)
+        gc.collect()
+
+
+def test_a_task_inside_itself_is_refused(bodies):
+    async def main():
+        async def inner():
+            with pytest.raises(ValueError, match="already executing"):
+                task.send(None)
+            return "refused"
+
+        task = bodies.fetch(inner())
+        assert await task == "refused"
+
+    asyncio.run(main())
+
+
+def test_one_python_awaitable_at_a_time(bodies):
+    async def main():
+        with pytest.raises(RuntimeError, match="one Python awaitable at a time"):
+            await bodies.two_at_once(asyncio.sleep(0), asyncio.sleep(0))
+
+    with pytest.warns(RuntimeWarning, match="never awaited"):
+        asyncio.run(main())
+        gc.collect()
+
+
+# Cancellation ------------------------------------------------------------------------------------------------------------
+
+
+@every_loop
+def test_cancellation_reaches_the_body_and_its_cleanup_runs(loop, bodies):
+    ends = []
+
+    async def ending():
+        ends.append(sys.exc_info()[0])
+
+    async def main():
+        async def consume():
+            await collect(bodies.awaits(3, lambda: loop.sleep(10), ending))
+
+        assert await loop.cancel_after(0.01, consume)
+        assert len(ends) == 1 and bodies.alive() == 0
+
+    loop.run(main)
+
+
+@every_loop
+def test_cancellation_reaches_a_task_through_others(loop, bodies):
+    async def main():
+        assert await loop.cancel_after(0.01, lambda: awaiting(bodies.fetch_through(loop.sleep(10), 5)))
+        assert bodies.alive() == 0
+
+    async def awaiting(task):
+        return await task
+
+    loop.run(main)
+
+
+def test_cleanup_awaits_after_cancellation(bodies):
+    ends = []
+
+    async def ending():
+        await asyncio.sleep(0.001)
+        ends.append(True)
+
+    async def main():
+        task = asyncio.ensure_future(anext(bodies.awaits(1, lambda: asyncio.sleep(10), ending)))
+        await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ends == [True]
+
+    asyncio.run(main())
+
+
+def test_a_timeout_is_a_timeout(bodies):
+    async def main():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(bodies.fetch(asyncio.sleep(10)), 0.01)
+
+    asyncio.run(main())
+
+
+def test_closing_a_generator_that_awaits_closes_what_it_awaits(bodies):
+    log = []
+
+    async def before():
+        try:
+            await Waits()
+        finally:
+            log.append("closed")
+
+    class Waits:
+        def __await__(self):
+            yield
+
+    operation = bodies.awaits(1, before, None).__anext__()
+    operation.send(None)
+    operation.close()
+    assert log == ["closed"]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_dropping_a_generator_that_awaits(bodies):
+    class Waits:
+        def __await__(self):
+            yield
+
+    operation = bodies.awaits(1, Waits, None).__anext__()
+    operation.send(None)
+    del operation
+    gc.collect()
+    assert bodies.alive() == 0
+
+
+@async_generator
+async def python_twin(n, before):
+    for i in range(n):
+        await before()
+        await yield_(i)
+
+
+def test_a_body_requests_what_a_python_body_would(bodies):
+    class Asks:
+        def __init__(self, n):
+            self.n = n
+
+        def __await__(self):
+            got = []
+            for i in range(self.n):
+                got.append((yield i))
+            return got
+
+    def requests(generator):
+        seen = []
+        operation = generator.__anext__()
+        try:
+            while True:
+                seen.append(operation.send(None))
+        except StopIteration as stop:
+            seen.append(("item", stop.value))
+        return seen
+
+    assert requests(bodies.awaits(1, lambda: Asks(3), None)) == requests(python_twin(1, lambda: Asks(3)))
