@@ -92,6 +92,7 @@ auto catches() -> async_generator<std::string> {
   }
 }
 
+// [await]
 /// Awaits what `before` gives before each item, and what `after` gives when it ends, however it does.
 auto awaits(int n, tool::object before, tool::object after) -> async_generator<int> {
   counted const here;
@@ -107,6 +108,7 @@ auto awaits(int n, tool::object before, tool::object after) -> async_generator<i
   if (!after.is_none()) co_await py::awaitable(call(after));
   if (thrown) std::rethrow_exception(thrown);
 }
+// [/await]
 
 /// Ignores being closed.
 auto stubborn() -> async_generator<int> {
@@ -118,18 +120,22 @@ auto stubborn() -> async_generator<int> {
   }
 }
 
+// [delegate]
 auto delegates(tool::object source) -> async_generator<tool::object, tool::object, tool::object> {
   co_yield conversions::from_python<tool::object>(Py_None);
   auto const result = co_await py::yield_from(own(source));
   co_return to_tool(result);
 }
+// [/delegate]
 
 /// The same through C++ types.
+// [iterate]
 auto delegates_typed(tool::object source) -> async_generator<int, std::optional<int>, std::optional<int>> {
   auto const result =
       co_await agen::yield_from(py::iterate<int, std::optional<int>, std::optional<int>, conversions>(own(source)));
   co_return result;
 }
+// [/iterate]
 
 /// Delegates to itself `depth` times, in C++.
 auto deep(int depth, int n) -> async_generator<int> {
@@ -140,9 +146,11 @@ auto deep(int depth, int n) -> async_generator<int> {
   }
 }
 
+// [argument]
 auto twice(async_generator<int> source) -> async_generator<int> {
   while (auto item = co_await source.anext()) co_yield 2 * *item;
 }
+// [/argument]
 
 /// The first item, and closes the source.
 auto first(async_generator<int> source) -> agen::task<int> {
@@ -164,12 +172,14 @@ auto unconvertible() -> async_generator<unbound> {
 }
 
 /// Keeps a Python object where the collector sees it.
+// [visible]
 auto keeps(tool::object kept) -> async_generator<int> {
   py::visible const seen(own(kept));
   kept = tool::object();
   counted const here;
   for (int i = 0;; ++i) co_yield i;
 }
+// [/visible]
 
 struct never {
   static auto await_ready() noexcept -> bool { return false; }
@@ -273,6 +283,7 @@ auto rethrows_later(tool::object between) -> async_generator<int> {
   std::rethrow_exception(thrown);
 }
 
+// [gil]
 /// The error as C++ sees it, told on a thread that does not hold the GIL.
 auto told_elsewhere(tool::object awaitable) -> agen::task<std::string> {
   std::string told;
@@ -283,6 +294,7 @@ auto told_elsewhere(tool::object awaitable) -> agen::task<std::string> {
   }
   co_return told;
 }
+// [/gil]
 
 }  // namespace
 
