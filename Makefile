@@ -27,7 +27,7 @@ conformance:  ## run the table of scenarios on every implementation, print the m
 build:  ## build the package for every interpreter found, into environments under .venv/
 	@$(PYTHON) tools/environment $(VERSIONS)
 
-bench: bench-python bench-cpp  ## the figures of both faces, each beside its peers
+bench: bench-instructions bench-python bench-cpp bench-handoff  ## the figures of both faces, each beside its peers
 
 bench-python:  ## nanoseconds per item against native and 1.10
 	@$(BENCH) time --python $(VERSIONS)

@@ -59,12 +59,19 @@ def python_items(folder, data):
         bars = axes.bar(
             places, heights, width * 0.92, label=version, color=colours(0.15 + 0.7 * at / max(len(results) - 1, 1))
         )
-        axes.bar_label(bars, [f"{height:.2f}" for height in heights], fontsize=7 if len(results) > 3 else 9, padding=1)
+        many = len(results) > 3
+        axes.bar_label(
+            bars,
+            [f"{height:.2f}" for height in heights],
+            fontsize=8 if many else 9,
+            padding=2,
+            rotation=90 if many else 0,
+        )
     axes.axhline(1, color=NATIVE, linewidth=1.5)
-    axes.text(len(ROWS) - 0.45, 1.01, "native", color=NATIVE, ha="right", va="bottom")
+    axes.text(-0.55, 1.01, "native", color=NATIVE, ha="left", va="bottom")
     axes.set_xticks(range(len(ROWS)), [title for _, title in ROWS])
     axes.set_ylabel("instructions per item, native = 1")
-    axes.set_ylim(0, 1.25)
+    axes.set_ylim(0, 1.3)
     axes.grid(axis="x", visible=False)
     figure.legend(title="CPython", ncols=len(results), loc="outside upper center", frameon=False, fontsize=9)
     save(

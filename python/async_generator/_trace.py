@@ -11,6 +11,7 @@ import atexit
 import dis
 import functools
 import importlib.util
+import inspect
 import itertools
 import json
 import os
@@ -72,6 +73,7 @@ class _Tracer:
     """Watches from start() to stop(). One at a time in a process."""
 
     def __init__(self) -> None:
+        self.process = os.getpid()
         self.generators: list[_Generator] = []
         self.began = self.ended = _now()
         self.spans = itertools.count()
@@ -225,12 +227,13 @@ class _Tracer:
 
     def _on_call(self, code: Any, offset: int, function: Any, argument: Any) -> Any:
         """A call of a native async generator function: remember where. Other places are not looked at again."""
-        made = getattr(function, "__code__", None)
-        if (
-            not isinstance(made, types.CodeType)
-            or not made.co_flags & 0x200
-            or hasattr(function, "_async_gen_function")
-        ):
+        if type(function) is types.MethodType:
+            function = function.__func__
+        # The type is asked for exactly: an object may answer questions for attributes by code of its own.
+        if type(function) is not types.FunctionType or "_async_gen_function" in function.__dict__:
+            return self._disable
+        made = function.__code__
+        if not made.co_flags & inspect.CO_ASYNC_GENERATOR:
             return self._disable
         frame = sys._getframe(1)
         self._made.setdefault(made, []).append((code.co_filename, frame.f_lineno, code.co_qualname))
@@ -494,6 +497,8 @@ def _load(command: list[str]) -> tuple[types.CodeType, types.ModuleType, str]:
 
 
 def _tell(tracer: _Tracer, path: Path, as_json: bool) -> None:
+    if tracer.process != os.getpid():
+        return  # a fork's copy: the program that it was copied from tells
     tracer.stop()
     unclosed = tracer.unclosed()
     try:

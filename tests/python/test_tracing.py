@@ -1,6 +1,7 @@
 """python -m async_generator: what it says of this installation, and what it sees of a program's generators."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -326,6 +327,37 @@ asyncio.run(main())
 """
     run = traced(source)
     assert run.done.stdout == "raised\n" and not run.unclosed
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_does_not_tell(tmp_path):
+    source = "import os\nif os.fork() == 0: sys.exit(3)\nos.wait()\nasyncio.run(first(ours(3)))\n"
+    (tmp_path / "p.py").write_text(PROLOGUE + source)
+    done = call("--trace", "p.py", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr.count("timeline:") == 1, done.stderr
+
+
+def test_objects_that_are_called_are_not_asked_for_attributes(traced):
+    source = """
+class Called:
+    asked = []
+    def __getattr__(self, name):
+        self.asked.append(name)
+        raise AttributeError(name)
+    def __call__(self): return 1
+called = Called()
+called()
+print(called.asked)
+class Methods:
+    async def items(self): yield 1
+async def main():
+    await first(Methods().items())
+asyncio.run(main())
+"""
+    run = traced(source)
+    assert run.done.stdout == "[]\n"
+    (one,) = run.told["not closed"]
+    assert one["made there"] is (sys.version_info >= (3, 12)) and one["generator"] == "Methods.items"
 
 
 # The timeline ----------------------------------------------------------------------------------------------------------

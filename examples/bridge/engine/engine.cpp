@@ -62,7 +62,7 @@ auto mean(agen::async_generator<double> values) -> agen::task<double> {
 
 // [module]
 NB_MODULE(engine, m) {
-  agen::python::import_engine();  // refuses, with a sentence, a package that does not fit these headers
+  agen::python::import_engine();  // refuses a package that does not fit
   m.def("countdown", &countdown);
   m.def("readings", &readings);
   m.def("mean", &mean);
