@@ -241,6 +241,8 @@ TEST(Channel, FailThrowsAfterTheItemsThatCameBefore) {
   });
   auto gen = std::move(c).items();
   EXPECT_EQ(*sync_wait(gen.anext()), 1);
+  // The exception's count of owners is inside libstdc++, where TSan does not see that it orders its release.
+  thread.join();
   try {
     sync_wait(gen.anext());
     ADD_FAILURE() << "nothing was thrown";
@@ -248,7 +250,6 @@ TEST(Channel, FailThrowsAfterTheItemsThatCameBefore) {
     EXPECT_STREQ(error.what(), "broker gone");
   }
   EXPECT_FALSE(sync_wait(gen.anext()));
-  thread.join();
 }
 
 TEST(Channel, AcloseStopsTheProducersAndAwaitsThatTheyAreGone) {
