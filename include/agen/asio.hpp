@@ -81,7 +81,9 @@ using asio_system_error = ::asio::system_error;
 /// coroutine goes on on the executor that the operation completes on.
 ///
 /// Cancelling the Asio operation that drives the generator (async_anext and the others, below) cancels what its body
-/// awaits by this token. A slot of your own: `asio::bind_cancellation_slot(slot, agen::use_agen)`.
+/// awaits by this token, and what it awaits afterwards until that operation ends: once cancelled, it stays cancelled,
+/// as an asio::awaitable does. Cleanup that has to wait all the same gives a slot of its own, which may be empty:
+/// `co_await async_shutdown(asio::bind_cancellation_slot(asio::cancellation_slot(), agen::use_agen))`.
 struct use_agen_t {
   /// An executor whose I/O objects take use_agen when no token is given: `use_agen_t::as_default_on(socket)`.
   template <class Inner>
@@ -116,12 +118,14 @@ struct cancel_relay {
   }
 };
 
-/// The relay of the operation that resumed the body that awaits, if there is one.
+/// The relay of the operation that a body or a task runs for, if there is one.
 template <class Promise>
 auto relay_of(std::coroutine_handle<Promise> h) noexcept -> cancel_relay* {
   if constexpr (std::is_base_of_v<frame, Promise>) {
     pending* const operation = static_cast<frame&>(h.promise()).of->link;
     if (operation->cancellable) return static_cast<cancel_relay*>(operation->relay);
+  } else if constexpr (std::is_base_of_v<task_state, Promise>) {
+    return static_cast<cancel_relay*>(h.promise().relay);
   }
   return nullptr;
 }
@@ -298,6 +302,7 @@ namespace asio {
 template <class R, class... Args>
 class async_result<::agen::use_agen_t, R(Args...)> {
  public:
+  using return_type = void;  // meaningless, but bind_cancellation_slot of Asio 1.22 wants one
   template <class Initiation, class... InitArgs>
   static auto initiate(Initiation&& initiation, ::agen::use_agen_t /*token*/, InitArgs&&... args) {
     return ::agen::detail::asio_awaiter<std::decay_t<Initiation>, void(Args...), std::tuple<std::decay_t<InitArgs>...>>(
@@ -441,7 +446,7 @@ inline auto close_abandoned(abandoned_generator gen) -> asio_runner {
 /// void(std::exception_ptr).
 ///
 /// The handler is posted to its associated executor. Its cancellation slot, if it has one, cancels what the body awaits
-/// with use_agen at that time, directly or in generators that it iterates or delegates to (not inside a task); the body
+/// with use_agen at that time, directly or in tasks and generators that it awaits, iterates or delegates to; the body
 /// gets operation_aborted there and decides what becomes of it. The generator must outlive the operation.
 template <class Yield, class Send, class Return, class Token>
 auto async_anext(async_generator<Yield, Send, Return>& gen, Token&& token) {
@@ -461,7 +466,8 @@ auto async_aclose(async_generator<Yield, Send, Return>& gen, Token&& token) {
 }
 
 /// Runs a task on `executor`, as asio::co_spawn does an asio::awaitable. Completion signature: void(std::exception_ptr,
-/// T), or void(std::exception_ptr) for a task<>.
+/// T), or void(std::exception_ptr) for a task<>. The handler's cancellation slot cancels what the task awaits, as
+/// above.
 template <class Executor, class T, class Token>
 auto spawn(Executor executor, task<T> body, Token&& token) {
   return detail::initiate_operation(detail::on_executor<T>(std::move(executor), std::move(body)),

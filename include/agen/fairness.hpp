@@ -31,11 +31,10 @@ struct noticing_awaiter {
     return false;
   }
   auto await_resume() -> decltype(auto) { return inner.await_resume(); }
-  template <class Operation>
-  void inherit(Operation const& outer) noexcept
-    requires requires(Awaiter& a) { a.inherit(outer); }
+  void carry(void* to) noexcept
+    requires requires(Awaiter& a) { a.carry(to); }
   {
-    inner.inherit(outer);
+    inner.carry(to);
   }
 };
 

@@ -24,6 +24,7 @@ namespace detail {
 struct task_state {
   std::coroutine_handle<> continuation;
   std::exception_ptr raised;
+  void* relay = nullptr;      ///< see operation_base::carry
   unsigned char at = passed;  ///< neither side has come
 
   void unhandled_exception() noexcept { raised = std::current_exception(); }
@@ -81,6 +82,23 @@ struct task_final_awaiter {
   void await_resume() const noexcept {}
 };
 
+/// Passes everything on to `inner`, which may be a reference: g++ copies what await_transform returns by reference.
+template <class Awaiter>
+struct task_awaits {
+  Awaiter inner;
+
+  auto await_ready() -> bool { return inner.await_ready() ? true : false; }
+  template <class Promise>
+  auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
+    if constexpr (requires(void* to) { inner.carry(to); }) {
+      if (h.promise().relay != nullptr) [[unlikely]]
+        inner.carry(h.promise().relay);
+    }
+    return inner.await_suspend(h);
+  }
+  auto await_resume() -> decltype(auto) { return inner.await_resume(); }
+};
+
 template <class T>
 class task_promise : public task_result<T> {
  public:
@@ -91,8 +109,8 @@ class task_promise : public task_result<T> {
   template <class Awaited>
   auto await_transform(Awaited&& awaited) -> decltype(auto) {
     if constexpr (adapted<Awaited>) {
-      return adapted_awaiter<adapted_t<Awaited>>{
-          await_adapter<std::remove_cvref_t<Awaited>>::adapt(static_cast<Awaited&&>(awaited))};
+      return task_awaits<adapted_awaiter<adapted_t<Awaited>>>{
+          {await_adapter<std::remove_cvref_t<Awaited>>::adapt(static_cast<Awaited&&>(awaited))}};
     } else {
       constexpr bool delegates = is_delegated<std::remove_cvref_t<Awaited>>;
       static_assert(!delegates,
@@ -101,7 +119,7 @@ class task_promise : public task_result<T> {
                     "co_await in a task: this type is not awaitable; give it an operator co_await, the three await_ "
                     "members, or specialise agen::await_adapter for it");
       if constexpr (natively_awaitable<Awaited>) {
-        return plain_awaiter<awaiter_of<Awaited>>{get_awaiter(static_cast<Awaited&&>(awaited))};
+        return task_awaits<awaiter_of<Awaited>>{get_awaiter(static_cast<Awaited&&>(awaited))};
       } else {
         return std::suspend_never();
       }
@@ -122,6 +140,7 @@ class task_awaiter {
     return exchange(state.at, waiting) != arrived;
   }
   auto await_resume() const -> T { return body_.promise().take(); }
+  void carry(void* to) const noexcept { body_.promise().relay = to; }
 
  private:
   std::coroutine_handle<task_promise<T>> body_;
@@ -155,6 +174,9 @@ class [[nodiscard("a task does nothing until it is awaited")]] task {
   /// False after having been moved from.
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(body_); }
   [[nodiscard]] auto done() const noexcept -> bool { return body_.done(); }
+
+  /// For partners: `to` is found by what the body awaits with theirs; see asio.hpp.
+  void carry(void* to) noexcept { body_.promise().relay = to; }
 
  private:
   friend promise_type;

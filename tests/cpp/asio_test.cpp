@@ -274,6 +274,69 @@ TEST(Asio, ASlotOutlivesTheOperationThatItsContextDestroyed) {
   EXPECT_TRUE(gen.running()) << "what it awaits never comes";
 }
 
+auto in_tasks(asio::io_context& context, journal& log) -> task<> {
+  auto inner = [](asio::io_context& io, journal& into) -> task<> {
+    co_await for_each(delegates(io, into), [](int) {});
+  };
+  co_await inner(context, log);
+}
+
+TEST(Asio, ACancellationSlotReachesThroughTasks) {
+  asio::io_context context;
+  asio::cancellation_signal signal;
+  journal log;
+  std::exception_ptr error;
+  spawn(context.get_executor(), in_tasks(context, log),
+        asio::bind_cancellation_slot(
+            signal.slot(), asio::bind_executor(context, [&error](std::exception_ptr e) { error = std::move(e); })));
+  context.poll();
+  signal.emit(asio::cancellation_type::terminal);
+  context.run();
+  EXPECT_EQ(log, journal{"aborted"});
+  EXPECT_TRUE(error);
+}
+
+/// Releases what it holds in two steps that both wait: the first is given up when it is cancelled, the second is not.
+auto releases_slowly(asio::io_context& context, journal& log) -> async_generator<int> {
+  std::exception_ptr error;
+  try {
+    co_yield 1;
+  } catch (...) {
+    error = std::current_exception();
+  }
+  asio::steady_timer timer(context, 1h);
+  try {
+    co_await timer.async_wait(use_agen);
+  } catch (system_error const&) {
+    log.emplace_back("given up");
+  }
+  timer.expires_after(1ms);
+  co_await timer.async_wait(asio::bind_cancellation_slot(asio::cancellation_slot(), use_agen));
+  log.emplace_back("released");
+  if (error) std::rethrow_exception(error);
+}
+
+TEST(Asio, AclosingClosesWhenItIsCancelledAndACleanupMayHaveASlotOfItsOwn) {
+  asio::io_context context;
+  asio::cancellation_signal signal;
+  journal log;
+  std::exception_ptr error;
+  auto body = [&](auto& gen) -> task<> {
+    co_await gen.anext();
+    asio::steady_timer timer(context, 1h);
+    co_await timer.async_wait(use_agen);
+  };
+  spawn(context.get_executor(), aclosing(releases_slowly(context, log), body),
+        asio::bind_cancellation_slot(
+            signal.slot(), asio::bind_executor(context, [&error](std::exception_ptr e) { error = std::move(e); })));
+  context.poll();
+  signal.emit(asio::cancellation_type::terminal);
+  context.run();
+  EXPECT_EQ(log, (journal{"given up", "released"}));
+  ASSERT_TRUE(error);
+  EXPECT_THROW(std::rethrow_exception(error), system_error);
+}
+
 TEST(Asio, DroppingAGeneratorCancelsWhatItsBodyAwaits) {
   asio::io_context context;
   journal log;

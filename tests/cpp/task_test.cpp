@@ -12,7 +12,6 @@ using namespace agen_test;
 namespace {
 
 auto value(int i) -> task<int> { co_return i; }
-auto nothing() -> task<> { co_return; }
 
 TEST(Task, GivesItsValueReferenceOrException) {
   EXPECT_EQ(sync_wait(value(3)), 3);
@@ -97,18 +96,6 @@ TEST(Task, DestroyingItWhileItAwaitsDestroysItsLocals) {
     }(at, log);
   }
   EXPECT_EQ(log, journal{"destroyed"});
-}
-
-TEST(SyncWait, TakesTasksAndOtherAwaitablesAndWaitsForOtherThreads) {
-  worker other;
-  auto const id = sync_wait([](worker& w) -> task<std::thread::id> {
-    co_await w.hop();
-    co_return std::this_thread::get_id();
-  }(other));
-  EXPECT_NE(id, std::this_thread::get_id());
-  auto gen = count(1);
-  EXPECT_EQ(*sync_wait(gen.anext()), 0);
-  sync_wait(nothing());
 }
 
 }  // namespace

@@ -52,19 +52,6 @@ auto get_awaiter(T&& a) -> decltype(auto) {
 template <class T>
 using awaiter_of = decltype(detail::get_awaiter(std::declval<T>()));
 
-/// Passes everything on to `inner`, which may be a reference: g++ copies what await_transform returns by reference.
-template <class Awaiter>
-struct plain_awaiter {
-  Awaiter inner;
-
-  auto await_ready() -> bool { return inner.await_ready() ? true : false; }
-  template <class Promise>
-  auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
-    return inner.await_suspend(h);
-  }
-  auto await_resume() -> decltype(auto) { return inner.await_resume(); }
-};
-
 /// What an await_adapter returned, beside its awaiter, which may refer to it.
 template <class Awaitable>
 struct adapted_awaiter {
@@ -77,6 +64,11 @@ struct adapted_awaiter {
     return inner.await_suspend(h);
   }
   auto await_resume() -> decltype(auto) { return inner.await_resume(); }
+  void carry(void* to) noexcept
+    requires requires { inner.carry(to); }
+  {
+    inner.carry(to);
+  }
 };
 
 template <class T>
@@ -138,7 +130,11 @@ struct foreign_awaiter {
   template <class Promise>
   auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
     using result = decltype(inner.await_suspend(h));
-    if constexpr (requires { inner.inherit(*body->of->link); }) inner.inherit(*body->of->link);
+    if constexpr (requires(void* to) { inner.carry(to); }) {
+      pending const& operation = *body->of->link;
+      if (operation.cancellable) [[unlikely]]
+        inner.carry(operation.relay);
+    }
     leave_mark mark(*body);
     try {
       if constexpr (std::is_same_v<result, bool>) {

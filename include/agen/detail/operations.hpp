@@ -87,14 +87,10 @@ class operation_base : protected Pending {
       desert(frame_->own);
   }
 
-  /// For partners: `to` is found by what the body awaits; and an operation that a body awaits passes on its own.
+  /// For partners: `to` is found by what the body awaits with theirs, in tasks and generators that it awaits, too.
   void carry(void* to) noexcept {
     this->cancellable = true;
     this->relay = to;
-  }
-  void inherit(pending const& outer) noexcept {
-    if (outer.cancellable) [[unlikely]]
-      carry(outer.relay);
   }
 
  protected:
