@@ -4,7 +4,7 @@ VERSIONS ?=
 BENCH = $(PYTHON) bench/python/bench.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cpp conformance build bench bench-python bench-cpp bench-handoff bench-instructions docs lint clean
+.PHONY: help demo test test-all test-cpp conformance fuzz build bench bench-python bench-cpp bench-handoff bench-instructions docs lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
@@ -23,6 +23,9 @@ test-cpp:  ## only the C++ tests, in every configuration
 
 conformance:  ## run the table of scenarios on every implementation, print the matrix, write docs/conformance.md
 	@$(PYTHON) tools/conformance $(VERSIONS)
+
+fuzz:  ## compare random scenarios until a difference is found (VERSIONS=3.12 for one interpreter)
+	@$(PYTHON) tools/fuzz $(VERSIONS)
 
 build:  ## build the package for every interpreter found, into environments under .venv/
 	@$(PYTHON) tools/environment $(VERSIONS)

@@ -1,34 +1,35 @@
 """A fixed number of random scenarios, the same in every run; `make fuzz` draws others for as long as one likes."""
 
+import pytest
 import randoms
-from hypothesis import HealthCheck, Phase, given, settings
-from randoms import Dialect
+import runner
+from randoms import COMPARISONS, Different, Program
 
-PROFILE = {
-    "deadline": None,
-    "derandomize": True,
-    "database": None,
-    "suppress_health_check": list(HealthCheck),
-    "phases": [Phase.explicit, Phase.generate, Phase.shrink],
-}
-ALONE = Dialect(delegates=False)
-DELEGATING = Dialect()
-SYNTAX = Dialect(values=False)
+EXAMPLES = {"single generators": 100, "delegation": 100, "mixed kinds": 150}
 
 
-@settings(max_examples=150, **PROFILE)
-@given(randoms.programs(ALONE))
-def test_single_generators_answer_as_native_ones(program):
-    randoms.check_forms(program, ALONE)
+@pytest.mark.parametrize("comparison", EXAMPLES)
+def test_random_scenarios_are_answered_as_by_native_generators(comparison):
+    randoms.search(comparison, EXAMPLES[comparison])
 
 
-@settings(max_examples=150, **PROFILE)
-@given(randoms.programs(DELEGATING))
-def test_delegating_generators_answer_as_pep_828_has_it(program):
-    randoms.check_forms(program, DELEGATING)
+def test_a_wrong_answer_is_found_and_told_as_a_scenario(monkeypatch):
+    dialect, check = COMPARISONS["single generators"]
+    program = Program(randoms.function("root", "yield 1\nlog('got', (yield 2))"), (("anext", "root", None), ("anext", "root", None)))
+    check(program, dialect)
+    answers = runner.transcript
+    monkeypatch.setattr(randoms, "answers_of", lambda scenario, kind: [[*one, "item 7"] for one in answers(scenario, kind)])
+    with pytest.raises(Different, match="coroutine answers otherwise"):
+        check(program, dialect)
 
 
-@settings(max_examples=150, **PROFILE)
-@given(randoms.programs(SYNTAX))
-def test_kinds_mix(program):
-    randoms.check_mixed(program, SYNTAX)
+def test_the_search_finds_a_needle():
+    def check(program, dialect):
+        scenario = randoms.reference(program, dialect)
+        if any("log caught" in answer for step in scenario.steps for answer in step.answers):
+            raise Different(str(scenario))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(COMPARISONS, "needle", (randoms.ALONE, check))
+        with pytest.raises(Different, match="=== 0 random"):
+            randoms.search("needle", 200)

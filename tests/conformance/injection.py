@@ -1,0 +1,342 @@
+"""Cancellation and exceptions at every await of every scenario, one at a time, in real event loops.
+
+A scenario is performed in asyncio or trio: each operation is a task, what a body awaits is a future of the loop. So that every
+scenario has awaits, one is put before each statement of its bodies. In one run each, every one of them is cancelled (the
+task's cancel(), or its cancel scope) or raises. The scenario then goes on, what waits is answered, the root is closed. Native
+generators and the package have to tell the same, and nothing may be left.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextvars
+import gc
+import sys
+import warnings
+import weakref
+from collections.abc import Iterator
+
+import forms
+import runner
+from table import Op, Scenario
+
+try:
+    import trio
+    import trio.testing
+except ImportError:  # no wheel for this interpreter
+    trio = None
+
+INSERTED = "+"
+VERBS = {"start", "make", "send", "throw", "new", "running", "finished"}
+CURRENT: contextvars.ContextVar[Operation] = contextvars.ContextVar("operation")
+
+
+class AsyncioHost:
+    """Tasks, cancellation and futures of asyncio."""
+
+    cancelled = asyncio.CancelledError
+
+    def run(self, main) -> None:
+        asyncio.run(main())
+
+    def spawn(self, operation, coroutine) -> None:
+        operation.task = asyncio.ensure_future(coroutine)
+
+    def cancel(self, operation) -> None:
+        operation.task.cancel()
+
+    async def settle(self) -> None:
+        """Until every task waits: it takes one turn of the loop to wake one, and one to run it."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    def trap(self) -> asyncio.Future:
+        return asyncio.get_running_loop().create_future()
+
+
+class TrioTrap:
+    def __init__(self) -> None:
+        self.event, self.value, self.error = trio.Event(), None, None
+
+    def set_result(self, value) -> None:
+        self.value = value
+        self.event.set()
+
+    def set_exception(self, error) -> None:
+        self.error = error
+        self.event.set()
+
+    def __await__(self):
+        yield from self.event.wait().__await__()
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class TrioHost:
+    """The same of trio, where a cancelled scope cancels each further await, too."""
+
+    def __init__(self) -> None:
+        self.cancelled = trio.Cancelled
+
+    def run(self, main) -> None:
+        async def within() -> None:
+            async with trio.open_nursery() as self.nursery:
+                await main()
+
+        trio.run(within)
+
+    def spawn(self, operation, coroutine) -> None:
+        operation.scope = trio.CancelScope()
+
+        async def within() -> None:
+            with operation.scope:
+                await coroutine
+
+        self.nursery.start_soon(within)
+
+    def cancel(self, operation) -> None:
+        operation.scope.cancel()
+
+    async def settle(self) -> None:
+        await trio.testing.wait_all_tasks_blocked()
+
+    def trap(self) -> TrioTrap:
+        return TrioTrap()
+
+
+HOSTS = {"asyncio": AsyncioHost, **({"trio": TrioHost} if trio else {})}
+
+
+class Operation:
+    """One operation on a generator, awaited by a task of its own once it is started."""
+
+    def __init__(self, awaitable, closes: bool) -> None:
+        self.awaitable, self.closes = awaitable, closes
+        self.started = self.done = False
+        self.trap = None
+        self.own = False  # what it waits at is an await of the scenario's, not one that was put there
+
+
+class _AwaitsInserted(ast.NodeTransformer):
+    """`await loop("+")` before each statement of a body but those that only tell something."""
+
+    def block(self, statements):
+        changed = []
+        for statement in statements:
+            tells = isinstance(statement, (ast.Pass, ast.Try, ast.For)) or ast.unparse(statement).startswith(("log(", "async for"))
+            if not tells:
+                changed.append(ast.parse(f"await loop({INSERTED!r})").body[0])
+            changed.append(self.visit(statement))
+        return changed
+
+    def generic_visit(self, node):
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(getattr(node, name, None), list):
+                setattr(node, name, self.block(getattr(node, name)))
+        for handler in getattr(node, "handlers", []):
+            self.generic_visit(handler)
+        return node
+
+
+def with_awaits(source: str) -> str:
+    module = ast.parse(source)
+    for node in module.body:
+        if forms.is_body(node):
+            _AwaitsInserted().generic_visit(node)
+    return ast.unparse(ast.fix_missing_locations(module))
+
+
+def performable(scenario: Scenario) -> bool:
+    """Whether an event loop can do what the consumer does: no awaitable is handled by hand, no hook is the scenario's own."""
+    if any(step.op.verb not in VERBS for step in scenario.steps):
+        return False
+    made = {step.op.target for step in scenario.steps if step.op.verb == "make"}
+    for op in (step.op for step in scenario.steps):
+        if op.verb == "throw" and "GeneratorExit" in str(op.argument):
+            return False  # not what loops do
+        if op.target in made and op.verb in ("send", "throw"):
+            made.discard(op.target)
+            if op.verb == "throw" or op.argument is not None:
+                return False
+    return True
+
+
+class Performance:
+    """A scenario in one form, whose runs share the functions."""
+
+    def __init__(self, scenario: Scenario, form: str, host) -> None:
+        self.scenario, self.host = scenario, host
+        self.space = {"__name__": "scenario", "log": self.log, "loop": self.await_trap, "offering": runner.OnlyOffers}
+        self.space.update(handled=lambda: sys.exc_info()[1], sys=sys)
+        source = with_awaits(scenario.body)
+        forms.make(source, form, self.space)
+        for name in forms.kinds_of(source, form):
+            self.space[name] = self.counted(self.space[name])
+        self.functions = dict(self.space)
+        self.made: list[weakref.ref] = []
+
+    def counted(self, function):
+        def make():
+            generator = function()
+            self.made.append(weakref.ref(getattr(generator, "native", generator)))
+            return generator
+
+        return make
+
+    # --- what is told ---
+
+    def say(self, text: str) -> None:
+        self.answers.append(text)
+
+    def log(self, *words) -> None:
+        self.say(" ".join(["log", *(word if isinstance(word, str) else self.shown(word) for word in words)]))
+
+    def shown(self, value) -> str:
+        if not isinstance(value, BaseException):
+            return repr(value)
+        if isinstance(value, self.host.cancelled):
+            return "cancelled"
+        return f"{runner.kind(value)}: {value}"
+
+    # --- what bodies and consumers await ---
+
+    async def await_trap(self, value=None):
+        operation = CURRENT.get()
+        trap = operation.trap = self.host.trap()
+        operation.own = value != INSERTED
+        if operation.own:
+            self.say(f"awaits {value!r}")
+        try:
+            return await trap
+        finally:
+            operation.trap = None
+
+    async def await_operation(self, operation: Operation) -> None:
+        CURRENT.set(operation)
+        try:
+            value = await operation.awaitable
+        except self.host.cancelled:
+            self.say("cancelled")
+            raise
+        except StopAsyncIteration as end:
+            self.say(f"end {end.args}")
+        except BaseException as error:
+            self.say(f"raises {self.shown(error)}")
+        else:
+            self.say("done" if operation.closes else f"item {self.shown(value)}")
+        finally:
+            operation.done = True
+            operation.awaitable = None
+
+    async def go_on(self, operation: Operation) -> None:
+        """Lets an operation run to its end or to an await of the scenario's own; injects when it is time to."""
+        await self.host.settle()
+        for _ in range(200):
+            if operation.trap is None:
+                return
+            self.awaits += 1
+            if self.awaits == self.point:
+                if self.how == "cancel":
+                    self.host.cancel(operation)
+                else:
+                    operation.trap.set_exception(ValueError("injected"))
+                self.injected = len(self.answers)
+            elif operation.own:
+                return
+            else:
+                operation.trap.set_result(None)
+            await self.host.settle()
+        raise AssertionError(f"{self.scenario.name} does not end")
+
+    # --- one run ---
+
+    async def run(self, point: int, how: str) -> list[str]:
+        """Performs the scenario; what is awaited as number `point` is cancelled or raises. Returns all that was told."""
+        self.answers: list[str] = []
+        self.operations: dict[str, Operation] = {}
+        self.awaits, self.point, self.how, self.injected = 0, point, how, None
+        self.space.update(self.functions, root=self.functions["root"]())
+        for number, step in enumerate(self.scenario.steps):
+            self.say(f"{number} {step.line}")
+            await self.do(step.op)
+        for operation in list(self.operations.values()):
+            await self.finish(operation)
+        self.say("closes")
+        await self.do(Op("start", "closing", "root.aclose"))
+        await self.finish(self.operations["closing"])
+        answers = self.answers
+        self.operations.clear()
+        for name in self.space.keys() - self.functions.keys():
+            del self.space[name]
+        self.space.update(self.functions)
+        return answers
+
+    async def do(self, op: Op) -> None:
+        if op.verb == "new":
+            self.space[op.target] = self.functions[op.operation]()
+        elif op.verb in ("running", "finished"):
+            generator = getattr(self.space[op.target], "native", self.space[op.target])
+            self.say(str(generator.ag_running if op.verb == "running" else generator.ag_frame is None))
+        elif op.verb in ("make", "start"):
+            if op.target in self.operations:  # after an injection it may still wait
+                await self.finish(self.operations[op.target])
+            self.make(op)
+            if op.verb == "start":
+                await self.begin(self.operations[op.target])
+        elif not self.operations[op.target].started:
+            await self.begin(self.operations[op.target])
+        elif self.operations[op.target].trap is None:
+            self.say("is not waited for")  # it ended by what was injected
+        else:
+            trap = self.operations[op.target].trap
+            if op.verb == "send":
+                trap.set_result(op.argument)
+            else:
+                trap.set_exception(eval(op.argument, dict(self.space)))
+            await self.go_on(self.operations[op.target])
+
+    def make(self, op: Op) -> None:
+        name, _, verb = op.operation.partition(".")
+        arguments = [op.argument] if verb == "asend" else [eval(op.argument, dict(self.space))] if verb == "athrow" else []
+        method = getattr(self.space[name], runner.ITERATION.get(verb, verb))
+        self.operations[op.target] = Operation(method(*arguments), verb == "aclose")
+
+    async def begin(self, operation: Operation) -> None:
+        operation.started = True
+        self.host.spawn(operation, self.await_operation(operation))
+        await self.go_on(operation)
+
+    async def finish(self, operation: Operation) -> None:
+        if not operation.started:
+            await self.begin(operation)
+        for _ in range(50):
+            if operation.trap is None:
+                break
+            operation.trap.set_result(None)
+            await self.go_on(operation)
+        assert operation.done, f"{self.scenario.name}: an operation waits for nothing"
+
+    def all_runs(self) -> Iterator[tuple[str, list[str], int]]:
+        """What was told at each point and how, with the number of lines until the injection. One loop for all of them."""
+        results = []
+
+        async def main() -> None:
+            await self.run(0, "")
+            for point in range(1, self.awaits + 1):
+                for how in ("cancel", "raise"):
+                    told = await self.run(point, how)
+                    assert self.injected is not None, f"{self.scenario.name}: await {point} was not reached a second time"
+                    results.append((f"{how} at await {point}", told, self.injected))
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warnings.simplefilter("ignore", ResourceWarning)  # trio says that a delegate without aclose() was left to it
+            self.host.run(main)
+        return results
+
+    def left(self) -> int:
+        """Generators that are still there."""
+        gc.collect(1)
+        return sum(reference() is not None for reference in self.made)

@@ -1,0 +1,49 @@
+"""Cancellation and exceptions at every await of every scenario, in asyncio and trio: native and the package agree."""
+
+import sys
+
+import forms
+import injection
+import page
+import pytest
+import table
+
+VERSION = sys.version_info[:3]
+SCENARIOS = [scenario for scenario in table.load() if injection.performable(scenario)]
+#: Native before 3.13 is "already running" for ever after an operation that ended by a throw (rule 33): there it is compared up
+#: to the answer of that operation only.
+WHOLE = sys.version_info >= (3, 13)
+
+
+def differs(scenario, form):
+    """Whether the table says that this form, or native, answers otherwise here anyway."""
+    return any(scenario.variant(one, VERSION) for one in ("native", form))
+
+
+@pytest.mark.parametrize("host", ["asyncio", "trio"])
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_native_and_the_package_agree_and_nothing_is_left(scenario, host):
+    if host not in injection.HOSTS:
+        pytest.skip("trio has no wheel for this interpreter")
+    performances = {
+        form: injection.Performance(scenario, form, injection.HOSTS[host]())
+        for form in forms.FORMS
+        if not page.without(scenario, page.Column(form, version=VERSION))
+    }
+    told = {form: performance.all_runs() for form, performance in performances.items()}
+    for form in told:
+        if differs(scenario, form):
+            continue
+        for (what, expected, until), (_, given, _) in zip(told["native"], told[form]):
+            end = None if WHOLE else until + 1
+            assert given[:end] == expected[:end], f"{form}, {what}"
+        assert len(told[form]) == len(told["native"])
+    # Native generators that ignored their exit stay in trio's hands; of the package's nothing may.
+    left = {form: performance.left() for form, performance in performances.items() if form != "native"}
+    assert left == dict.fromkeys(left, 0)
+
+
+def test_most_scenarios_are_performed_and_have_awaits():
+    assert len(SCENARIOS) > 120
+    awaits = [len(injection.Performance(scenario, "coroutine", injection.AsyncioHost()).all_runs()) for scenario in SCENARIOS]
+    assert sum(count > 0 for count in awaits) > 110
