@@ -20,6 +20,12 @@ def build(source: Path, python: str = sys.executable, **settings: str) -> Path:
     cmake = shutil.which("cmake", path=path) or "cmake"
     # One folder for an interpreter: an environment's name, such as 3.13 or 3.14t.
     tree = ROOT / "build" / "extensions" / Path(python).parent.parent.name / source.relative_to(ROOT)
+    # Sanitizers, beside an engine that is built with them: a build of its own.
+    if sanitizers := os.environ.get("AGEN_SANITIZE"):
+        tree = tree.with_name(f"{tree.name}-sanitized")
+        settings["CMAKE_CXX_FLAGS"] = (
+            f"-fsanitize={sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1"
+        )
     options = {"CMAKE_BUILD_TYPE": "Release", "Python_EXECUTABLE": python, **settings}
     configure = [
         cmake,
@@ -31,9 +37,11 @@ def build(source: Path, python: str = sys.executable, **settings: str) -> Path:
         "Ninja",
         *(f"-D{name}={value}" for name, value in options.items()),
     ]
+    # What the caller preloads, and looks for modules in, is not for the compiler.
+    environment = {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "PYTHONPATH")}
     for command in (configure, [cmake, "--build", tree]):
         done = subprocess.run(
-            [str(part) for part in command], capture_output=True, text=True, env={**os.environ, "PATH": path}
+            [str(part) for part in command], capture_output=True, text=True, env={**environment, "PATH": path}
         )
         if done.returncode:
             raise RuntimeError(f"{source.name} cannot be built:\n{done.stdout[-8000:]}{done.stderr[-8000:]}")

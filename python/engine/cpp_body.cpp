@@ -103,9 +103,9 @@ auto refuse(PyObject* type, char const* text) -> PySendResult {
 }
 
 /// Checks that the body may be resumed from here, and says so while it is.
-class Resuming {
+class Claim {
  public:
-  explicit Resuming(CppBody& body) : occupied_(body.occupancy), body_(body) {
+  explicit Claim(CppBody& body) : occupied_(body.occupancy), body_(body) {
     if (!body.is_coroutine) {
       refuse(PyExc_RuntimeError, "the body of a C++ generator is driven by its generator only");
     } else if (!occupied_ || body.executing) {
@@ -116,11 +116,11 @@ class Resuming {
       admitted_ = body.executing = true;
     }
   }
-  ~Resuming() {
+  ~Claim() {
     if (admitted_) body_.executing = false;
   }
-  Resuming(Resuming const&) = delete;
-  auto operator=(Resuming const&) -> Resuming& = delete;
+  Claim(Claim const&) = delete;
+  auto operator=(Claim const&) -> Claim& = delete;
   explicit operator bool() const noexcept { return admitted_; }
 
  private:
@@ -143,8 +143,8 @@ auto answer_of(Outcome outcome, PyObject** out) -> PySendResult {
 
 auto coroutine_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
   *out = nullptr;
-  Resuming const resuming(as<CppBody>(self));
-  if (!resuming) return PYGEN_ERROR;
+  Claim const claim(as<CppBody>(self));
+  if (!claim) return PYGEN_ERROR;
   if (as<CppBody>(self).stage == Stage::initial && value != Py_None) {
     return refuse(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
   }
@@ -153,8 +153,8 @@ auto coroutine_send(PyObject* self, PyObject* value, PyObject** out) -> PySendRe
 
 auto coroutine_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
   *out = nullptr;
-  Resuming const resuming(as<CppBody>(self));
-  return resuming ? answer_of(cpp_raise(self, std::move(exception), out), out) : PYGEN_ERROR;
+  Claim const claim(as<CppBody>(self));
+  return claim ? answer_of(cpp_raise(self, std::move(exception), out), out) : PYGEN_ERROR;
 }
 
 /// Also what its generator calls when it is dropped before it has begun.
@@ -359,7 +359,7 @@ auto take_body(PyObject* object, abi::body_class const* kind) -> void* {
 }
 
 auto begin_await(PyObject* awaitable, int delegates, PyObject** out, PyObject** iterator) -> PySendResult {
-  Resumption const* resumption = engine::Resuming::innermost();
+  Resumption const* resumption = Resuming::innermost();
   if (delegates != 0 && resumption != nullptr && Py_TYPE(awaitable) == state_of(object_of(*resumption->member)).delegation_type) {
     *out = Py_NewRef(awaitable);
     return PYGEN_NEXT;

@@ -9,6 +9,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "tools"))
+sys.path.append(str(HERE.parent / "python"))  # what the package's own tests bring along
 import extensions  # noqa: E402
 
 

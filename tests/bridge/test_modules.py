@@ -9,6 +9,7 @@ from pathlib import Path
 
 import extensions
 import pytest
+import test_threads
 from async_generator import async_generator, yield_, yield_from_
 
 HERE = Path(__file__).resolve().parent
@@ -162,6 +163,59 @@ class Owner: pass
 owner = Owner()
 owner.generator = bodies.keeps(owner)
 """
+
+
+# A sub-interpreter's `import` finds the module by the path; nanobind's and pybind11's modules are not for these.
+IN_SUBINTERPRETER = """
+import gc, sys
+sys.path[:] = {path!r}
+import bodies_raw
+from async_generator import async_generator, yield_from_
+
+@async_generator
+async def outer():
+    return await yield_from_(bodies_raw.count(3))
+
+async def collect(generator):
+    return [item async for item in generator]
+
+for generator in (bodies_raw.count(3), outer()):
+    try:
+        collect(generator).send(None)
+    except StopIteration as stop:
+        assert stop.value == [0, 1, 2], stop.value
+    else:
+        raise AssertionError("it suspended")
+kept = bodies_raw.count(3)
+try:
+    kept.__anext__().send(None)
+except StopIteration:
+    pass
+"""
+
+
+@pytest.mark.parametrize("way", test_threads.WAYS)
+def test_sub_interpreters_have_generators_of_their_own(folder, way):
+    code = f"""
+import sys
+sys.path.append({str(Path(test_threads.__file__).parent)!r})
+import bodies_raw
+from test_threads import subinterpreters
+kept = bodies_raw.count(3)
+try:
+    kept.__anext__().send(None)
+except StopIteration:
+    pass
+execute = dict(subinterpreters())[{way!r}]
+for _ in range(3):
+    execute({IN_SUBINTERPRETER!r}.format(path=sys.path))
+try:
+    kept.__anext__().send(None)
+except StopIteration as stop:
+    print(stop.value)
+"""
+    done = python(folder, code, check=False)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
 
 
 @pytest.mark.parametrize("module", ["bodies_nanobind", "bodies_pybind11"])
