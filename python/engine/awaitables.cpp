@@ -97,13 +97,6 @@ auto conclude_aclose(Generator& generator, Outcome outcome, PyObject** out) -> P
   return PYGEN_ERROR;
 }
 
-/// Shows the awaitable to the cyclic collector. One that `async for` makes and uses up in the same breath never is.
-inline void track(Awaitable& awaitable) noexcept {
-  if (awaitable.tracked) return;
-  awaitable.tracked = true;
-  PyObject_GC_Track(&awaitable);
-}
-
 /// The answer of an operation after a resumption.
 inline auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
   if (outcome == Outcome::awaits) {
@@ -406,27 +399,6 @@ constexpr unsigned awaitable_flags =
 
 PyType_Spec asend_spec = {"async_generator._engine.async_generator_asend", sizeof(Awaitable), 0, awaitable_flags, asend_slots};
 PyType_Spec athrow_spec = {"async_generator._engine.async_generator_athrow", sizeof(Awaitable), 0, awaitable_flags, athrow_slots};
-
-auto new_awaitable(Generator& generator, operation operation, PyObject* argument, bool tracked, bool packed) -> PyObject* {
-  if (!generator.flags.has(flag::hooks_ready) && !prepare_hooks(generator)) [[unlikely]] return nullptr;
-  State& state = state_of(object_of(generator));
-  bool const plain = operation == operation::anext || operation == operation::asend;
-  Awaitable* awaitable = plain ? state.awaitables.take() : nullptr;
-  if (awaitable == nullptr) [[unlikely]] {
-    awaitable = allocate<Awaitable>(plain ? state.asend_type : state.athrow_type);
-    if (awaitable == nullptr) return nullptr;
-    awaitable->state = &state;
-  }
-  new (&awaitable->occupancy) Occupancy;  // without (): nothing is written where it is empty
-  new (&awaitable->generator) Ref<Generator>(Ref<Generator>::borrow(&generator));
-  new (&awaitable->argument) Object(borrow(argument));
-  awaitable->operation = operation;
-  awaitable->stage = Stage::initial;
-  awaitable->packed = packed;
-  awaitable->tracked = false;
-  if (tracked) track(*awaitable);
-  return object_of(*awaitable);
-}
 
 auto close_at_once(State& state, Generator& generator) -> bool {
   bool const at_yield = !generator.flags.has(flag::running);

@@ -2,15 +2,43 @@
 #ifndef ASYNC_GENERATOR_ENGINE_AWAITABLES_HPP
 #define ASYNC_GENERATOR_ENGINE_AWAITABLES_HPP
 
+#include "driver.hpp"
 #include "objects.hpp"
 
 namespace engine {
 
+/// Shows the awaitable to the cyclic collector. One that `async for` makes and uses up in the same breath never is.
+inline void track(Awaitable& awaitable) noexcept {
+  if (awaitable.tracked) return;
+  awaitable.tracked = true;
+  PyObject_GC_Track(&awaitable);
+}
+
 /// The awaitable of one operation. Calls the hooks if this is the generator's first. Null with an exception set.
 /// \param argument  asend: the value; athrow: the exception, or its tuple of arguments if `packed`; otherwise null
 /// \param tracked   the caller may keep the awaitable: the cyclic collector must see it from the start
-auto new_awaitable(Generator& generator, agen::operation operation, PyObject* argument, bool tracked = true,
-                   bool packed = false) -> PyObject*;
+// Inline: what is known at the call leaves little of it, and `async for` makes one an item.
+[[gnu::always_inline]] inline auto new_awaitable(Generator& generator, agen::operation operation, PyObject* argument, bool tracked = true,
+                                                 bool packed = false) -> PyObject* {
+  if (!generator.flags.has(flag::hooks_ready) && !prepare_hooks(generator)) [[unlikely]] return nullptr;
+  State& state = state_of(object_of(generator));
+  bool const plain = operation == agen::operation::anext || operation == agen::operation::asend;
+  Awaitable* awaitable = plain ? state.awaitables.take() : nullptr;
+  if (awaitable == nullptr) [[unlikely]] {
+    awaitable = allocate<Awaitable>(plain ? state.asend_type : state.athrow_type);
+    if (awaitable == nullptr) return nullptr;
+    awaitable->state = &state;
+  }
+  new (&awaitable->occupancy) Occupancy;  // without (): nothing is written where it is empty
+  new (&awaitable->generator) Ref<Generator>(Ref<Generator>::borrow(&generator));
+  new (&awaitable->argument) Object(borrow(argument));
+  awaitable->operation = operation;
+  awaitable->stage = Stage::initial;
+  awaitable->packed = packed;
+  awaitable->tracked = false;
+  if (tracked) track(*awaitable);
+  return object_of(*awaitable);
+}
 
 /// Closes a generator from a destructor: one step, without a loop. Sets the error that this ends in and answers false.
 auto close_at_once(State& state, Generator& generator) -> bool;

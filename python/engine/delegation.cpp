@@ -241,6 +241,7 @@ auto answer(Delegation& delegation, Outcome outcome, PyObject** out) -> PySendRe
       [[fallthrough]];
     }
     case Outcome::raised:
+    case Outcome::refused:
     case Outcome::delegates:
       delegation.stage = Stage::finished;
       return PYGEN_ERROR;

@@ -61,7 +61,7 @@ inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> 
 /// Sends `value` into the leaf. The answer's object goes to `*out` (a new reference); with `raised` the exception is the
 /// thread's current one.
 /// \param starting  an operation begins; otherwise one goes on after an await
-inline auto drive_send(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
+[[gnu::always_inline]] inline auto drive_send(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
   Resuming const resuming(resumption, root);
   if (root.flags.has(flag::within | flag::cpp)) [[unlikely]] return drive_chain(state, resumption, root, value, starting, out);
   // The hot path: a body that stands at a real yield, delegates to nobody and yields again.
