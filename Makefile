@@ -4,7 +4,7 @@ VERSIONS ?=
 BENCH = $(PYTHON) bench/python/bench.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cpp conformance fuzz build bench bench-python bench-cpp bench-handoff bench-instructions docs lint clean
+.PHONY: help demo test test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-handoff bench-instructions docs lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
@@ -26,6 +26,9 @@ conformance:  ## run the table of scenarios on every implementation, print the m
 
 fuzz:  ## compare random scenarios until a difference is found (VERSIONS=3.12 for one interpreter)
 	@$(PYTHON) tools/fuzz $(VERSIONS)
+
+real-code:  ## run the tests of other packages on this one, beside the same on 1.10 or native (the network is needed)
+	@$(PYTHON) tools/real-code
 
 build:  ## build the package for every interpreter found, into environments under .venv/
 	@$(PYTHON) tools/environment $(VERSIONS)

@@ -37,7 +37,7 @@ def functions_crash(folder):
 def test_a_failing_allocation_leaves_nothing_half_done(failing, name, mode):
     if name == "decorate" and functions_crash(failing):
         pytest.skip("this interpreter crashes by itself when it cannot allocate a function object")
-    stride = 1 if FULL or name != "decorate" else 7
+    stride = 1 if FULL else {"once": 2, "sticky": 3}[mode]
     command = [str(HERE / "memory_programs.py"), name, mode, str(stride)]
     path = os.pathsep.join([str(failing), str(HERE.parents[1] / "python"), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}

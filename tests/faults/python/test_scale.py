@@ -177,7 +177,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_time_is_linear_and_memory_flat(name, program):
     source, kind, size, megabytes = CASES[name]
-    size = size if FULL else size // 10
+    size = size if FULL else size // 20
 
     def measure(size):
         return json.loads(program(COMMON + source + REPORT, kind, size, timeout=900))
