@@ -70,8 +70,8 @@ def rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple[
     """
     global _tested
     if not _tested:
-        _tested = True
         _run_sample()
+        _tested = True  # not when an interrupt came out: it would stay off for ever
     return (code, (), 0) if disabled else _rewrite(code, namespace)
 
 
@@ -312,6 +312,8 @@ def _run_sample() -> None:
         expected = _transcript(_sample, 0)
         matches = answers == expected and len(names) >= 3 and len(expected) == 24
         disabled = None if matches else f"the rewritten sample answered {answers}, not {expected}"
+    except MemoryError:
+        raise
     except Exception as unexpected:  # an unknown layout can fail in any way; the plain path is always there
         disabled = f"the rewritten sample failed: {unexpected!r}"
     finally:

@@ -54,8 +54,8 @@ auto in_step(Maker& maker) -> bool {
   if (!maker.code) return true;
   PyObject* original = maker.original.get();
   PyObject* function = maker.function.get();
-  if (original == function) return true;
   if (PyFunction_GET_CODE(original) != maker.code.get()) return false;
+  if (original == function) return true;
   bool const differ = PyFunction_GET_DEFAULTS(original) != PyFunction_GET_DEFAULTS(function) ||
                       PyFunction_GET_KW_DEFAULTS(original) != PyFunction_GET_KW_DEFAULTS(function);
   if (differ) [[unlikely]] take_over_defaults(original, function);

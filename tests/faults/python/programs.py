@@ -4,10 +4,11 @@ A program gets a Trial and keeps the generators that it makes there; afterwards 
 goes on, or what is wrong with it.
 """
 
+import _imp
 import gc
 import sys
 
-from async_generator import AlreadyRunning, aclosing, async_generator, yield_, yield_from_
+from async_generator import AlreadyRunning, _engine, aclosing, async_generator, yield_, yield_from_
 from driving import trap
 
 PROGRAMS = {}
@@ -311,6 +312,13 @@ def decorate(trial):
         generator = trial.keep(made(native(2) if source is passing_on else 2))
         trial.run(generator.__anext__())
         trial.run(generator.aclose())
+
+
+@program
+def import_the_engine(trial):
+    """A second copy of the extension module, as another interpreter would make it."""
+    spec = _engine.__spec__
+    _imp.exec_dynamic(_imp.create_dynamic(spec))
 
 
 @program

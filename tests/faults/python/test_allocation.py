@@ -14,6 +14,19 @@ HERE = Path(__file__).resolve().parent
 PROGRAMS = re.findall(r"^@program\ndef (\w+)", (HERE / "programs.py").read_text(), re.M)
 
 
+def run_memory_program(folder, *arguments):
+    path = os.pathsep.join([str(folder), str(HERE.parents[1] / "python"), os.environ.get("PYTHONPATH", "")])
+    env = {**os.environ, "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}
+    command = [sys.executable, str(HERE / "memory_programs.py"), *map(str, arguments)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
+
+
+@functools.cache
+def native_crashes(folder, mode):
+    """Whether this interpreter does not survive the same with native generators."""
+    return run_memory_program(folder, "control", mode, 1).returncode < 0
+
+
 @functools.cache
 def functions_crash(folder):
     """Whether this interpreter dies of a function object that it cannot allocate, with nothing of ours loaded."""
@@ -37,10 +50,10 @@ def functions_crash(folder):
 def test_a_failing_allocation_leaves_nothing_half_done(failing, name, mode):
     if name == "decorate" and functions_crash(failing):
         pytest.skip("this interpreter crashes by itself when it cannot allocate a function object")
-    stride = 1 if FULL else {"once": 2, "sticky": 3}[mode]
-    command = [str(HERE / "memory_programs.py"), name, mode, str(stride)]
-    path = os.pathsep.join([str(failing), str(HERE.parents[1] / "python"), os.environ.get("PYTHONPATH", "")])
-    env = {**os.environ, "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}
-    done = subprocess.run([sys.executable, *command], env=env, capture_output=True, text=True, timeout=900)
+    if name == "import_the_engine" and mode == "once":
+        pytest.skip("a dict of a type that could not grow once crashes CPython 3.13 when it tries again")
+    if native_crashes(failing, mode):
+        pytest.skip("this interpreter dies of the same with native generators")
+    done = run_memory_program(failing, name, mode, 1 if FULL else {"once": 2, "sticky": 3}[mode])
     assert done.returncode == 0, f"status {done.returncode}\n{done.stdout}\n{done.stderr[-4000:]}"
     assert re.match(rf"{name}: [1-9]\d* allocations", done.stdout), done.stdout

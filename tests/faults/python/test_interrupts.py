@@ -14,8 +14,13 @@ from programs import PROGRAMS, Trial, chain_of, probe
 
 from async_generator import async_generator, yield_, yield_from_
 
-# misuse runs into the traced body on purpose; decorate runs the compiler's helpers and not generators.
-TRACED = sorted(set(PROGRAMS) - {"decorate", "misuse"})
+# These run hardly any instructions of generators.
+TRACED = sorted(set(PROGRAMS) - {"decorate", "misuse", "import_the_engine"})
+
+
+# CPython 3.10 gets its stack of handled exceptions wrong when a trace function raises between some instructions of a handler,
+# and crashes, native generators or not; lines are safe there.
+EVENT = "opcode" if sys.version_info >= (3, 11) else "line"
 
 
 class Interrupter:
@@ -25,9 +30,9 @@ class Interrupter:
         self.left, self.by_signal = n, by_signal
 
     def __call__(self, frame, event, argument):
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
-        if event == "opcode":
+        frame.f_trace_opcodes = EVENT == "opcode"
+        frame.f_trace_lines = EVENT == "line"
+        if event == EVENT:
             self.left -= 1
             if self.left == 0:
                 if not self.by_signal:
@@ -62,10 +67,11 @@ def interrupted(program, n, by_signal):
 @pytest.mark.parametrize("name", TRACED)
 def test_an_interrupt_at_any_instruction_leaves_the_generators_usable(name, by_signal, monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", lambda report: None)
-    step = 1 if FULL else 7
+    step = 1 if FULL or EVENT == "line" else 7
     n, complaints = 1, []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        interrupted(PROGRAMS[name], sys.maxsize, by_signal)  # 3.12 traces no instructions where it traces for the first time
         while True:
             reached, trial = interrupted(PROGRAMS[name], n, by_signal)
             complaints += [f"instruction {n}: {g.__name__}: {said}" for g in trial.generators if (said := probe(g))]
