@@ -133,7 +133,7 @@ class task_awaiter {
   explicit task_awaiter(std::coroutine_handle<task_promise<T>> body) noexcept : body_(body) {}
 
   [[nodiscard]] auto await_ready() const noexcept -> bool { return body_.done(); }
-  auto await_suspend(std::coroutine_handle<> consumer) const noexcept -> bool {
+  AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<> consumer) const noexcept -> bool {
     task_state& state = body_.promise();
     state.continuation = consumer;
     body_.resume();

@@ -170,6 +170,20 @@ TEST(Allocation, TakesFramesFromAPolymorphicAllocator) {
   EXPECT_EQ(memory.outstanding, 0U);
 }
 
+auto from_resource(std::allocator_arg_t /*tag*/, std::pmr::memory_resource* /*memory*/, int n) -> async_generator<int> {
+  co_yield n;
+}
+
+TEST(Allocation, TakesFramesFromAPointerToAMemoryResource) {
+  counting_resource memory;
+  {
+    auto gen = from_resource(std::allocator_arg, &memory, 4);
+    EXPECT_EQ(memory.taken, 1);
+    EXPECT_EQ(*sync_wait(gen.anext()), 4);
+  }
+  EXPECT_EQ(memory.outstanding, 0U);
+}
+
 TEST(Allocation, TakesFramesFromAnyStandardAllocator) {
   auto gen = from_stateless(std::allocator_arg, stateless<int>());
   EXPECT_EQ(*sync_wait(gen.anext()), 1);

@@ -1,6 +1,6 @@
-// Frames from an allocator: a coroutine whose parameters begin with std::allocator_arg and an allocator (after the
-// object, if it is a member) gets a promise that allocates with it. Nothing here includes <memory>, and generators
-// without an allocator carry nothing of this.
+// Frames from an allocator: a coroutine whose parameters begin with std::allocator_arg and an allocator or a pointer to
+// a memory resource (after the object, if it is a member) gets a promise that allocates with it. Nothing here includes
+// <memory>, and generators without an allocator carry nothing of this.
 #ifndef AGEN_DETAIL_ALLOCATOR_HPP
 #define AGEN_DETAIL_ALLOCATOR_HPP
 
@@ -22,9 +22,17 @@ concept allocator = requires(T& a, std::size_t n) {
   typename T::value_type;
   a.deallocate(a.allocate(n), n);
 };
+/// Has what a pointer to std::pmr::memory_resource has.
+template <class T>
+concept resource_pointer = std::is_pointer_v<T> && requires(T resource, void* p, std::size_t n) {
+  resource->deallocate(p, n, n);
+  p = resource->allocate(n, n);
+};
+template <class T>
+concept gives_memory = allocator<T> || resource_pointer<T>;
 // std::allocator_arg_t cannot be named without <memory>; no other empty class stands before an allocator in practice.
 template <class Tag, class Allocator>
-concept allocator_follows = allocator<std::remove_cvref_t<Allocator>> && !allocator<std::remove_cvref_t<Tag>> &&
+concept allocator_follows = gives_memory<std::remove_cvref_t<Allocator>> && !gives_memory<std::remove_cvref_t<Tag>> &&
                             std::is_empty_v<std::remove_cvref_t<Tag>>;  // last: a lambda's type may be incomplete here
 
 /// std::allocator_traits<A>::rebind_alloc<U> without <memory>.
@@ -40,6 +48,21 @@ template <class Allocator, class U>
   requires requires { typename Allocator::template rebind<U>::other; }
 struct rebind<Allocator, U> {
   using type = typename Allocator::template rebind<U>::other;
+};
+
+/// A memory resource as an allocator.
+template <class T, class Resource>
+struct resource_allocator {
+  using value_type = T;
+  Resource* from;
+
+  explicit resource_allocator(Resource* resource) noexcept : from(resource) {}
+  auto allocate(std::size_t n) -> T* { return static_cast<T*>(from->allocate(n * sizeof(T), alignof(T))); }
+  void deallocate(T* p, std::size_t n) noexcept { from->deallocate(p, n * sizeof(T), alignof(T)); }
+};
+template <class Resource, class U>
+struct rebind<Resource*, U> {
+  using type = resource_allocator<U, Resource>;
 };
 
 /// Adds to a promise the allocation of its frame by `Allocator`, a copy of which stands behind the frame. `Parameters`

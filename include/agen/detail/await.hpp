@@ -128,7 +128,7 @@ struct foreign_awaiter {
 
   auto await_ready() noexcept(noexcept(inner.await_ready())) -> bool { return inner.await_ready() ? true : false; }
   template <class Promise>
-  auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
+  AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
     using result = decltype(inner.await_suspend(h));
     if constexpr (requires(void* to) { inner.carry(to); }) {
       pending const& operation = *body->of->link;

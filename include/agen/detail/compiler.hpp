@@ -12,6 +12,14 @@
 #define AGEN_ALWAYS_INLINE __attribute__((always_inline)) inline
 #endif
 
+// Before version 17 clang keeps locals of an inlined await_suspend in the coroutine's frame, where another thread may
+// be by then (LLVM issue 56301). For those that do something after they have handed the coroutine on.
+#if defined(__clang__) && __clang_major__ < 17
+#define AGEN_AWAIT_SUSPEND __attribute__((noinline))
+#else
+#define AGEN_AWAIT_SUSPEND
+#endif
+
 namespace agen::detail {
 
 // <atomic> costs half a second of compile time under g++ 12, hence the built-ins where there are some. Loads and

@@ -119,7 +119,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
     return iteration_is_ready(operation::anext, *frame_, false);
   }
   template <class Promise>
-  auto await_suspend(std::coroutine_handle<Promise> const& h) noexcept -> bool {
+  AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<Promise> const& h) noexcept -> bool {
     if constexpr (!std::is_void_v<Send>) frame_->own.slot = nullptr;
     return drive(frame_->own, *this, h);
   }
@@ -143,7 +143,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
     return iteration_is_ready(operation::asend, *frame_, true);
   }
   template <class Promise>
-  auto await_suspend(std::coroutine_handle<Promise> const& h) noexcept -> bool {
+  AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<Promise> const& h) noexcept -> bool {
     frame_->own.slot = const_cast<void*>(static_cast<void const*>(detail::address_of(value_)));
     return drive(frame_->own, *this, h);
   }
@@ -165,7 +165,7 @@ AGEN_NOINLINE inline auto throw_is_ready(frame& f, std::exception_ptr const& err
 /// exit climbs level by level (PEP 380; PEP 828, "raise ge").
 class throwing_operation : public operation_base<closing_pending> {
  public:
-  auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {
+  AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {
     control& c = frame_->own;
     this->loop = nullptr;
     store(this->at, foreign);
