@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ast
 import functools
-
-from yield_from_reference import HELPERS, BodyForm, CallsRenamed, Reference, copied
+import warnings
 
 import async_generator as package
+from yield_from_reference import HELPERS, BodyForm, CallsRenamed, Reference, copied
 
 #: The implementations of the table.
 FORMS = ("native", "coroutine", "syntax", "calls")
@@ -70,7 +70,9 @@ def _compiled(source: str, kinds: tuple[tuple[str, str], ...]):
     module = ast.parse(source)
     kind_of = dict(kinds)
     module.body = [_translated(node, kind_of[node.name]) if is_body(node) else node for node in module.body]
-    return compile(ast.fix_missing_locations(module), "<scenario>", "exec", dont_inherit=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # 3.14+ warns of `return` in a `finally`, which is a case like others
+        return compile(ast.fix_missing_locations(module), "<scenario>", "exec", dont_inherit=True)
 
 
 def _translated(node, kind):

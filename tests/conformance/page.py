@@ -99,6 +99,15 @@ these operations of `g` and no others, and other functions are helpers.
 C++ says some things otherwise, and the runner translates them: the end is a false item, `agen::generator_exit` is
 GeneratorExit, `already_running` and `ignored_generator_exit` are the RuntimeError of the same meaning, `just_started` is the
 TypeError, `send_unsupported` the AttributeError; closed() is `finished`.
+
+## Beyond the table
+
+- Random scenarios are answered by native generators, by every syntax of the package and by the C++ library, and compared:
+  a fixed number in the tests, as many as one likes by `make fuzz`. A difference is told as the smallest scenario that shows
+  it, ready to be saved.
+- An await is put before each statement of every body that an event loop can perform, and in asyncio and trio each of them
+  is cancelled, and raises, one at a time: native generators and the package tell the same, and no generator is left.
+- `tools/conformance --record FILE` writes into new scenarios what native generators of the newest interpreter answer.
 """
 
 
@@ -146,7 +155,7 @@ def entry(scenario: Scenario) -> str:
             text.append(f"- Not on {places}: {variant.reason}.\n")
             continue
         text.append(f"- On {places}: {variant.reason}.\n\n")
-        for step, reference in zip(variant.steps, scenario.steps):
+        for step, reference in zip(variant.steps, scenario.steps, strict=True):
             if step.answers != reference.answers:
                 text.append("".join(f"      {line}\n" for line in table.written([step])))
         text.append("\n")

@@ -34,10 +34,9 @@ def test_native_and_the_package_agree_and_nothing_is_left(scenario, host):
     for form in told:
         if differs(scenario, form):
             continue
-        for (what, expected, until), (_, given, _) in zip(told["native"], told[form]):
+        for (what, expected, until), (_, given, _) in zip(told["native"], told[form], strict=True):
             end = None if WHOLE else until + 1
             assert given[:end] == expected[:end], f"{form}, {what}"
-        assert len(told[form]) == len(told["native"])
     # Native generators that ignored their exit stay in trio's hands; of the package's nothing may.
     left = {form: performance.left() for form, performance in performances.items() if form != "native"}
     assert left == dict.fromkeys(left, 0)
