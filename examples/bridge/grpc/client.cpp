@@ -1,7 +1,7 @@
 // A gRPC stream for Python: `async for token in model.generate(text, count)`, on any event loop.
 //
-// gRPC's stream is read by a call that blocks, so it has a thread, and a channel carries what the thread reads. Closing or
-// cancelling the generator cancels the call, which ends the thread.
+// gRPC's stream is read by a call that blocks, so it has a thread, and a channel carries what the thread reads. Closing
+// or cancelling the generator cancels the call, which ends the thread.
 #include "tokens.grpc.pb.h"
 
 #include <agen/nanobind.hpp>
@@ -30,7 +30,8 @@ class model : public std::enable_shared_from_this<model> {
       : stub_(tokens::Model::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {}
 
   // [generate]
-  auto generate(std::string text, std::int64_t count, std::int64_t microseconds) -> agen::async_generator<tokens::Token> {
+  auto generate(std::string text, std::int64_t count, std::int64_t microseconds)
+      -> agen::async_generator<tokens::Token> {
     agen::channel<tokens::Token> channel(1024);
     tokens::Prompt prompt;
     prompt.set_text(std::move(text));

@@ -37,8 +37,10 @@ inline void check(rd_kafka_resp_err_t code, char const* doing) {
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) throw kafka_error(std::string(doing) + ": " + rd_kafka_err2str(code));
 }
 
-/// A client with these settings (librdkafka's CONFIGURATION.md). Throws kafka_error.
-auto make_client(rd_kafka_type_t type, std::map<std::string, std::string> const& settings) -> client_handle;
+/// A client with these settings (librdkafka's CONFIGURATION.md). What librdkafka cannot mend by itself is written into
+/// `failure`, if given, while the client is asked for messages. Throws kafka_error.
+auto make_client(rd_kafka_type_t type, std::map<std::string, std::string> const& settings,
+                 std::string* failure = nullptr) -> client_handle;
 
 /// A message where librdkafka has put it, nothing copied. It keeps its client alive: rd_kafka_destroy() waits for the
 /// last message, and so would wait for ever if Python had one and the consumer went.

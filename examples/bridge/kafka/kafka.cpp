@@ -22,13 +22,21 @@ namespace py = agen::python;
 
 void bind_mock(nb::module_& m);  // mock.cpp
 
-auto make_client(rd_kafka_type_t type, std::map<std::string, std::string> const& settings) -> client_handle {
+auto make_client(rd_kafka_type_t type, std::map<std::string, std::string> const& settings, std::string* failure)
+    -> client_handle {
   owned<rd_kafka_conf_t, rd_kafka_conf_destroy> conf(rd_kafka_conf_new());
   char text[512] = "";
   for (auto const& [name, value] : settings) {
     if (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), text, sizeof text) != RD_KAFKA_CONF_OK) {
       throw kafka_error(text);
     }
+  }
+  if (failure != nullptr) {
+    rd_kafka_conf_set_opaque(conf.get(), failure);
+    rd_kafka_conf_set_error_cb(conf.get(), [](rd_kafka_t*, int code, char const* reason, void* into) {
+      bool const mended = code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__RESOLVE;
+      if (!mended) *static_cast<std::string*>(into) = reason;
+    });
   }
   client_handle made(rd_kafka_new(type, conf.get(), text, sizeof text));
   if (!made) throw kafka_error(text);
@@ -38,12 +46,12 @@ auto make_client(rd_kafka_type_t type, std::map<std::string, std::string> const&
 
 namespace {
 
-/// A client that has joined its group and subscribed.
-auto subscribe(std::map<std::string, std::string> settings, std::vector<std::string> const& topics)
-    -> std::shared_ptr<rd_kafka_t> {
+/// A client that joins its group and has subscribed.
+auto subscribe(std::map<std::string, std::string> settings, std::vector<std::string> const& topics,
+               std::string& failure) -> std::shared_ptr<rd_kafka_t> {
   // A batch is taken before Python sees its messages: each one's offset is stored when it goes there, not before.
   settings.emplace("enable.auto.offset.store", "false");
-  auto made = make_client(RD_KAFKA_CONSUMER, settings);
+  auto made = make_client(RD_KAFKA_CONSUMER, settings, &failure);
   check(rd_kafka_poll_set_consumer(made.get()), "poll_set_consumer");
   topics_handle const list(rd_kafka_topic_partition_list_new(static_cast<int>(topics.size())));
   for (auto const& topic : topics) {
@@ -77,22 +85,10 @@ class event_descriptor {
   int fd_;
 };
 
-/// A message that is none: what librdkafka reports in between. Retried by itself, so that only the end of hope is
-/// raised.
-void raise_report(rd_kafka_message_t const& report) {
-  switch (report.err) {
-    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
-    case RD_KAFKA_RESP_ERR__RESOLVE: return;
-    default:
-      throw kafka_error(report.len != 0 ? static_cast<char const*>(report.payload) : rd_kafka_err2str(report.err));
-  }
-}
-
 /// Takes what is there, up to a batch, without waiting.
 class batch {
  public:
-  explicit batch(rd_kafka_queue_t* queue) noexcept : queue_(queue) {}
+  batch(rd_kafka_queue_t* queue, std::string const& failure) noexcept : queue_(queue), failure_(&failure) {}
   batch(batch const&) = delete;
   auto operator=(batch const&) -> batch& = delete;
   ~batch() {
@@ -102,6 +98,7 @@ class batch {
     next_ = count_ = 0;
     auto const got = rd_kafka_consume_batch_queue(queue_, 0, taken_.data(), taken_.size());
     if (got < 0) check(rd_kafka_last_error(), "consume");
+    if (got == 0 && !failure_->empty()) throw kafka_error(*failure_);
     count_ = static_cast<std::size_t>(got);
     return count_ != 0;
   }
@@ -110,6 +107,7 @@ class batch {
 
  private:
   rd_kafka_queue_t* queue_;
+  std::string const* failure_;
   std::array<rd_kafka_message_t*, 256> taken_{};
   std::size_t next_ = 0;
   std::size_t count_ = 0;
@@ -121,12 +119,13 @@ auto messages(std::map<std::string, std::string> settings, std::vector<std::stri
   event_descriptor const event;
   py::watch wait;
   bool const stores = !settings.contains("enable.auto.offset.store");
-  std::shared_ptr<rd_kafka_t> const client = subscribe(std::move(settings), topics);
+  std::string failure;
+  std::shared_ptr<rd_kafka_t> const client = subscribe(std::move(settings), topics, failure);
   queue_handle const queue(rd_kafka_queue_get_consumer(client.get()));
   event.signalled_by(queue.get());
   std::exception_ptr error;
   try {
-    for (batch waiting(queue.get());;) {
+    for (batch waiting(queue.get(), failure);;) {
       if (!waiting.refill()) {
         co_await wait(event.get());
         event.drain();
@@ -135,10 +134,8 @@ auto messages(std::map<std::string, std::string> settings, std::vector<std::stri
       while (!waiting.empty()) {
         message received(waiting.pop(), client);
         auto const& m = received.get();
-        if (m.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-          raise_report(m);
-          continue;
-        }
+        if (m.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) continue;
+        check(m.err, "consume");
         if (stores) rd_kafka_offset_store(m.rkt, m.partition, m.offset);
         co_yield received;
       }
@@ -146,6 +143,7 @@ auto messages(std::map<std::string, std::string> settings, std::vector<std::stri
   } catch (...) {  // closed, cancelled, or an error: C++ cannot await in here
     error = std::current_exception();
   }
+  if (!failure.empty()) std::rethrow_exception(error);  // there is nobody to take leave of
   // Leaving the group takes a round trip to the broker, which is awaited by the same descriptor.
   queue_handle const goodbye(rd_kafka_queue_new(client.get()));
   event.signalled_by(goodbye.get());
@@ -165,17 +163,18 @@ auto messages(std::map<std::string, std::string> settings, std::vector<std::stri
 class polling_consumer {
  public:
   polling_consumer(std::map<std::string, std::string> settings, std::vector<std::string> const& topics)
-      : client_(subscribe(std::move(settings), topics)) {}
+      : client_(subscribe(std::move(settings), topics, failure_)) {}
 
   auto poll(double seconds) -> std::unique_ptr<message> {
     auto* const received =
         py::without_gil([&] { return rd_kafka_consumer_poll(client_.get(), static_cast<int>(seconds * 1000)); });
-    if (received == nullptr) return nullptr;
-    auto made = std::make_unique<message>(received, client_);
-    if (received->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      raise_report(*received);
+    if (received == nullptr) {
+      if (!failure_.empty()) throw kafka_error(failure_);
       return nullptr;
     }
+    auto made = std::make_unique<message>(received, client_);
+    if (received->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) return nullptr;
+    check(received->err, "poll");
     rd_kafka_offset_store(received->rkt, received->partition, received->offset);
     return made;
   }
@@ -184,6 +183,7 @@ class polling_consumer {
   }
 
  private:
+  std::string failure_;
   std::shared_ptr<rd_kafka_t> client_;
 };
 

@@ -43,6 +43,7 @@ auto numbers(long n, long capacity, long slice) -> agen::async_generator<int> {
   return py::items(std::move(channel), slice_of(slice));
 }
 
+// [many]
 /// From `producers` threads; an item is the number of its thread times a million, and its own.
 auto many(long producers, long each, long capacity) -> agen::async_generator<int> {
   agen::channel<int> channel(static_cast<std::size_t>(capacity));
@@ -53,6 +54,7 @@ auto many(long producers, long each, long capacity) -> agen::async_generator<int
   }
   return py::items(std::move(channel));
 }
+// [/many]
 
 auto paced(long n, long microseconds, long /*unused*/) -> agen::async_generator<int> {
   agen::channel<int> channel(16);
@@ -110,6 +112,7 @@ auto delegating(long n, long capacity, long slice) -> agen::async_generator<int>
   co_yield -2;
 }
 
+// [bytes]
 /// What can be read from a descriptor, byte by byte.
 auto bytes(long fd, long /*unused*/, long /*unused*/) -> agen::async_generator<int> {
   for (;;) {
@@ -121,6 +124,7 @@ auto bytes(long fd, long /*unused*/, long /*unused*/) -> agen::async_generator<i
     co_yield byte;
   }
 }
+// [/bytes]
 
 /// Never waits.
 auto counted(long n, long fair, long slice) -> agen::async_generator<int> {
