@@ -16,7 +16,7 @@ namespace agen {
 /// Converts by nanobind's casters: see agen::python::conversions.
 struct nanobind_conversions {
   template <class T>
-  static auto to_python(T&& value) -> PyObject* try {
+  AGEN_ALWAYS_INLINE static auto to_python(T&& value) -> PyObject* try {
     if constexpr (std::is_base_of_v<nanobind::handle, std::remove_cvref_t<T>>) {
       return Py_NewRef(value.is_valid() ? value.ptr() : Py_None);
     } else {

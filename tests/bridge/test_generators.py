@@ -381,6 +381,29 @@ def test_a_cpp_generator_is_moved_into_the_argument(bodies):
     run(main())
 
 
+def test_a_generator_that_was_taken_out_outlives_its_python_object(bodies):
+    """What its body keeps in a `visible`, too."""
+
+    class Kept:
+        pass
+
+    async def main():
+        kept = Kept()
+        numbers = bodies.keeps(kept)
+        assert await anext(numbers) == 0
+        taken = bodies.outlives(numbers)
+        del numbers
+        gc.collect()
+        assert await anext(taken) == 1
+        reference = weakref.ref(kept)
+        del kept
+        assert reference() is not None
+        await taken.aclose()
+        assert reference() is None
+
+    run(main())
+
+
 def test_only_the_overload_that_is_called_takes_it(bodies):
     numbers = bodies.count(2)
     assert bodies.choose(numbers, "text") == "object and str"

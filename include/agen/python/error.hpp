@@ -3,6 +3,7 @@
 #ifndef AGEN_PYTHON_ERROR_HPP
 #define AGEN_PYTHON_ERROR_HPP
 
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <new>
@@ -94,6 +95,7 @@ class error : public std::exception {
     shared(shared const&) = delete;
     auto operator=(shared const&) -> shared& = delete;
     ~shared() {
+      delete text.load(std::memory_order_acquire);
       if (Py_IsInitialized() == 0) {
         (void)exception.release();
         return;
@@ -102,23 +104,24 @@ class error : public std::exception {
       exception = object();
     }
     object exception;
-    std::string text;
+    std::atomic<std::string const*> text{nullptr};  ///< made by the first who asks
   };
   std::shared_ptr<shared> shared_;
 };
 
 inline auto error::what() const noexcept -> char const* try {
   detail::holding_gil const gil;
-  if (!shared_->text.empty()) return shared_->text.c_str();
+  if (auto const* known = shared_->text.load(std::memory_order_acquire)) return known->c_str();
   auto before = detail::take_exception();
-  std::string text = Py_TYPE(value().get())->tp_name;
+  auto made = std::make_unique<std::string>(Py_TYPE(value().get())->tp_name);
   auto const shown = object::steal(PyObject_Str(value().get()));
   char const* const characters = shown ? PyUnicode_AsUTF8(shown.get()) : nullptr;
-  if (characters != nullptr && *characters != '\0') text += std::string(": ") + characters;
+  if (characters != nullptr && *characters != '\0') *made += std::string(": ") + characters;
   PyErr_Clear();
   if (before) detail::restore_exception(std::move(before));
-  shared_->text = std::move(text);
-  return shared_->text.c_str();
+  std::string const* known = nullptr;
+  if (!shared_->text.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel)) return known->c_str();
+  return made.release()->c_str();
 } catch (...) {
   return "a Python exception";
 }

@@ -5,6 +5,7 @@
 
 #include <coroutine>
 
+#include "../detail/compiler.hpp"
 #include "engine.hpp"
 
 namespace agen::python {
@@ -65,11 +66,9 @@ class session {
     }
     forget_thrown();
   }
-  void forget_thrown() noexcept {
-    if (!thrown_) [[likely]]
-      return;
-    thrown_ = nullptr;
-    thrown_object_ = object();
+  AGEN_ALWAYS_INLINE void forget_thrown() noexcept {
+    if (thrown_) [[unlikely]]
+      drop_thrown();
   }
 
   inline auto traverse_visible(visitproc visit, void* arg) const -> int;
@@ -77,6 +76,11 @@ class session {
  private:
   friend awaiting;
   friend visible;
+
+  AGEN_NOINLINE void drop_thrown() noexcept {
+    thrown_ = nullptr;
+    thrown_object_ = object();
+  }
 
   awaiting* waiting_ = nullptr;
   visible* visible_ = nullptr;
@@ -139,10 +143,6 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
   session* session_ = nullptr;
   std::exception_ptr thrown_;
 };
-
-inline session::~session() {
-  if (waiting_ != nullptr) waiting_->session_ = nullptr;
-}
 
 inline void session::wake(PyObject* result, PyObject* exception) {
   awaiting& woken = *std::exchange(waiting_, nullptr);
@@ -208,6 +208,12 @@ class visible {
   visible* next_ = nullptr;
   visible* previous_ = nullptr;
 };
+
+/// What outlives the session, in a generator that was taken out of its Python object, forgets it.
+inline detail::session::~session() {
+  if (waiting_ != nullptr) waiting_->session_ = nullptr;
+  for (visible* i = visible_; i != nullptr; i = i->next_) i->session_ = nullptr;
+}
 
 inline auto detail::session::traverse_visible(visitproc visit, void* arg) const -> int {
   for (visible const* i = visible_; i != nullptr; i = i->next_) Py_VISIT(i->kept_.get());

@@ -152,6 +152,12 @@ auto twice(async_generator<int> source) -> async_generator<int> {
 }
 // [/argument]
 
+/// One item of `source` for each of its own, and a generator that outlives the body it was in.
+auto outlives(async_generator<int> source) -> async_generator<int> {
+  auto kept = std::make_unique<async_generator<int>>(std::move(source));
+  while (auto item = co_await kept->anext()) co_yield *item;
+}
+
 /// The first item, and closes the source.
 auto first(async_generator<int> source) -> agen::task<int> {
   auto item = co_await source.anext();
@@ -317,6 +323,7 @@ BODIES_MODULE(m) {
   m.def("delegates_typed", &delegates_typed);
   m.def("deep", &deep);
   m.def("twice", &twice);
+  m.def("outlives", &outlives);
   m.def("first", &first);
   m.def("choose", [](async_generator<int>, int) { return "generator and int"; });
   m.def("choose", [](tool::object, std::string) { return "object and str"; });
