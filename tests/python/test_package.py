@@ -284,3 +284,17 @@ def test_yield_has_code_for_the_stack_walkers():
     from async_generator import yield_
 
     assert yield_.__code__ is not None
+
+
+def test_stack_walkers_come_from_an_operation_and_a_context_manager_to_the_body():
+    """What stackscope reads: ANextIter._it, AsyncGenerator._coroutine, cr_code, and a manager's _agen and _func_name."""
+    from async_generator import _impl, asynccontextmanager
+
+    generator = decorated()
+    operation = generator.asend(None)
+    assert isinstance(operation, _impl.ANextIter)
+    assert operation._it is generator._coroutine and inspect.iscoroutine(operation._it)
+    assert operation.cr_code is generator.ag_code
+    operation.close()
+    manager = asynccontextmanager(decorated)()
+    assert isinstance(manager._agen, _impl.AsyncGenerator) and manager._func_name == "decorated"
