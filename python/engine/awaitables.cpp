@@ -78,8 +78,8 @@ auto conclude_aclose(Generator& generator, Outcome outcome, PyObject** out) -> P
   auto const step = outcome == Outcome::yielded    ? agen::step::yielded
                     : outcome == Outcome::returned ? agen::step::returned
                                                    : agen::step::raised;
-  bool const ended = outcome == Outcome::raised && (PyErr_ExceptionMatches(PyExc_GeneratorExit) ||
-                                                    PyErr_ExceptionMatches(PyExc_StopAsyncIteration));
+  bool const ended = outcome == Outcome::raised &&
+                     (PyErr_ExceptionMatches(PyExc_GeneratorExit) || PyErr_ExceptionMatches(PyExc_StopAsyncIteration));
   Py_CLEAR(*out);
   switch (agen::after_exit(step, ended)) {
     case agen::closing::ignored_exit:
@@ -91,8 +91,7 @@ auto conclude_aclose(Generator& generator, Outcome outcome, PyObject** out) -> P
       *out = Py_NewRef(Py_None);
       return PYGEN_RETURN;
     case agen::closing::pending:
-    case agen::closing::raises:
-      break;
+    case agen::closing::raises: break;
   }
   return PYGEN_ERROR;
 }
@@ -106,8 +105,10 @@ inline auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome
   }
   generator.flags.clear(flag::running | flag::executing);
   awaitable.stage = Stage::finished;
-  if (awaitable.operation == operation::aclose) [[unlikely]] return conclude_aclose(generator, outcome, out);
-  if (outcome == Outcome::yielded) [[likely]] return PYGEN_RETURN;
+  if (awaitable.operation == operation::aclose) [[unlikely]]
+    return conclude_aclose(generator, outcome, out);
+  if (outcome == Outcome::yielded) [[likely]]
+    return PYGEN_RETURN;
   if (outcome == Outcome::returned) set_stop_async_iteration(steal(std::exchange(*out, nullptr)));
   return PYGEN_ERROR;
 }
@@ -123,7 +124,8 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
     generator.flags.clear(flag::running | flag::executing);
     return answer_at_once(awaitable, agen::admit(awaitable.operation, agen::state::closed), out);
   }
-  return conclude(awaitable, generator, drive_send(*awaitable.state, awaitable.resumption, generator, value, false, out), out);
+  return conclude(awaitable, generator,
+                  drive_send(*awaitable.state, awaitable.resumption, generator, value, false, out), out);
 }
 
 /// An anext or asend that does not find its generator idle at a yield.
@@ -144,12 +146,15 @@ auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
   *out = nullptr;
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
-  if (awaitable.stage != Stage::initial) [[unlikely]] return resume(awaitable, value, out);
+  if (awaitable.stage != Stage::initial) [[unlikely]]
+    return resume(awaitable, value, out);
   if (value == Py_None && awaitable.argument) value = awaitable.argument.get();
   Generator& generator = *awaitable.generator.get();
-  if (!generator.flags.claim(flag::running | flag::executing, flag::busy)) [[unlikely]] return begin_iteration(awaitable, value, out);
+  if (!generator.flags.claim(flag::running | flag::executing, flag::busy)) [[unlikely]]
+    return begin_iteration(awaitable, value, out);
   awaitable.stage = Stage::started;
-  return conclude(awaitable, generator, drive_send(*awaitable.state, awaitable.resumption, generator, value, true, out), out);
+  return conclude(awaitable, generator, drive_send(*awaitable.state, awaitable.resumption, generator, value, true, out),
+                  out);
 }
 
 /// The exception that an athrow or aclose throws; null with TypeError set.
@@ -166,7 +171,8 @@ auto throw_in(Awaitable& awaitable, Object exception, PyObject** out) -> PySendR
   Generator& generator = *awaitable.generator.get();
   if (!claim_operation(*awaitable.state, generator)) return refuse_running(awaitable);
   awaitable.stage = Stage::started;
-  return conclude(awaitable, generator, drive_raise(*awaitable.state, awaitable.resumption, generator, std::move(exception), true, out), out);
+  return conclude(awaitable, generator,
+                  drive_raise(*awaitable.state, awaitable.resumption, generator, std::move(exception), true, out), out);
 }
 
 auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
@@ -200,7 +206,8 @@ auto awaitable_raise(PyObject* self, Object exception, PyObject** out) -> PySend
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
   if (awaitable.stage == Stage::finished) return refuse_reuse(awaitable);
-  if (awaitable.stage == Stage::initial && state_now(*awaitable.state, generator) == agen::state::running) return refuse_running(awaitable);
+  if (awaitable.stage == Stage::initial && state_now(*awaitable.state, generator) == agen::state::running)
+    return refuse_running(awaitable);
   if (generator.flags.has(flag::closed)) {
     awaitable.stage = Stage::finished;
     compat::restore_exception(std::move(exception));
@@ -211,7 +218,9 @@ auto awaitable_raise(PyObject* self, Object exception, PyObject** out) -> PySend
     PyErr_SetString(PyExc_ValueError, "async generator already executing");
     return PYGEN_ERROR;
   }
-  return conclude(awaitable, generator, drive_raise(*awaitable.state, awaitable.resumption, generator, std::move(exception), false, out), out);
+  return conclude(awaitable, generator,
+                  drive_raise(*awaitable.state, awaitable.resumption, generator, std::move(exception), false, out),
+                  out);
 }
 
 auto awaitable_close(PyObject* self, PyObject*) -> PyObject* {
@@ -260,12 +269,12 @@ auto asend_iternext(PyObject* self) -> PyObject* {
   return nullptr;
 }
 
-// Attributes ------------------------------------------------------------------------------------------------------------
+// Attributes
+// ------------------------------------------------------------------------------------------------------------
 
 auto generator_of(PyObject* self) -> PyObject* { return as<Awaitable>(self).generator.object(); }
 
 auto get_generator(PyObject* self, void*) -> PyObject* { return Py_NewRef(generator_of(self)); }
-
 
 auto get_attribute(PyObject* self, void* name) -> PyObject* {
   return PyObject_GetAttrString(generator_of(self), static_cast<char const*>(name));
@@ -285,17 +294,20 @@ PyGetSetDef awaitable_getset[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
-// Life ------------------------------------------------------------------------------------------------------------------
+// Life
+// ------------------------------------------------------------------------------------------------------------------
 
 /// "coroutine method 'asend' of 'f' was never awaited", with the generator as its source (3.13's warning).
 void warn_unawaited_operation(Awaitable& awaitable) {
   char const* method = iterates(awaitable) ? "asend" : awaitable.operation == operation::athrow ? "athrow" : "aclose";
   auto before = compat::take_exception();
   auto const name = steal(get_attribute(object_of(awaitable), named("__qualname__")));
-  auto const text = name ? steal(PyUnicode_FromFormat("coroutine method '%s' of '%U' was never awaited", method, name.get())) : nullptr;
+  auto const text =
+      name ? steal(PyUnicode_FromFormat("coroutine method '%s' of '%U' was never awaited", method, name.get()))
+           : nullptr;
   auto const warnings = text ? steal(PyImport_ImportModule("warnings")) : nullptr;
-  auto const done = warnings ? steal(PyObject_CallMethod(warnings.get(), "warn", "OOiO", text.get(), PyExc_RuntimeWarning, 1,
-                                                         awaitable.generator.object()))
+  auto const done = warnings ? steal(PyObject_CallMethod(warnings.get(), "warn", "OOiO", text.get(),
+                                                         PyExc_RuntimeWarning, 1, awaitable.generator.object()))
                              : nullptr;
   if (text && !warnings && PyErr_ExceptionMatches(PyExc_ImportError)) {
     PyErr_Clear();  // nothing is imported any more: the interpreter ends, and native is silent too
@@ -318,8 +330,10 @@ void awaitable_finalize(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
   Stage const stage = awaitable.stage;
   if (stage == Stage::finished || !awaitable.generator) return;
-  if (stage == Stage::initial) warn_unawaited_operation(awaitable);
-  else abandon(awaitable);
+  if (stage == Stage::initial)
+    warn_unawaited_operation(awaitable);
+  else
+    abandon(awaitable);
   awaitable.stage = Stage::finished;
 }
 
@@ -338,7 +352,8 @@ auto awaitable_clear(PyObject* self) -> int {
 
 void awaitable_dealloc(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
-  // What was finalized once is not finalized again, so its memory is not used for another, which would be dropped unseen.
+  // What was finalized once is not finalized again, so its memory is not used for another, which would be dropped
+  // unseen.
   bool finalized = awaitable.stage != Stage::finished;
   if (finalized && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   finalized |= awaitable.tracked && PyObject_GC_IsFinalized(self) != 0;
@@ -355,7 +370,8 @@ using AsendSlots = AwaitableSlots<Awaitable, asend_send, awaitable_raise, awaita
 using AthrowSlots = AwaitableSlots<Awaitable, athrow_send, awaitable_raise, awaitable_close>;
 
 PyMethodDef asend_methods[] = {
-    {"send", asend_send_method, METH_O, PyDoc_STR("send(value) -> what the generator waits for, or StopIteration(item).")},
+    {"send", asend_send_method, METH_O,
+     PyDoc_STR("send(value) -> what the generator waits for, or StopIteration(item).")},
     AsendSlots::methods[1],
     AsendSlots::methods[2],
     {"__next__", asend_next_method, METH_NOARGS | METH_COEXIST, PyDoc_STR("Same as send(None).")},
@@ -397,8 +413,10 @@ constexpr unsigned awaitable_flags =
 
 }  // namespace
 
-PyType_Spec asend_spec = {"async_generator._engine.async_generator_asend", sizeof(Awaitable), 0, awaitable_flags, asend_slots};
-PyType_Spec athrow_spec = {"async_generator._engine.async_generator_athrow", sizeof(Awaitable), 0, awaitable_flags, athrow_slots};
+PyType_Spec asend_spec = {"async_generator._engine.async_generator_asend", sizeof(Awaitable), 0, awaitable_flags,
+                          asend_slots};
+PyType_Spec athrow_spec = {"async_generator._engine.async_generator_athrow", sizeof(Awaitable), 0, awaitable_flags,
+                           athrow_slots};
 
 auto close_at_once(State& state, Generator& generator) -> bool {
   bool const at_yield = !generator.flags.has(flag::running);

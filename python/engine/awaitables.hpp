@@ -18,9 +18,10 @@ inline void track(Awaitable& awaitable) noexcept {
 /// \param argument  asend: the value; athrow: the exception, or its tuple of arguments if `packed`; otherwise null
 /// \param tracked   the caller may keep the awaitable: the cyclic collector must see it from the start
 // Inline: what is known at the call leaves little of it, and `async for` makes one an item.
-[[gnu::always_inline]] inline auto new_awaitable(Generator& generator, agen::operation operation, PyObject* argument, bool tracked = true,
-                                                 bool packed = false) -> PyObject* {
-  if (!generator.flags.has(flag::hooks_ready) && !prepare_hooks(generator)) [[unlikely]] return nullptr;
+[[gnu::always_inline]] inline auto new_awaitable(Generator& generator, agen::operation operation, PyObject* argument,
+                                                 bool tracked = true, bool packed = false) -> PyObject* {
+  if (!generator.flags.has(flag::hooks_ready) && !prepare_hooks(generator)) [[unlikely]]
+    return nullptr;
   State& state = state_of(object_of(generator));
   bool const plain = operation == agen::operation::anext || operation == agen::operation::asend;
   Awaitable* awaitable = plain ? state.awaitables.take() : nullptr;

@@ -10,7 +10,8 @@ auto await_iterator(PyObject* awaitable) -> Object {
     auto iterator = steal(methods->am_await(awaitable));
     if (!iterator) return nullptr;
     if (!PyCoro_CheckExact(iterator.get()) && PyIter_Check(iterator.get())) return iterator;
-    PyErr_Format(PyExc_TypeError, "__await__() returned %s", PyCoro_CheckExact(iterator.get()) ? "a coroutine" : "a non-iterator");
+    PyErr_Format(PyExc_TypeError, "__await__() returned %s",
+                 PyCoro_CheckExact(iterator.get()) ? "a coroutine" : "a non-iterator");
     return nullptr;
   }
   if (PyGen_CheckExact(awaitable)) {
@@ -21,7 +22,9 @@ auto await_iterator(PyObject* awaitable) -> Object {
   return nullptr;
 }
 
-auto await_send(PyObject* iterator, PyObject* value, PyObject** out) -> PySendResult { return PyIter_Send(iterator, value, out); }
+auto await_send(PyObject* iterator, PyObject* value, PyObject** out) -> PySendResult {
+  return PyIter_Send(iterator, value, out);
+}
 
 auto await_raise(State& state, PyObject* iterator, PyObject* exception, PyObject** out) -> PySendResult {
   *out = nullptr;
@@ -53,7 +56,8 @@ auto instantiate(PyObject* type, PyObject* value) -> Object {
                                                          : PyObject_CallOneArg(type, value));
   if (!made) return compat::take_exception();
   if (PyExceptionInstance_Check(made.get())) return made;
-  PyErr_Format(PyExc_TypeError, "calling %R should have returned an instance of BaseException, not %R", type, Py_TYPE(made.get()));
+  PyErr_Format(PyExc_TypeError, "calling %R should have returned an instance of BaseException, not %R", type,
+               Py_TYPE(made.get()));
   return compat::take_exception();
 }
 
@@ -69,7 +73,8 @@ auto make_exception(PyObject* type, PyObject* value, PyObject* traceback) -> Obj
   if (PyExceptionClass_Check(type)) {
     exception = instantiate(type, value);
   } else if (!PyExceptionInstance_Check(type)) {
-    PyErr_Format(PyExc_TypeError, "exceptions must be classes or instances deriving from BaseException, not %s", Py_TYPE(type)->tp_name);
+    PyErr_Format(PyExc_TypeError, "exceptions must be classes or instances deriving from BaseException, not %s",
+                 Py_TYPE(type)->tp_name);
     return nullptr;
   } else if (value != nullptr && value != Py_None) {
     PyErr_SetString(PyExc_TypeError, "instance exception may not have a separate value");
@@ -83,7 +88,8 @@ auto make_exception(PyObject* type, PyObject* value, PyObject* traceback) -> Obj
 
 auto thrown(PyObject* const* arguments, Py_ssize_t count, bool warns) -> Object {
   if (count < 1 || count > 3) {
-    PyErr_Format(PyExc_TypeError, "throw expected at %s argument%s, got %zd", count < 1 ? "least 1" : "most 3", count < 1 ? "" : "s", count);
+    PyErr_Format(PyExc_TypeError, "throw expected at %s argument%s, got %zd", count < 1 ? "least 1" : "most 3",
+                 count < 1 ? "" : "s", count);
     return nullptr;
   }
   if (count > 1 && warns && compat::warn_three_arguments("throw") < 0) return nullptr;
@@ -107,7 +113,8 @@ void set_stop_iteration(PyObject* value) {
 
 void warn_never_awaited(char const* name) {
   auto before = compat::take_exception();
-  if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited", name) < 0) compat::write_unraisable(nullptr);
+  if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited", name) < 0)
+    compat::write_unraisable(nullptr);
   compat::restore_exception(std::move(before));
 }
 

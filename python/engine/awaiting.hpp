@@ -27,7 +27,8 @@ void warn_never_awaited(char const* name);
 /// What close() makes of the answer to a GeneratorExit.
 auto closed_answer(PySendResult result, char const* still_alive) -> PyObject*;
 /// throw()'s arguments as an exception; null with an exception set.
-/// \param warns  of the form with three arguments. Not where only the interpreter throws: a caller further up was warned.
+/// \param warns  of the form with three arguments. Not where only the interpreter throws: a caller further up was
+/// warned.
 auto thrown(PyObject* const* arguments, Py_ssize_t count, bool warns) -> Object;
 
 using SendFunction = PySendResult (*)(PyObject*, PyObject*, PyObject**);
@@ -71,9 +72,11 @@ class AwaitableSlots {
 
  public:
   static inline PyMethodDef methods[] = {
-      {"send", send_method, METH_O, PyDoc_STR("send(value) -> what the awaitable waits for, or StopIteration(result).")},
+      {"send", send_method, METH_O,
+       PyDoc_STR("send(value) -> what the awaitable waits for, or StopIteration(result).")},
       {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(throw_method)), METH_FASTCALL,
-       PyDoc_STR("throw(exception)\nthrow(type[, value[, traceback]])\n\nRaise the exception where the awaitable waits.")},
+       PyDoc_STR(
+           "throw(exception)\nthrow(type[, value[, traceback]])\n\nRaise the exception where the awaitable waits.")},
       {"close", Close, METH_NOARGS, PyDoc_STR("close() -> raise GeneratorExit where the awaitable waits, and end it.")},
       {"__next__", next_method, METH_NOARGS | METH_COEXIST, PyDoc_STR("Same as send(None).")},
       {"__await__", self_method, METH_NOARGS | METH_COEXIST, PyDoc_STR("The awaitable itself.")},

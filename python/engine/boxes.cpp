@@ -1,4 +1,5 @@
-// Boxes without private symbols: PyAsyncGen_Type's am_send is the raw send of the generator, and answers the box itself.
+// Boxes without private symbols: PyAsyncGen_Type's am_send is the raw send of the generator, and answers the box
+// itself.
 #include "boxes.hpp"
 
 namespace engine {
@@ -30,9 +31,9 @@ auto set_up_boxes(State& state, PyObject* native_generator) -> bool {
   auto const sample = box_by_generator(state, probe.get());
   if (!sample) return false;
   state.box_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(sample.get()))));
-  state.boxes_directly = state.box_type->tp_basicsize == static_cast<Py_ssize_t>(sizeof(PyObject) + sizeof(PyObject*)) &&
-                         PyType_IS_GC(state.box_type) && state.box_type->tp_itemsize == 0 &&
-                         *slot_of(sample.get()) == probe.get();
+  state.boxes_directly =
+      state.box_type->tp_basicsize == static_cast<Py_ssize_t>(sizeof(PyObject) + sizeof(PyObject*)) &&
+      PyType_IS_GC(state.box_type) && state.box_type->tp_itemsize == 0 && *slot_of(sample.get()) == probe.get();
   return true;
 }
 

@@ -1,5 +1,5 @@
-// Boxes: the interpreter's own async_generator_wrapped_value objects. A yield_() that is awaited hands its item up in one,
-// so that the innermost generator takes it, ours or native, whatever coroutines stand between.
+// Boxes: the interpreter's own async_generator_wrapped_value objects. A yield_() that is awaited hands its item up in
+// one, so that the innermost generator takes it, ours or native, whatever coroutines stand between.
 #ifndef ASYNC_GENERATOR_ENGINE_BOXES_HPP
 #define ASYNC_GENERATOR_ENGINE_BOXES_HPP
 

@@ -69,7 +69,8 @@ inline void restore_exception(Object exception) noexcept {
 #endif
 }
 
-/// The code of a generator (an exact one); PyGen_GetCode() came with 3.12. Its attribute gi_code would be an audit event.
+/// The code of a generator (an exact one); PyGen_GetCode() came with 3.12. Its attribute gi_code would be an audit
+/// event.
 inline auto generator_code(PyObject* generator) noexcept -> Ref<PyCodeObject> {
 #if PY_VERSION_HEX >= 0x030C0000
   return Ref<PyCodeObject>::steal(PyGen_GetCode(reinterpret_cast<PyGenObject*>(generator)));
@@ -108,7 +109,8 @@ inline void set_handled_exception(Object handled) noexcept {
 inline auto warn_three_arguments([[maybe_unused]] char const* method) -> int {
 #if PY_VERSION_HEX >= 0x030C0000
   return PyErr_WarnFormat(PyExc_DeprecationWarning, 1,
-                          "the (type, exc, tb) signature of %s() is deprecated, use the single-arg signature instead.", method);
+                          "the (type, exc, tb) signature of %s() is deprecated, use the single-arg signature instead.",
+                          method);
 #else
   return 0;
 #endif
@@ -127,7 +129,8 @@ inline void set_entry_point(PyObject* function, vectorcallfunc entry) noexcept {
 #endif
 }
 
-/// The thread's hooks (PEP 525), from the public fields of the thread state: sys.get_asyncgen_hooks() would make a tuple.
+/// The thread's hooks (PEP 525), from the public fields of the thread state: sys.get_asyncgen_hooks() would make a
+/// tuple.
 struct Hooks {
   Object firstiter;
   Object finalizer;

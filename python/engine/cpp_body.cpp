@@ -9,7 +9,8 @@ namespace engine {
 
 namespace abi = agen::python::abi;
 
-// Driving ---------------------------------------------------------------------------------------------------------------
+// Driving
+// ---------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -29,8 +30,10 @@ auto resume(CppBody& body, PyObject* value, PyObject* exception, PyObject** out)
     return cpp_answered(body, step, steal(iterator));
   }
   // It was ended by hand: there is nobody to tell.
-  if (exception == nullptr) *out = Py_NewRef(Py_None);
-  else compat::restore_exception(borrow(exception));
+  if (exception == nullptr)
+    *out = Py_NewRef(Py_None);
+  else
+    compat::restore_exception(borrow(exception));
   return exception == nullptr ? Outcome::returned : Outcome::raised;
 }
 
@@ -93,7 +96,8 @@ void cpp_drop(PyObject* object) noexcept {
   compat::restore_exception(std::move(before));
 }
 
-// As a coroutine --------------------------------------------------------------------------------------------------------
+// As a coroutine
+// --------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -133,7 +137,8 @@ class Claim {
 auto answer_of(Outcome outcome, PyObject** out) -> PySendResult {
   if (outcome == Outcome::awaits) return PYGEN_NEXT;
   if (outcome == Outcome::returned) return PYGEN_RETURN;
-  if (outcome == Outcome::raised && PyErr_ExceptionMatches(PyExc_StopIteration)) raise_from_current("coroutine raised StopIteration");
+  if (outcome == Outcome::raised && PyErr_ExceptionMatches(PyExc_StopIteration))
+    raise_from_current("coroutine raised StopIteration");
   if (outcome == Outcome::yielded) {
     Py_CLEAR(*out);
     return refuse(PyExc_SystemError, "a C++ coroutine yielded an item");
@@ -170,7 +175,8 @@ auto coroutine_close(PyObject* self, PyObject*) -> PyObject* {
   return closed_answer(coroutine_raise(self, std::move(exit), ignored.out()), "coroutine ignored GeneratorExit");
 }
 
-// Attributes ------------------------------------------------------------------------------------------------------------
+// Attributes
+// ------------------------------------------------------------------------------------------------------------
 
 // There is no cr_frame and no cr_code: asyncio and trio take a coroutine without them for one that is compiled.
 
@@ -208,7 +214,8 @@ auto cpp_body_repr(PyObject* self) -> PyObject* {
   return PyUnicode_FromFormat("<coroutine object %S at %p>", as<CppBody>(self).qualified_name.get(), self);
 }
 
-// Life ------------------------------------------------------------------------------------------------------------------
+// Life
+// ------------------------------------------------------------------------------------------------------------------
 
 void cpp_body_finalize(PyObject* self) {
   auto& body = as<CppBody>(self);
@@ -244,8 +251,7 @@ void cpp_body_dealloc(PyObject* self) {
   if (body.is_coroutine && body.stage != Stage::finished && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
-  Py_TRASHCAN_BEGIN(self, cpp_body_dealloc)
-  cpp_drop(self);
+  Py_TRASHCAN_BEGIN(self, cpp_body_dealloc) cpp_drop(self);
   body.name.reset();
   body.qualified_name.reset();
   PyObject_GC_Del(self);
@@ -256,12 +262,14 @@ void cpp_body_dealloc(PyObject* self) {
 using CoroutineSlots = AwaitableSlots<CppBody, coroutine_send, coroutine_raise, coroutine_close>;
 
 PyGetSetDef cpp_body_getset[] = {
-    {"__name__", get_text<&CppBody::name>, set_text<&CppBody::name>, PyDoc_STR("name of the coroutine"), const_cast<char*>("__name__")},
-    {"__qualname__", get_text<&CppBody::qualified_name>, set_text<&CppBody::qualified_name>, PyDoc_STR("qualified name of the coroutine"),
-     const_cast<char*>("__qualname__")},
+    {"__name__", get_text<&CppBody::name>, set_text<&CppBody::name>, PyDoc_STR("name of the coroutine"),
+     const_cast<char*>("__name__")},
+    {"__qualname__", get_text<&CppBody::qualified_name>, set_text<&CppBody::qualified_name>,
+     PyDoc_STR("qualified name of the coroutine"), const_cast<char*>("__qualname__")},
     {"cr_await", get_await, nullptr, PyDoc_STR("object being awaited on, or None"), nullptr},
     {"cr_running", get_running, nullptr, PyDoc_STR("whether the body executes"), nullptr},
-    {"cr_suspended", get_suspended, nullptr, PyDoc_STR("whether the body has begun, waits, and has not ended"), nullptr},
+    {"cr_suspended", get_suspended, nullptr, PyDoc_STR("whether the body has begun, waits, and has not ended"),
+     nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
@@ -289,17 +297,20 @@ PyType_Slot cpp_body_slots[] = {
     {0, nullptr},
 };
 
-// The bridge ------------------------------------------------------------------------------------------------------------
+// The bridge
+// ------------------------------------------------------------------------------------------------------------
 
 /// The state of the interpreter that calls; the package is imported if it was not. Null with an exception set.
 auto current_state() -> State* {
-  if (main_interpreter.state != nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) [[likely]] return main_interpreter.state;
+  if (main_interpreter.state != nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) [[likely]]
+    return main_interpreter.state;
   if (!steal(PyImport_ImportModule("async_generator"))) return nullptr;
   auto const module = steal(PyImport_ImportModule("async_generator._engine"));
   return module ? static_cast<State*>(PyModule_GetState(module.get())) : nullptr;
 }
 
-auto new_body(State& state, abi::body_class const* kind, void* self, char const* text, bool is_coroutine) -> Ref<CppBody> {
+auto new_body(State& state, abi::body_class const* kind, void* self, char const* text, bool is_coroutine)
+    -> Ref<CppBody> {
   auto name = steal(PyUnicode_FromString(text));
   auto* body = name ? allocate<CppBody>(state.cpp_body_type) : nullptr;
   if (body == nullptr) return nullptr;
@@ -360,7 +371,8 @@ auto take_body(PyObject* object, abi::body_class const* kind) -> void* {
 
 auto begin_await(PyObject* awaitable, int delegates, PyObject** out, PyObject** iterator) -> PySendResult {
   Resumption const* resumption = Resuming::innermost();
-  if (delegates != 0 && resumption != nullptr && Py_TYPE(awaitable) == state_of(object_of(*resumption->member)).delegation_type) {
+  if (delegates != 0 && resumption != nullptr &&
+      Py_TYPE(awaitable) == state_of(object_of(*resumption->member)).delegation_type) {
     *out = Py_NewRef(awaitable);
     return PYGEN_NEXT;
   }
@@ -382,7 +394,8 @@ auto already_running() -> PyObject* {
 }
 
 abi::engine const functions = {
-    abi::version, sizeof(abi::engine), make_generator, make_coroutine, is_generator, take_body, begin_await, make_delegation, already_running,
+    abi::version, sizeof(abi::engine), make_generator,  make_coroutine,  is_generator,
+    take_body,    begin_await,         make_delegation, already_running,
 };
 
 }  // namespace

@@ -14,8 +14,7 @@ extern PyType_Spec cpp_body_spec;
 
 /// The Python object of a C++ body: the body of a generator, or a coroutine by itself.
 struct CppBody {
-  PyObject_HEAD
-  State* state;
+  PyObject_HEAD State* state;
   agen::python::abi::body_class const* kind;
   void* self;       ///< null once the body has ended
   Object awaiting;  ///< the iterator of what the body awaits
@@ -23,7 +22,7 @@ struct CppBody {
   Object qualified_name;
   PyObject* weakrefs;
   Stage stage;
-  bool executing;   ///< as a coroutine; a generator's own flags say it of the generator
+  bool executing;  ///< as a coroutine; a generator's own flags say it of the generator
   bool is_coroutine;
   [[no_unique_address]] Occupancy occupancy;
 };
@@ -37,7 +36,8 @@ auto cpp_go_on(CppBody& body, PyObject* value, PyObject** out) -> Outcome;
 inline auto cpp_send(PyObject* object, PyObject* value, PyObject** out) -> Outcome {
   auto& body = as<CppBody>(object);
   *out = nullptr;
-  if (body.awaiting || body.self == nullptr) [[unlikely]] return cpp_go_on(body, value, out);
+  if (body.awaiting || body.self == nullptr) [[unlikely]]
+    return cpp_go_on(body, value, out);
   body.stage = Stage::started;
   PyObject* iterator = nullptr;
   int const step = body.kind->resume(body.self, value, nullptr, out, &iterator);

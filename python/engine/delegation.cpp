@@ -10,7 +10,8 @@ namespace engine {
 namespace {
 
 auto is_awaitable(PyObject* object) noexcept -> bool {
-  return PyCoro_CheckExact(object) || (Py_TYPE(object)->tp_as_async != nullptr && Py_TYPE(object)->tp_as_async->am_await != nullptr);
+  return PyCoro_CheckExact(object) ||
+         (Py_TYPE(object)->tp_as_async != nullptr && Py_TYPE(object)->tp_as_async->am_await != nullptr);
 }
 
 /// StopAsyncIteration's value: its attribute where it has one (3.16, subclasses), else its first argument.
@@ -20,7 +21,8 @@ auto stop_value(State& state, PyObject* stop) -> Object {
   PyErr_Clear();
   auto const args = steal(PyObject_GetAttr(stop, state.names.args.get()));
   PyErr_Clear();
-  if (args && PyTuple_Check(args.get()) && PyTuple_GET_SIZE(args.get()) > 0) return borrow(PyTuple_GET_ITEM(args.get(), 0));
+  if (args && PyTuple_Check(args.get()) && PyTuple_GET_SIZE(args.get()) > 0)
+    return borrow(PyTuple_GET_ITEM(args.get(), 0));
   return none();
 }
 
@@ -90,7 +92,8 @@ auto iterate(State& state, PyObject* source) -> Object {
   }
   auto iterator = steal(Py_TYPE(source)->tp_as_async->am_aiter(source));
   if (!iterator || PyAIter_Check(iterator.get()) || is_awaitable(iterator.get())) return iterator;
-  PyErr_Format(PyExc_TypeError, "aiter() returned not an async iterator of type '%.100s'", Py_TYPE(iterator.get())->tp_name);
+  PyErr_Format(PyExc_TypeError, "aiter() returned not an async iterator of type '%.100s'",
+               Py_TYPE(iterator.get())->tp_name);
   return nullptr;
 }
 
@@ -165,8 +168,8 @@ void unlink(Delegation& delegation) noexcept {
 
 namespace {
 
-/// Takes a delegation out of its chain by another hand than the driver's. Refused, with the error set, while a driver goes
-/// through it: a generator above executes.
+/// Takes a delegation out of its chain by another hand than the driver's. Refused, with the error set, while a driver
+/// goes through it: a generator above executes.
 auto leave(Delegation& delegation) noexcept -> bool {
   Object dropped;  // outlives the lock
   compat::Lock const lock(delegation.state->chains);
@@ -176,7 +179,8 @@ auto leave(Delegation& delegation) noexcept -> bool {
     PyErr_SetString(PyExc_ValueError, "async generator already executing");
     return false;
   }
-  for (Delegation* above = delegation.outer; above != nullptr; above = above->outer) above->innermost = nullptr;  // it is elsewhere now
+  for (Delegation* above = delegation.outer; above != nullptr; above = above->outer)
+    above->innermost = nullptr;  // it is elsewhere now
   dropped = std::move(delegation.handled);
   cut(delegation);
   return true;
@@ -187,8 +191,9 @@ void set_reused() { PyErr_SetString(PyExc_RuntimeError, "cannot reuse already aw
 /// Where an awaited yield_from_() stands.
 enum class Place : std::uint8_t { ours, native, nowhere };
 
-/// True when `frame` is that of a body that is being resumed here. A generator that has a foreign iterator go on does not run
-/// its body, and hides what is further away; where the body of another does not run either, that is another greenlet's.
+/// True when `frame` is that of a body that is being resumed here. A generator that has a foreign iterator go on does
+/// not run its body, and hides what is further away; where the body of another does not run either, that is another
+/// greenlet's.
 auto runs_a_body(State& state, PyFrameObject* frame) -> bool {
   for (Resumption const* one = Resuming::innermost(); one != nullptr; one = one->outer) {
     if (&state_of(object_of(*one->member)) != &state) return false;
@@ -201,8 +206,8 @@ auto runs_a_body(State& state, PyFrameObject* frame) -> bool {
   return false;
 }
 
-/// Looks down the stack for the generator that this await belongs to: a body that a driver runs, or a native async generator
-/// nearer by.
+/// Looks down the stack for the generator that this await belongs to: a body that a driver runs, or a native async
+/// generator nearer by.
 auto find_place(State& state) -> Place {
   constexpr int coroutines = CO_COROUTINE | CO_GENERATOR | CO_ITERABLE_COROUTINE;
   auto frame = Ref<PyFrameObject>::borrow(PyEval_GetFrame());
@@ -219,21 +224,23 @@ auto find_place(State& state) -> Place {
 
 }  // namespace
 
-auto inside_generator(State& state) -> bool { return Resuming::innermost() != nullptr || find_place(state) != Place::nowhere; }
+auto inside_generator(State& state) -> bool {
+  return Resuming::innermost() != nullptr || find_place(state) != Place::nowhere;
+}
 
 namespace {
 
 void set_outside() {
-  PyErr_SetString(PyExc_RuntimeError,
-                  "yield_from_() was awaited outside an async generator: await it in the body of an async generator, or in "
-                  "a coroutine that the body awaits; a function that uses it needs @async_generator");
+  PyErr_SetString(
+      PyExc_RuntimeError,
+      "yield_from_() was awaited outside an async generator: await it in the body of an async generator, or in "
+      "a coroutine that the body awaits; a function that uses it needs @async_generator");
 }
 
 /// What the interpreter sees of an answer of the expansion.
 auto answer(Delegation& delegation, Outcome outcome, PyObject** out) -> PySendResult {
   switch (outcome) {
-    case Outcome::awaits:
-      return PYGEN_NEXT;
+    case Outcome::awaits: return PYGEN_NEXT;
     case Outcome::yielded: {
       auto boxed = box(*delegation.state, steal(std::exchange(*out, nullptr)));
       *out = boxed.release();
@@ -242,11 +249,8 @@ auto answer(Delegation& delegation, Outcome outcome, PyObject** out) -> PySendRe
     }
     case Outcome::raised:
     case Outcome::refused:
-    case Outcome::delegates:
-      delegation.stage = Stage::finished;
-      return PYGEN_ERROR;
-    case Outcome::returned:
-      break;
+    case Outcome::delegates: delegation.stage = Stage::finished; return PYGEN_ERROR;
+    case Outcome::returned: break;
   }
   delegation.stage = Stage::finished;
   return PYGEN_RETURN;

@@ -32,7 +32,8 @@ auto body_throw(State& state, Generator& generator, PyObject* exception, PyObjec
 class HandledScope {
  public:
   explicit HandledScope(Delegation const* delegation) : active_(delegation != nullptr && delegation->handled) {
-    if (!active_) [[likely]] return;
+    if (!active_) [[likely]]
+      return;
     before_ = compat::handled_exception();
     compat::set_handled_exception(delegation->handled);
   }
@@ -47,16 +48,18 @@ class HandledScope {
   bool active_;
 };
 
-/// A coroutine says "coroutine raised StopIteration". Says "async generator" instead, when it was made at the body's own
-/// frame: such an error has no traceback yet.
+/// A coroutine says "coroutine raised StopIteration". Says "async generator" instead, when it was made at the body's
+/// own frame: such an error has no traceback yet.
 void translate_stop_iteration(State& state) {
   auto error = compat::take_exception();
   auto const cause = steal(PyException_GetCause(error.get()));
   auto const args = steal(PyObject_GetAttr(error.get(), state.names.args.get()));
-  if (cause && PyErr_GivenExceptionMatches(cause.get(), PyExc_StopIteration) && args && PyTuple_GET_SIZE(args.get()) == 1) {
+  if (cause && PyErr_GivenExceptionMatches(cause.get(), PyExc_StopIteration) && args &&
+      PyTuple_GET_SIZE(args.get()) == 1) {
     auto const traceback = steal(PyException_GetTraceback(error.get()));
     PyObject* text = PyTuple_GET_ITEM(args.get(), 0);
-    if (!traceback && PyUnicode_Check(text) && PyUnicode_CompareWithASCIIString(text, "coroutine raised StopIteration") == 0) {
+    if (!traceback && PyUnicode_Check(text) &&
+        PyUnicode_CompareWithASCIIString(text, "coroutine raised StopIteration") == 0) {
       auto const better = steal(Py_BuildValue("(s)", "async generator raised StopIteration"));
       if (better) PyObject_SetAttr(error.get(), state.names.args.get(), better.get());
     }
@@ -65,8 +68,8 @@ void translate_stop_iteration(State& state) {
   compat::restore_exception(std::move(error));
 }
 
-/// A coroutine that was ended through its frame says "cannot reuse already awaited coroutine"; the generator is then just
-/// closed. Takes the error away and answers true in that case.
+/// A coroutine that was ended through its frame says "cannot reuse already awaited coroutine"; the generator is then
+/// just closed. Takes the error away and answers true in that case.
 auto ended_behind_our_back() -> bool {
   if (!PyErr_ExceptionMatches(PyExc_RuntimeError)) return false;
   auto error = compat::take_exception();
@@ -271,8 +274,8 @@ auto Drive::enter(PyObject** out) -> bool {
   if (!knows_leaf(*first)) find_leaf(*first, starting_);
   Delegation* last = blocked_ != nullptr ? blocked_ : first->innermost;
   Generator* delegate = last->delegate;
-  bool const usable = blocked_ == nullptr &&
-                      (delegate == nullptr || !starting_ || delegate->flags.claim(flag::running, flag::running | flag::closed));
+  bool const usable = blocked_ == nullptr && (delegate == nullptr || !starting_ ||
+                                              delegate->flags.claim(flag::running, flag::running | flag::closed));
   if (usable && delegate != nullptr) {
     member_ = delegate;
     inner_ = last;
@@ -280,17 +283,20 @@ auto Drive::enter(PyObject** out) -> bool {
   }
   member_ = last->parent;
   inner_ = member_ == &root_ ? nullptr : last->outer;  // what is above the root is none of its business
-  if (usable) foreign_ = last;
-  else block(*last);
+  if (usable)
+    foreign_ = last;
+  else
+    block(*last);
   if (member_ != &root_) member_->flags.set(flag::running);
   return usable;
 }
 
-/// Whether what `first` remembers as the end of its chain is still that. Someone may have driven the leaf by itself since: then
-/// it delegates, or has ended.
+/// Whether what `first` remembers as the end of its chain is still that. Someone may have driven the leaf by itself
+/// since: then it delegates, or has ended.
 auto Drive::knows_leaf(Delegation const& first) const noexcept -> bool {
   Delegation const* last = first.innermost;
-  return last != nullptr && last->parent != nullptr && (last->delegate == nullptr || delegation_of(state_, *last->delegate) == nullptr);
+  return last != nullptr && last->parent != nullptr &&
+         (last->delegate == nullptr || delegation_of(state_, *last->delegate) == nullptr);
 }
 
 /// Walks the chain from the root, linking upwards, and remembers where it ends.
@@ -323,8 +329,11 @@ void Drive::block(Delegation& delegation) noexcept {
 auto Drive::refused(Object exception, PyObject** out) -> Outcome {
   Delegation& delegation = *blocked_;
   bool const exits = exception && is_generator_exit(exception.get());
-  auto const operation = !exception ? agen::operation::anext : exits ? agen::operation::aclose : agen::operation::athrow;
-  if (agen::admit(operation, blocked_ended_ ? agen::state::closed : agen::state::running) == agen::admission::already_running) {
+  auto const operation = !exception ? agen::operation::anext
+                         : exits    ? agen::operation::aclose
+                                    : agen::operation::athrow;
+  if (agen::admit(operation, blocked_ended_ ? agen::state::closed : agen::state::running) ==
+      agen::admission::already_running) {
     detach(delegation);
     set_already_running(state_, operation);
     return raise_current(out);
@@ -341,11 +350,8 @@ auto Drive::refused(Object exception, PyObject** out) -> Outcome {
 auto Drive::settle(Outcome outcome, PyObject** out) -> Outcome {
   for (;;) {
     switch (outcome) {
-      case Outcome::awaits:
-        return outcome;
-      case Outcome::delegates:
-        outcome = begin_delegation(out);
-        break;
+      case Outcome::awaits: return outcome;
+      case Outcome::delegates: outcome = begin_delegation(out); break;
       case Outcome::yielded:
         if (member_ != &root_ && member_->flags.has(flag::closing)) {
           outcome = hand_over(outcome, out);
@@ -394,7 +400,8 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
     return Outcome::yielded;
   }
   if (type == state_.box_type) {
-    // The same address is no proof: a generator in between may have taken that box, and this one been made where it was.
+    // The same address is no proof: a generator in between may have taken that box, and this one been made where it
+    // was.
     if (foreign_ == nullptr && handed_up.box == object && !stands_at_yield()) {
       auto yield = Ref<Yield>::borrow(std::exchange(handed_up, {}).yield);
       yield->held = true;
@@ -407,9 +414,10 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
   if (object != Py_None && foreign_ == nullptr && member_->flags.has(flag::kept_calls) && stands_at_yield()) {
     // A real yield that replaced an await has handed out what another function of that name returned.
     Py_CLEAR(*out);
-    PyErr_SetString(PyExc_TypeError,
-                    "the name that this generator awaits as yield_() or yield_from_() now means something else; rebind it "
-                    "before the generator is made, not while it runs");
+    PyErr_SetString(
+        PyExc_TypeError,
+        "the name that this generator awaits as yield_() or yield_from_() now means something else; rebind it "
+        "before the generator is made, not while it runs");
     return raise_current(out);
   }
   return Outcome::awaits;
@@ -468,7 +476,8 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
     return send_body(Py_None, out);
   }
   suspension.reset();
-  if (member_->flags.has(flag::cpp)) return classify_cpp(cpp_raise(member_->body.get(), std::move(exception), out), out);
+  if (member_->flags.has(flag::cpp))
+    return classify_cpp(cpp_raise(member_->body.get(), std::move(exception), out), out);
   return classify(body_throw(state_, *member_, exception.get(), out), out);
 }
 
@@ -476,7 +485,8 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
 auto Drive::raise_current(PyObject** out) -> Outcome { return resume_raise(compat::take_exception(), out); }
 
 /// PEP 828's answer to GeneratorExit at a delegation: every level closes the one below with an exit of its own, and
-/// raises the one it was given when that is done. Null with an exception set, and nothing begun, when there is no memory.
+/// raises the one it was given when that is done. Null with an exception set, and nothing begun, when there is no
+/// memory.
 auto Drive::close_chain(Object exit) -> Object {
   auto first = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!first) return nullptr;
@@ -498,7 +508,8 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
     return raise_current(out);
   }
   suspend_at(*member_, borrow(delegation.object()));
-  if (delegation->handled && delegation->handled.get() == compat::handled_exception().get()) delegation->handled.reset();
+  if (delegation->handled && delegation->handled.get() == compat::handled_exception().get())
+    delegation->handled.reset();
   auto iterator = iterate(state_, delegation->iterator.get());
   bool const ours = iterator && Py_TYPE(iterator.get()) == state_.generator_type;
   if (!iterator || (ours && !prepare_hooks(as<Generator>(iterator.get())))) {
@@ -543,8 +554,8 @@ auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
   if (Delegation* own = delegation_of(state_, delegate)) {  // partly consumed: its leaf becomes ours
     if (!knows_leaf(*own)) find_leaf(*own, compat::free_threaded || starting_);
     last = own->innermost;
-    bool const free = blocked_ == nullptr &&
-                      (last->delegate == nullptr || last->delegate->flags.claim(flag::running, flag::running | flag::closed));
+    bool const free = blocked_ == nullptr && (last->delegate == nullptr ||
+                                              last->delegate->flags.claim(flag::running, flag::running | flag::closed));
     blocked_ = nullptr;
     if (!free) {
       delegate.flags.clear(flag::running | flag::delegated);
@@ -622,32 +633,35 @@ auto Drive::leave_foreign(Outcome outcome, PyObject** out) -> Outcome {
 
 }  // namespace
 
-auto drive_on(State& state, Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out) -> Outcome {
+auto drive_on(State& state, Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out)
+    -> Outcome {
   return Drive(state, resumption, root, starting).go_on(result, out);
 }
 
 namespace {
 
 // Out of line: together they cost a C++ item the saving of five registers.
-[[gnu::noinline]] auto drive_through(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting,
-                                     PyObject** out) -> Outcome {
+[[gnu::noinline]] auto drive_through(State& state, Resumption& resumption, Generator& root, PyObject* value,
+                                     bool starting, PyObject** out) -> Outcome {
   return Drive(state, resumption, root, starting).send(value, out);
 }
-[[gnu::noinline]] auto drive_cpp_on(State& state, Resumption& resumption, Generator& root, Outcome outcome, bool starting,
-                                    PyObject** out) -> Outcome {
+[[gnu::noinline]] auto drive_cpp_on(State& state, Resumption& resumption, Generator& root, Outcome outcome,
+                                    bool starting, PyObject** out) -> Outcome {
   return Drive(state, resumption, root, starting).go_on(outcome, out);
 }
 
 }  // namespace
 
-auto drive_chain(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
+auto drive_chain(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out)
+    -> Outcome {
   if (root.flags.has(flag::within)) return drive_through(state, resumption, root, value, starting, out);
   // A C++ body at a yield or an await: its items need no box.
   Outcome const outcome = cpp_send(root.body.get(), value, out);
   return outcome == Outcome::yielded ? outcome : drive_cpp_on(state, resumption, root, outcome, starting, out);
 }
 
-auto drive_raise(State& state, Resumption& resumption, Generator& root, Object exception, bool starting, PyObject** out) -> Outcome {
+auto drive_raise(State& state, Resumption& resumption, Generator& root, Object exception, bool starting, PyObject** out)
+    -> Outcome {
   Resuming const resuming(resumption, root);
   return Drive(state, resumption, root, starting).raise(std::move(exception), out);
 }

@@ -9,15 +9,16 @@
 
 namespace engine {
 
-/// What a body answered. `refused`: an exception for the consumer from a C++ body that was not resumed. `delegates` never
-/// leaves the driver.
+/// What a body answered. `refused`: an exception for the consumer from a C++ body that was not resumed. `delegates`
+/// never leaves the driver.
 enum class Outcome : std::uint8_t { awaits, yielded, returned, raised, refused, delegates };
 
 /// Throws into the leaf. At a yield GeneratorExit closes what is delegated to, level by level (PEP 828).
-auto drive_raise(State& state, Resumption& resumption, Generator& root, Object exception, bool starting, PyObject** out) -> Outcome;
+auto drive_raise(State& state, Resumption& resumption, Generator& root, Object exception, bool starting, PyObject** out)
+    -> Outcome;
 
-/// Counts a resumption among those of this thread, for a scope. The one begun last is `innermost()`; greenlets end theirs in
-/// any order.
+/// Counts a resumption among those of this thread, for a scope. The one begun last is `innermost()`; greenlets end
+/// theirs in any order.
 class Resuming {
  public:
   Resuming(Resumption& resumption, Generator& root) noexcept : resumption_(resumption) {
@@ -25,8 +26,10 @@ class Resuming {
     resumption.outer = std::exchange(innermost_, &resumption);
   }
   ~Resuming() {
-    if (innermost_ == &resumption_) [[likely]] innermost_ = resumption_.outer;
-    else take_out();
+    if (innermost_ == &resumption_) [[likely]]
+      innermost_ = resumption_.outer;
+    else
+      take_out();
   }
   Resuming(Resuming const&) = delete;
   auto operator=(Resuming const&) -> Resuming& = delete;
@@ -39,8 +42,8 @@ class Resuming {
   Resumption& resumption_;
 };
 
-/// The yield_() of this thread that handed up a box last, so that the driver knows it when the box arrives. A generator in
-/// between may take the box, so both may be gone: `yield` leaves when it dies, `box` is compared, never followed.
+/// The yield_() of this thread that handed up a box last, so that the driver knows it when the box arrives. A generator
+/// in between may take the box, so both may be gone: `yield` leaves when it dies, `box` is compared, never followed.
 struct HandedUp {
   PyObject* box = nullptr;
   Yield* yield = nullptr;
@@ -48,9 +51,11 @@ struct HandedUp {
 extern constinit thread_local HandedUp handed_up __attribute__((tls_model("initial-exec")));
 
 /// drive_send() for a root that does not stand at a real yield of its own.
-auto drive_chain(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome;
+auto drive_chain(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out)
+    -> Outcome;
 /// drive_send() after an answer of the root's body that is not an item.
-auto drive_on(State& state, Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out) -> Outcome;
+auto drive_on(State& state, Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out)
+    -> Outcome;
 
 /// Resumes a Python body with a value: a coroutine, so it has am_send.
 inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> PySendResult {
@@ -58,12 +63,14 @@ inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> 
   return Py_TYPE(body)->tp_as_async->am_send(body, value, out);
 }
 
-/// Sends `value` into the leaf. The answer's object goes to `*out` (a new reference); with `raised` the exception is the
-/// thread's current one.
+/// Sends `value` into the leaf. The answer's object goes to `*out` (a new reference); with `raised` the exception is
+/// the thread's current one.
 /// \param starting  an operation begins; otherwise one goes on after an await
-[[gnu::always_inline]] inline auto drive_send(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out) -> Outcome {
+[[gnu::always_inline]] inline auto drive_send(State& state, Resumption& resumption, Generator& root, PyObject* value,
+                                              bool starting, PyObject** out) -> Outcome {
   Resuming const resuming(resumption, root);
-  if (root.flags.has(flag::within | flag::cpp)) [[unlikely]] return drive_chain(state, resumption, root, value, starting, out);
+  if (root.flags.has(flag::within | flag::cpp)) [[unlikely]]
+    return drive_chain(state, resumption, root, value, starting, out);
   // The hot path: a body that stands at a real yield, delegates to nobody and yields again.
   PySendResult const result = body_send(root, value, out);
   if (result == PYGEN_NEXT) [[likely]] {
@@ -78,15 +85,17 @@ inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> 
       *out = yield->value.release();
       return Outcome::yielded;
     }
-    // An await, as a rule: anything but a delegation, a box that a helper handed up, and what a kept call may have returned.
+    // An await, as a rule: anything but a delegation, a box that a helper handed up, and what a kept call may have
+    // returned.
     PyTypeObject* type = Py_TYPE(object);
-    if (type != state.delegation_type && type != state.box_type && !root.flags.has(flag::kept_calls)) return Outcome::awaits;
+    if (type != state.delegation_type && type != state.box_type && !root.flags.has(flag::kept_calls))
+      return Outcome::awaits;
   }
   return drive_on(state, resumption, root, result, starting, out);
 }
 
-/// A body is dropped that its generator could not close: the interpreter closes it once more. What it then yields reaches
-/// nobody, and is not worth a warning.
+/// A body is dropped that its generator could not close: the interpreter closes it once more. What it then yields
+/// reaches nobody, and is not worth a warning.
 class Dismantling {
  public:
   Dismantling() noexcept { ++depth_; }
@@ -116,13 +125,14 @@ auto prepare_hooks(Generator& generator) -> bool;
 auto lifecycle_state(Generator const& generator) noexcept -> agen::state;
 /// The generator's own delegation, or null. Only who drives the generator may ask without the lock on the chains.
 auto delegation_of(State& state, Generator const& generator) noexcept -> Delegation*;
-/// Begins an operation, or the closing of a dropped generator: sets running and executing. False when one of `against` is
-/// set, or an operation is under way on a generator that delegates, however far up, to this one.
-auto claim_operation(State& state, Generator& generator, std::uint32_t against = flag::running | flag::executing) noexcept -> bool;
+/// Begins an operation, or the closing of a dropped generator: sets running and executing. False when one of `against`
+/// is set, or an operation is under way on a generator that delegates, however far up, to this one.
+auto claim_operation(State& state, Generator& generator,
+                     std::uint32_t against = flag::running | flag::executing) noexcept -> bool;
 /// True while an operation is under way on the generator, or on one that delegates, however far up, to it.
 auto is_running(State& state, Generator& generator) noexcept -> bool;
-/// Ends an operation that will not go on, though a body on the way still awaits something: no generator from the root to
-/// the leaf is left locked.
+/// Ends an operation that will not go on, though a body on the way still awaits something: no generator from the root
+/// to the leaf is left locked.
 void unlock_chain(State& state, Generator& root) noexcept;
 
 }  // namespace engine

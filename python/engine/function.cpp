@@ -10,7 +10,8 @@ namespace {
 
 /// Asks Python for the function that makes bodies: prepare(original) -> (function, names, flags).
 auto prepare(Maker& maker) -> bool {
-  Object const code = PyFunction_Check(maker.original.get()) ? borrow(PyFunction_GetCode(maker.original.get())) : nullptr;
+  Object const code =
+      PyFunction_Check(maker.original.get()) ? borrow(PyFunction_GetCode(maker.original.get())) : nullptr;
   auto const prepared = steal(PyObject_CallOneArg(maker.prepare.get(), maker.original.get()));
   if (!prepared) return false;
   PyObject* function = nullptr;
@@ -35,9 +36,11 @@ auto prepare(Maker& maker) -> bool {
 void take_over_defaults(PyObject* original, PyObject* function) {
   COMPAT_BEGIN_CRITICAL_SECTION(function)
   PyObject* defaults = PyFunction_GET_DEFAULTS(original);
-  if (defaults != PyFunction_GET_DEFAULTS(function)) PyFunction_SetDefaults(function, defaults == nullptr ? Py_None : defaults);
+  if (defaults != PyFunction_GET_DEFAULTS(function))
+    PyFunction_SetDefaults(function, defaults == nullptr ? Py_None : defaults);
   PyObject* by_keyword = PyFunction_GET_KW_DEFAULTS(original);
-  if (by_keyword != PyFunction_GET_KW_DEFAULTS(function)) PyFunction_SetKwDefaults(function, by_keyword == nullptr ? Py_None : by_keyword);
+  if (by_keyword != PyFunction_GET_KW_DEFAULTS(function))
+    PyFunction_SetKwDefaults(function, by_keyword == nullptr ? Py_None : by_keyword);
   COMPAT_END_CRITICAL_SECTION()
 }
 
@@ -58,13 +61,14 @@ auto in_step(Maker& maker) -> bool {
   if (original == function) return true;
   bool const differ = PyFunction_GET_DEFAULTS(original) != PyFunction_GET_DEFAULTS(function) ||
                       PyFunction_GET_KW_DEFAULTS(original) != PyFunction_GET_KW_DEFAULTS(function);
-  if (differ) [[unlikely]] take_over_defaults(original, function);
+  if (differ) [[unlikely]]
+    take_over_defaults(original, function);
   return true;
 }
 
 #ifdef Py_GIL_DISABLED
-/// The maker to use: what a thread may be reading is not prepared anew in place. One more is made instead, each time that
-/// the original gets other code; it lives as long as the first. Null with an exception set.
+/// The maker to use: what a thread may be reading is not prepared anew in place. One more is made instead, each time
+/// that the original gets other code; it lives as long as the first. Null with an exception set.
 auto prepared_maker(Maker& first) -> Maker* {
   Maker* maker = &first;
   while (Maker* next = maker->successor.load(std::memory_order_acquire)) maker = next;
@@ -73,8 +77,10 @@ auto prepared_maker(Maker& first) -> Maker* {
     auto made = new_maker(*maker->state, maker->original.get(), maker->prepare.get());
     if (!made) return nullptr;
     Maker* none_yet = nullptr;
-    if (maker->successor.compare_exchange_strong(none_yet, made.get(), std::memory_order_acq_rel)) maker = made.release();
-    else maker = none_yet;
+    if (maker->successor.compare_exchange_strong(none_yet, made.get(), std::memory_order_acq_rel))
+      maker = made.release();
+    else
+      maker = none_yet;
   }
   return maker->ready.load(std::memory_order_acquire) || prepare(*maker) ? maker : nullptr;
 }
@@ -107,10 +113,13 @@ void set_not_a_coroutine(Maker& maker, PyObject* result) {
                  "%R returned a context manager: write @asynccontextmanager on top of @async_generator, not below it",
                  maker.original.get());
   } else if (PyAsyncGen_CheckExact(result)) {
-    PyErr_Format(PyExc_TypeError, "%R returned a native async generator: decorate the async generator function itself, or leave the "
-                 "decorator out", maker.original.get());
+    PyErr_Format(PyExc_TypeError,
+                 "%R returned a native async generator: decorate the async generator function itself, or leave the "
+                 "decorator out",
+                 maker.original.get());
   } else {
-    PyErr_Format(PyExc_TypeError, "%R returned %.100s, not a coroutine: @async_generator goes on an `async def` function",
+    PyErr_Format(PyExc_TypeError,
+                 "%R returned %.100s, not a coroutine: @async_generator goes on an `async def` function",
                  maker.original.get(), Py_TYPE(result)->tp_name);
   }
 }
@@ -243,7 +252,9 @@ auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count
 auto module_bind(PyObject* module, PyObject* function) -> PyObject* {
   auto const* state = static_cast<State*>(PyModule_GetState(module));
   PyObject* closure = PyFunction_Check(function) ? PyFunction_GET_CLOSURE(function) : nullptr;
-  PyObject* cell = closure != nullptr && PyTuple_GET_SIZE(closure) > 0 ? PyTuple_GET_ITEM(closure, PyTuple_GET_SIZE(closure) - 1) : nullptr;
+  PyObject* cell = closure != nullptr && PyTuple_GET_SIZE(closure) > 0
+                       ? PyTuple_GET_ITEM(closure, PyTuple_GET_SIZE(closure) - 1)
+                       : nullptr;
   if (cell == nullptr || PyCell_GET(cell) == nullptr || Py_TYPE(PyCell_GET(cell)) != state->maker_type) {
     PyErr_SetString(PyExc_TypeError, "bind() takes a function whose last closure cell holds a maker");
     return nullptr;

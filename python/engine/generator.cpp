@@ -8,22 +8,29 @@
 
 namespace engine {
 
-// Operations ------------------------------------------------------------------------------------------------------------
+// Operations
+// ------------------------------------------------------------------------------------------------------------
 
 namespace {
 
 using agen::operation;
 
 /// `async for` and anext(): the awaitable is used up at once, as a rule.
-auto generator_anext(PyObject* self) -> PyObject* { return new_awaitable(as<Generator>(self), operation::anext, nullptr, false); }
+auto generator_anext(PyObject* self) -> PyObject* {
+  return new_awaitable(as<Generator>(self), operation::anext, nullptr, false);
+}
 
-auto generator_anext_method(PyObject* self, PyObject*) -> PyObject* { return new_awaitable(as<Generator>(self), operation::anext, nullptr); }
+auto generator_anext_method(PyObject* self, PyObject*) -> PyObject* {
+  return new_awaitable(as<Generator>(self), operation::anext, nullptr);
+}
 
-auto generator_aclose(PyObject* self, PyObject*) -> PyObject* { return new_awaitable(as<Generator>(self), operation::aclose, nullptr); }
+auto generator_aclose(PyObject* self, PyObject*) -> PyObject* {
+  return new_awaitable(as<Generator>(self), operation::aclose, nullptr);
+}
 
 /// Sorts keyword arguments in behind the positional ones. False with TypeError set.
-auto arguments_of(char const* function, char const* const* names, Py_ssize_t most, PyObject* const* given, Py_ssize_t count,
-                  PyObject* keywords, PyObject** found) -> bool {
+auto arguments_of(char const* function, char const* const* names, Py_ssize_t most, PyObject* const* given,
+                  Py_ssize_t count, PyObject* keywords, PyObject** found) -> bool {
   if (count > most) {
     PyErr_Format(PyExc_TypeError, "%s expected at most %zd arguments, got %zd", function, most, count);
     return false;
@@ -35,8 +42,10 @@ auto arguments_of(char const* function, char const* const* names, Py_ssize_t mos
     Py_ssize_t i = 0;
     while (i < most && PyUnicode_CompareWithASCIIString(keyword, names[i]) != 0) ++i;
     if (i == most || found[i] != nullptr) {
-      PyErr_Format(PyExc_TypeError, i == most ? "%s() got an unexpected keyword argument '%U'" : "%s() got multiple values for argument '%U'",
-                   function, keyword);
+      PyErr_Format(
+          PyExc_TypeError,
+          i == most ? "%s() got an unexpected keyword argument '%U'" : "%s() got multiple values for argument '%U'",
+          function, keyword);
       return false;
     }
     found[i] = given[count + k];
@@ -64,15 +73,20 @@ auto generator_athrow(PyObject* self, PyObject* const* given, Py_ssize_t count, 
     PyErr_SetString(PyExc_TypeError, "athrow expected at least 1 argument, got 0");
     return nullptr;
   }
-  if (found[1] == nullptr && found[2] == nullptr) return new_awaitable(as<Generator>(self), operation::athrow, found[0]);
+  if (found[1] == nullptr && found[2] == nullptr)
+    return new_awaitable(as<Generator>(self), operation::athrow, found[0]);
   if (compat::warn_three_arguments("athrow") < 0) return nullptr;
-  auto const packed = steal(PyTuple_Pack(3, found[0], found[1] != nullptr ? found[1] : Py_None, found[2] != nullptr ? found[2] : Py_None));
+  auto const packed = steal(
+      PyTuple_Pack(3, found[0], found[1] != nullptr ? found[1] : Py_None, found[2] != nullptr ? found[2] : Py_None));
   return packed ? new_awaitable(as<Generator>(self), operation::athrow, packed.get(), true, true) : nullptr;
 }
 
-// Attributes ------------------------------------------------------------------------------------------------------------
+// Attributes
+// ------------------------------------------------------------------------------------------------------------
 
-auto from_body(PyObject* self, char const* name) -> PyObject* { return PyObject_GetAttrString(as<Generator>(self).body.get(), name); }
+auto from_body(PyObject* self, char const* name) -> PyObject* {
+  return PyObject_GetAttrString(as<Generator>(self).body.get(), name);
+}
 
 template <bool Qualified>
 auto get_name(PyObject* self, void*) -> PyObject* {
@@ -101,7 +115,9 @@ auto get_code(PyObject* self, void*) -> PyObject* {
   return nullptr;
 }
 
-auto get_running(PyObject* self, void*) -> PyObject* { return PyBool_FromLong(is_running(state_of(self), as<Generator>(self))); }
+auto get_running(PyObject* self, void*) -> PyObject* {
+  return PyBool_FromLong(is_running(state_of(self), as<Generator>(self)));
+}
 
 /// Where the chain of delegations from this generator ends.
 auto leaf_of(State& state, Generator& generator) -> Ref<Generator> {
@@ -168,7 +184,8 @@ auto generator_reduce(PyObject* self, PyObject*) -> PyObject* {
   return nullptr;
 }
 
-// Life ------------------------------------------------------------------------------------------------------------------
+// Life
+// ------------------------------------------------------------------------------------------------------------------
 
 /// The finalizer is called once.
 auto take_finalizer(Generator& generator) -> Object {
@@ -196,7 +213,9 @@ void generator_finalize(PyObject* self) {
 }
 
 /// `__del__()` by hand: as the destructor, but the error is raised. 1.10 let its users call it.
-auto generator_del(PyObject* self, PyObject*) -> PyObject* { return finish_dropped(self) ? Py_NewRef(Py_None) : nullptr; }
+auto generator_del(PyObject* self, PyObject*) -> PyObject* {
+  return finish_dropped(self) ? Py_NewRef(Py_None) : nullptr;
+}
 
 auto generator_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   auto& generator = as<Generator>(self);
@@ -243,8 +262,10 @@ void generator_dealloc(PyObject* self) {
   if (!silent && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   PyObject_GC_UnTrack(self);
   // The frame of one generator may hold the next: a chain of them is taken apart without a C frame for each.
-  Py_TRASHCAN_BEGIN(self, generator_dealloc)
-  if (generator.flags.has(flag::created)) {  // a coroutine that never ran would warn that nobody awaited it
+  Py_TRASHCAN_BEGIN(
+      self,
+      generator_dealloc) if (generator.flags
+                                 .has(flag::created)) {  // a coroutine that never ran would warn that nobody awaited it
     auto before = compat::take_exception();
     // Not of the generator: whoever keeps the report would keep what is being freed.
     if (!steal(close_body(self))) compat::write_unraisable(generator.body.get());
@@ -266,16 +287,23 @@ void generator_dealloc(PyObject* self) {
 }
 
 PyMethodDef generator_methods[] = {
-    {"asend", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(generator_asend)), METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("asend($self, value, /)\n--\n\nasend(value) -> awaitable of the next item; `value` is what the yield evaluates to.\n\n"
-               "Raises StopAsyncIteration(result) when the body returns, TypeError for a value other than None before the\n"
-               "body has begun, RuntimeError while another operation is under way (PEP 525).")},
-    {"athrow", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(generator_athrow)), METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("athrow($self, type, value=None, traceback=None, /)\n--\n\nathrow(exception) -> awaitable of the next item; the exception is raised at the yield.\n\n"
-               "The form athrow(type, value, traceback) is deprecated from Python 3.12 on. On a finished generator the\n"
-               "awaitable answers None (PEP 525).")},
+    {"asend", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(generator_asend)),
+     METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR(
+         "asend($self, value, /)\n--\n\nasend(value) -> awaitable of the next item; `value` is what the yield "
+         "evaluates to.\n\n"
+         "Raises StopAsyncIteration(result) when the body returns, TypeError for a value other than None before the\n"
+         "body has begun, RuntimeError while another operation is under way (PEP 525).")},
+    {"athrow", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(generator_athrow)),
+     METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR(
+         "athrow($self, type, value=None, traceback=None, /)\n--\n\nathrow(exception) -> awaitable of the next item; "
+         "the exception is raised at the yield.\n\n"
+         "The form athrow(type, value, traceback) is deprecated from Python 3.12 on. On a finished generator the\n"
+         "awaitable answers None (PEP 525).")},
     {"aclose", generator_aclose, METH_NOARGS,
-     PyDoc_STR("aclose($self, /)\n--\n\naclose() -> awaitable that raises GeneratorExit at the yield and awaits the end of the body.\n\n"
+     PyDoc_STR("aclose($self, /)\n--\n\naclose() -> awaitable that raises GeneratorExit at the yield and awaits the "
+               "end of the body.\n\n"
                "Raises RuntimeError if the body yields again (PEP 525).")},
     {"__anext__", generator_anext_method, METH_NOARGS | METH_COEXIST,
      PyDoc_STR("__anext__($self, /)\n--\n\n__anext__() -> awaitable of the next item, as asend(None).")},
@@ -341,8 +369,8 @@ auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject* 
   generator->weakrefs = nullptr;
   generator->dict = nullptr;
   new (&generator->flags) Flags();
-  // The collector would finalize the body of a cycle before the generator, which could then no longer be closed, and would
-  // warn that nobody awaited it. So it does not know the body: it sees its contents through the generator.
+  // The collector would finalize the body of a cycle before the generator, which could then no longer be closed, and
+  // would warn that nobody awaited it. So it does not know the body: it sees its contents through the generator.
   bool const can_own = PyCoro_CheckExact(generator->body.get()) || (flags & flag::cpp) != 0;
   if (can_own && Py_REFCNT(generator->body.get()) == 1) {
     PyObject_GC_UnTrack(generator->body.get());

@@ -1,4 +1,5 @@
-// The extension module async_generator._engine: what Python sees of the engine, and the set-up of an interpreter's copy.
+// The extension module async_generator._engine: what Python sees of the engine, and the set-up of an interpreter's
+// copy.
 #include <array>
 
 #include "awaitables.hpp"
@@ -17,8 +18,8 @@ MainInterpreter main_interpreter;
 
 namespace {
 
-/// The state of instances that outlive their module: when an interpreter ends, the collector may clear a type before the
-/// instances that are garbage with it. It has no types and keeps no memory.
+/// The state of instances that outlive their module: when an interpreter ends, the collector may clear a type before
+/// the instances that are garbage with it. It has no types and keeps no memory.
 auto orphans() noexcept -> State& {
   static State& state = [] -> State& {
     static State made{};
@@ -33,7 +34,8 @@ auto orphans() noexcept -> State& {
 
 auto look_up_state(PyObject* instance) noexcept -> State& {
   PyObject* module = reinterpret_cast<PyHeapTypeObject*>(Py_TYPE(instance))->ht_module;
-  if (module == nullptr) [[unlikely]] return orphans();
+  if (module == nullptr) [[unlikely]]
+    return orphans();
   return *static_cast<State*>(PyModule_GetState(module));
 }
 
@@ -65,8 +67,14 @@ auto intern_names(Names& names) -> bool {
     Object& slot;
     char const* text;
   };
-  for (auto const& entry : {Entry{names.throw_, "throw"}, {names.close, "close"}, {names.asend, "asend"}, {names.athrow, "athrow"},
-                            {names.aclose, "aclose"}, {names.value, "value"}, {names.args, "args"}, {names.cr_await, "cr_await"},
+  for (auto const& entry : {Entry{names.throw_, "throw"},
+                            {names.close, "close"},
+                            {names.asend, "asend"},
+                            {names.athrow, "athrow"},
+                            {names.aclose, "aclose"},
+                            {names.value, "value"},
+                            {names.args, "args"},
+                            {names.cr_await, "cr_await"},
                             {names.cr_frame, "cr_frame"}}) {
     entry.slot = steal(PyUnicode_InternFromString(entry.text));
     if (!entry.slot) return false;
@@ -78,11 +86,12 @@ auto intern_names(Names& names) -> bool {
 auto make_error(State& state, PyObject* module) -> bool {
   auto const bases = steal(PyTuple_Pack(2, PyExc_RuntimeError, PyExc_ValueError));
   if (!bases) return false;
-  state.already_running = steal(PyErr_NewExceptionWithDoc(
-      "async_generator.AlreadyRunning",
-      "An operation was awaited while another one on the same generator is under way. It is the RuntimeError of native async "
-      "generators and the ValueError of async_generator 1.10.",
-      bases.get(), nullptr));
+  state.already_running =
+      steal(PyErr_NewExceptionWithDoc("async_generator.AlreadyRunning",
+                                      "An operation was awaited while another one on the same generator is under way. "
+                                      "It is the RuntimeError of native async "
+                                      "generators and the ValueError of async_generator 1.10.",
+                                      bases.get(), nullptr));
   return state.already_running && PyModule_AddObjectRef(module, "AlreadyRunning", state.already_running.get()) == 0;
 }
 
@@ -121,13 +130,19 @@ auto add_public(PyObject* module, State& state) -> bool {
   auto const yield = new_operator(state, yield_entry);
   auto const yield_from = new_operator(state, yield_from_entry);
   auto const bridge = new_bridge();
-  auto const add = [module](char const* name, PyObject* object) { return PyModule_AddObjectRef(module, name, object) == 0; };
-  auto const add_type = [&add](char const* name, PyTypeObject* type) { return add(name, reinterpret_cast<PyObject*>(type)); };
-  return yield && yield_from && bridge && add("bridge", bridge.get()) && add("yield_", yield.get()) && add("yield_from_", yield_from.get()) &&
-         add_type("async_generator", state.generator_type) && add_type("async_generator_asend", state.asend_type) &&
-         add_type("async_generator_athrow", state.athrow_type) && add_type("yield_awaitable", state.yield_type) &&
+  auto const add = [module](char const* name, PyObject* object) {
+    return PyModule_AddObjectRef(module, name, object) == 0;
+  };
+  auto const add_type = [&add](char const* name, PyTypeObject* type) {
+    return add(name, reinterpret_cast<PyObject*>(type));
+  };
+  return yield && yield_from && bridge && add("bridge", bridge.get()) && add("yield_", yield.get()) &&
+         add("yield_from_", yield_from.get()) && add_type("async_generator", state.generator_type) &&
+         add_type("async_generator_asend", state.asend_type) && add_type("async_generator_athrow", state.athrow_type) &&
+         add_type("yield_awaitable", state.yield_type) &&
          PyModule_AddIntConstant(module, "REAL_YIELDS", flag::real_yields) == 0 &&
-         PyModule_AddIntConstant(module, "MAIN_INTERPRETER", PyInterpreterState_Get() == PyInterpreterState_Main()) == 0 &&
+         PyModule_AddIntConstant(module, "MAIN_INTERPRETER", PyInterpreterState_Get() == PyInterpreterState_Main()) ==
+             0 &&
          PyModule_AddIntConstant(module, "KEPT_CALLS", flag::kept_calls) == 0 &&
          PyModule_AddIntConstant(module, "NATIVE_SYNTAX", flag::native_syntax) == 0;
 }
@@ -135,8 +150,8 @@ auto add_public(PyObject* module, State& state) -> bool {
 auto module_exec(PyObject* module) -> int {
   State& state = *new (PyModule_GetState(module)) State();
   state.empty_tuple = steal(PyTuple_New(0));
-  bool const done = state.empty_tuple && intern_names(state.names) && make_types(module, state) && make_error(state, module) &&
-                    add_public(module, state);
+  bool const done = state.empty_tuple && intern_names(state.names) && make_types(module, state) &&
+                    make_error(state, module) && add_public(module, state);
   if (!done) return -1;
   if (main_interpreter.state == nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) {
     main_interpreter.state = &state;
@@ -146,8 +161,8 @@ auto module_exec(PyObject* module) -> int {
 }
 
 auto types_of(State& state) -> std::array<PyTypeObject**, 10> {
-  return {&state.generator_type,  &state.asend_type, &state.athrow_type,   &state.yield_type, &state.delegation_type,
-          &state.maker_type,      &state.operator_type, &state.cpp_body_type, &state.stop_type, &state.box_type};
+  return {&state.generator_type, &state.asend_type,    &state.athrow_type,   &state.yield_type, &state.delegation_type,
+          &state.maker_type,     &state.operator_type, &state.cpp_body_type, &state.stop_type,  &state.box_type};
 }
 
 auto module_traverse(PyObject* module, visitproc visit, void* arg) -> int {
@@ -203,12 +218,15 @@ PyModuleDef_Slot module_slots[] = {
 };
 
 PyModuleDef module_definition = {
-    PyModuleDef_HEAD_INIT, "_engine",       "The engine of async_generator.", sizeof(State), module_methods, module_slots,
-    module_traverse,       module_clear, module_free,
+    PyModuleDef_HEAD_INIT, "_engine",      "The engine of async_generator.",
+    sizeof(State),         module_methods, module_slots,
+    module_traverse,       module_clear,   module_free,
 };
 
 }  // namespace
 
 }  // namespace engine
 
-extern "C" __attribute__((visibility("default"))) PyObject* PyInit__engine() { return PyModuleDef_Init(&engine::module_definition); }
+extern "C" __attribute__((visibility("default"))) PyObject* PyInit__engine() {
+  return PyModuleDef_Init(&engine::module_definition);
+}

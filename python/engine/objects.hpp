@@ -18,20 +18,21 @@ struct Delegation;
 
 /// A generator's flags. `busy` is what keeps an operation from the fast path.
 namespace flag {
-inline constexpr std::uint32_t running = 1;       ///< an operation is under way here (ag_running)
-inline constexpr std::uint32_t executing = 2;     ///< the C++ driver is inside this generator, as root
-inline constexpr std::uint32_t closed = 4;        ///< the body is finished
-inline constexpr std::uint32_t created = 8;       ///< the body has not begun
-inline constexpr std::uint32_t delegated = 16;    ///< another generator delegates to this one
-inline constexpr std::uint32_t closing = 32;      ///< the delegating generator is closing this one
-inline constexpr std::uint32_t exit_ignored = 64; ///< aclose() ended in "ignored GeneratorExit"
-inline constexpr std::uint32_t hooks_ready = 128; ///< firstiter was called and the finalizer captured
-inline constexpr std::uint32_t real_yields = 256; ///< items leave the frame by a yield, not through an await of yield_()
-inline constexpr std::uint32_t native_syntax = 512; ///< the body was written with `yield`
+inline constexpr std::uint32_t running = 1;        ///< an operation is under way here (ag_running)
+inline constexpr std::uint32_t executing = 2;      ///< the C++ driver is inside this generator, as root
+inline constexpr std::uint32_t closed = 4;         ///< the body is finished
+inline constexpr std::uint32_t created = 8;        ///< the body has not begun
+inline constexpr std::uint32_t delegated = 16;     ///< another generator delegates to this one
+inline constexpr std::uint32_t closing = 32;       ///< the delegating generator is closing this one
+inline constexpr std::uint32_t exit_ignored = 64;  ///< aclose() ended in "ignored GeneratorExit"
+inline constexpr std::uint32_t hooks_ready = 128;  ///< firstiter was called and the finalizer captured
+inline constexpr std::uint32_t real_yields =
+    256;  ///< items leave the frame by a yield, not through an await of yield_()
+inline constexpr std::uint32_t native_syntax = 512;  ///< the body was written with `yield`
 inline constexpr std::uint32_t owns_body = 1024;  ///< the collector sees the body's contents through the generator only
 inline constexpr std::uint32_t within = 2048;     ///< the body waits at a Suspension
-inline constexpr std::uint32_t kept_calls = 4096; ///< rewritten code still calls yield_() or yield_from_()
-inline constexpr std::uint32_t cpp = 8192;        ///< the body is a CppBody
+inline constexpr std::uint32_t kept_calls = 4096;  ///< rewritten code still calls yield_() or yield_from_()
+inline constexpr std::uint32_t cpp = 8192;         ///< the body is a CppBody
 inline constexpr std::uint32_t busy = running | executing | closed | created | delegated | closing;
 }  // namespace flag
 
@@ -83,8 +84,8 @@ class Flags {
 #endif
 };
 
-/// Which thread is inside an awaitable. The GIL sees to it that there is one at most, apart from a body that awaits what
-/// drives it; without the GIL an Occupied has to.
+/// Which thread is inside an awaitable. The GIL sees to it that there is one at most, apart from a body that awaits
+/// what drives it; without the GIL an Occupied has to.
 class Occupancy {
 #ifdef Py_GIL_DISABLED
  public:
@@ -123,19 +124,18 @@ class Occupied {
 
 /// The object that the user iterates (generator.cpp). Kept to five words: memory per generator is a figure we promise.
 struct Generator {
-  PyObject_HEAD
-  Object body;        ///< what is driven: a coroutine. Null only while the collector takes a cycle apart.
+  PyObject_HEAD Object body;  ///< what is driven: a coroutine. Null only while the collector takes a cycle apart.
   Object extra;  ///< the finalizer hook captured at the first iteration; with flag::within a Suspension that keeps it
   PyObject* weakrefs;
   PyObject* dict;
   Flags flags;
 };
 
-/// A resumption of a generator under way on a thread. It lives in what drives the generator, never on the C stack: a greenlet
-/// that is switched out takes its part of the stack with it, and comes back after others.
+/// A resumption of a generator under way on a thread. It lives in what drives the generator, never on the C stack: a
+/// greenlet that is switched out takes its part of the stack with it, and comes back after others.
 struct Resumption {
-  Generator* member;   ///< whose body runs
-  Resumption* outer;   ///< the one that was begun before
+  Generator* member;  ///< whose body runs
+  Resumption* outer;  ///< the one that was begun before
 };
 
 /// How far an awaitable of the engine has come.
@@ -143,74 +143,70 @@ enum class Stage : std::uint8_t { initial, started, finished };
 
 /// What an operation returns (awaitables.cpp): an `async_generator_asend` or an `async_generator_athrow`.
 struct Awaitable {
-  PyObject_HEAD
-  State* state;
+  PyObject_HEAD State* state;
   Ref<Generator> generator;
   Object argument;  ///< asend: the value, or null; athrow: the exception, or its tuple of arguments
   Resumption resumption;
   agen::operation operation;
   Stage stage;
-  bool packed;      ///< `argument` is the tuple of athrow(type, value, traceback)
-  bool tracked;     ///< by the cyclic collector
+  bool packed;   ///< `argument` is the tuple of athrow(type, value, traceback)
+  bool tracked;  ///< by the cyclic collector
   [[no_unique_address]] Occupancy occupancy;
 };
 
 /// What a body can wait at besides a real yield: a yield_() that a helper awaits, or a delegation.
 struct Suspension {
-  PyObject_HEAD
-  State* state;
+  PyObject_HEAD State* state;
   Object finalizer;  ///< of the generator that waits here
   [[no_unique_address]] Occupancy occupancy;
 };
 
 /// What yield_() returns (yield.cpp).
 struct Yield : Suspension {
-  Object value;        ///< the item, until it is handed out
-  Object pending;      ///< an exception that the next resumption raises at the await
-  Object handled;      ///< what the consumer handles while it throws `pending`
+  Object value;    ///< the item, until it is handed out
+  Object pending;  ///< an exception that the next resumption raises at the await
+  Object handled;  ///< what the consumer handles while it throws `pending`
   Stage stage;
-  bool held;           ///< a generator of ours stands here: only its driver may go on
+  bool held;  ///< a generator of ours stands here: only its driver may go on
 };
 
 /// What yield_from_() returns, and the state of a delegation (delegation.cpp).
 struct Delegation : Suspension {
-  Object iterator;         ///< the argument at first, then what aiter() made of it
-  Object awaiting;         ///< the operation of a foreign iterator that is under way
-  Object pending_exit;     ///< the GeneratorExit to raise in the delegating body when the iterator is closed
-  Object pending;          ///< an exception that the next resumption raises at the await
-  Object handled;          ///< the exception that the delegating body was handling, where the consumer is not
-  Generator* parent;       ///< whose body delegates; it owns this object. Null while nobody drives the delegation.
-  Generator* delegate;     ///< the iterator, when it is ours and driven directly; owned by `iterator`
-  Delegation* outer;       ///< the delegation in which `parent` is the delegate, as far as the root looked
-  Delegation* innermost;   ///< root only: where the leaf is, or null when that must be looked up
+  Object iterator;        ///< the argument at first, then what aiter() made of it
+  Object awaiting;        ///< the operation of a foreign iterator that is under way
+  Object pending_exit;    ///< the GeneratorExit to raise in the delegating body when the iterator is closed
+  Object pending;         ///< an exception that the next resumption raises at the await
+  Object handled;         ///< the exception that the delegating body was handling, where the consumer is not
+  Generator* parent;      ///< whose body delegates; it owns this object. Null while nobody drives the delegation.
+  Generator* delegate;    ///< the iterator, when it is ours and driven directly; owned by `iterator`
+  Delegation* outer;      ///< the delegation in which `parent` is the delegate, as far as the root looked
+  Delegation* innermost;  ///< root only: where the leaf is, or null when that must be looked up
   agen::operation under_way;
   Stage stage;
-  bool opening;            ///< `awaiting` is an awaitable that aiter() answered
-  bool awaited;            ///< a frame waits for this object: answers travel through it, not past it
+  bool opening;  ///< `awaiting` is an awaitable that aiter() answered
+  bool awaited;  ///< a frame waits for this object: answers travel through it, not past it
 };
 
 /// What a decorated function calls (function.cpp): the function that makes bodies, and how to drive them.
 struct Maker {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   State* state;
-  Object original;      ///< the user's function, as it was decorated
-  Object prepare;       ///< makes `function` of it (python/async_generator/_function.py)
-  Object function;      ///< makes the body; null before the first call
-  Object names;         ///< (globals, name, object, name, object ...): what rewritten code relies on, or null
-  Object code;          ///< the original's code that `function` was made of, or null
+  Object original;              ///< the user's function, as it was decorated
+  Object prepare;               ///< makes `function` of it (python/async_generator/_function.py)
+  Object function;              ///< makes the body; null before the first call
+  Object names;                 ///< (globals, name, object, name, object ...): what rewritten code relies on, or null
+  Object code;                  ///< the original's code that `function` was made of, or null
   std::uint64_t names_version;  ///< of the globals when `names` was last found to hold, where dicts have one
-  std::uint32_t flags;  ///< of the generators made
+  std::uint32_t flags;          ///< of the generators made
 #ifdef Py_GIL_DISABLED
-  std::atomic<bool> ready;       ///< the preparation is complete, and does not change any more
-  std::atomic<Maker*> successor; ///< owned; prepared anew, after the original got other code
+  std::atomic<bool> ready;        ///< the preparation is complete, and does not change any more
+  std::atomic<Maker*> successor;  ///< owned; prepared anew, after the original got other code
 #endif
 };
 
 /// yield_ and yield_from_ themselves (yield.cpp): callables with the attributes of a Python function.
 struct Operator {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   State* state;
   PyObject* dict;
 };
@@ -230,20 +226,20 @@ struct State {
   PyTypeObject* maker_type;
   PyTypeObject* operator_type;
   PyTypeObject* cpp_body_type;
-  PyTypeObject* stop_type;     ///< the recycled StopIteration
-  PyTypeObject* box_type;      ///< the interpreter's async_generator_wrapped_value
-  Object already_running;      ///< the exception class
-  Object boxer;                ///< a native async generator that wraps what is sent into it
+  PyTypeObject* stop_type;  ///< the recycled StopIteration
+  PyTypeObject* box_type;   ///< the interpreter's async_generator_wrapped_value
+  Object already_running;   ///< the exception class
+  Object boxer;             ///< a native async generator that wraps what is sent into it
   Object empty_tuple;
   Names names;
-  bool boxes_directly;         ///< the layout of box_type was verified
+  bool boxes_directly;  ///< the layout of box_type was verified
   FreeList<Generator> generators;
   FreeList<Delegation> delegations;
   FreeList<Awaitable> awaitables;
   FreeList<Yield> yields;
   FreeList<PyStopIterationObject> stops;
-  compat::Mutex chains;        ///< guards the links between delegations
-  compat::Mutex makers;        ///< guards what makers have prepared, until it is ready
+  compat::Mutex chains;  ///< guards the links between delegations
+  compat::Mutex makers;  ///< guards what makers have prepared, until it is ready
 };
 
 /// The state of the main interpreter's module, found without a call: most programs have no other. (Of a sub-interpreter
@@ -258,7 +254,8 @@ extern MainInterpreter main_interpreter;
 auto look_up_state(PyObject* instance) noexcept -> State&;
 
 inline auto state_of(PyObject* generator) noexcept -> State& {
-  if (Py_TYPE(generator) == main_interpreter.generator_type.load(std::memory_order_relaxed)) [[likely]] return *main_interpreter.state;
+  if (Py_TYPE(generator) == main_interpreter.generator_type.load(std::memory_order_relaxed)) [[likely]]
+    return *main_interpreter.state;
   return look_up_state(generator);
 }
 
@@ -284,7 +281,8 @@ inline auto suspension_of(Generator const& generator) noexcept -> PyObject* {
 inline auto finalizer_of(Generator& generator) noexcept -> Object& {
   return generator.flags.has(flag::within) ? as<Suspension>(generator.extra.get()).finalizer : generator.extra;
 }
-/// The body waits at `suspension`, a Yield or a Delegation, from now on. Who walks a chain may be looking from another thread.
+/// The body waits at `suspension`, a Yield or a Delegation, from now on. Who walks a chain may be looking from another
+/// thread.
 inline void suspend_at(Generator& generator, Object suspension) noexcept {
   compat::Lock const lock(as<Suspension>(suspension.get()).state->chains);
   as<Suspension>(suspension.get()).finalizer = std::move(generator.extra);

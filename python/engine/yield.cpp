@@ -1,8 +1,8 @@
 // yield_(): what it returns, and the callables yield_ and yield_from_ themselves.
 //
 // A body in which `await yield_(x)` became a real yield (python/async_generator/_rewriting.py) hands the Yield object
-// straight to the driver. Anywhere else it is awaited: it then hands up a box (boxes.hpp), which the innermost generator
-// takes, ours or native.
+// straight to the driver. Anywhere else it is awaited: it then hands up a box (boxes.hpp), which the innermost
+// generator takes, ours or native.
 #include "yield.hpp"
 
 #include "awaiting.hpp"
@@ -42,9 +42,10 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
   if (yield.stage != Stage::initial) return refuse_reuse();
   if (!inside_generator(*yield.state)) {
     yield.stage = Stage::finished;
-    PyErr_SetString(PyExc_RuntimeError,
-                    "yield_() was awaited outside an async generator: await it in the body of an async generator, or in a "
-                    "coroutine that the body awaits; a function that uses it needs @async_generator");
+    PyErr_SetString(
+        PyExc_RuntimeError,
+        "yield_() was awaited outside an async generator: await it in the body of an async generator, or in a "
+        "coroutine that the body awaits; a function that uses it needs @async_generator");
     return PYGEN_ERROR;
   }
   yield.stage = Stage::started;
@@ -137,7 +138,8 @@ auto only_argument(char const* function, char const* name, PyObject* fallback, P
   Py_ssize_t const positional = PyVectorcall_NARGS(count);
   Py_ssize_t const named = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
   if (named > 0 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), name) != 0) {
-    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", function, PyTuple_GET_ITEM(keywords, 0));
+    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", function,
+                 PyTuple_GET_ITEM(keywords, 0));
     return nullptr;
   }
   if (positional + named == 1) return arguments[0];
@@ -208,7 +210,8 @@ auto yield_from_entry(PyObject* self, PyObject* const* arguments, size_t count, 
   return source == nullptr ? nullptr : new_delegation(*as<Operator>(self).state, source);
 }
 
-// The callables ---------------------------------------------------------------------------------------------------------
+// The callables
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
