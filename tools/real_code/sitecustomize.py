@@ -39,7 +39,9 @@ class _Decorate(ast.NodeTransformer):
             own.visit(statement)
         if own.found:
             self.count += 1
-            place = dict(lineno=node.lineno, col_offset=node.col_offset, end_lineno=node.lineno, end_col_offset=node.col_offset)
+            place = dict(
+                lineno=node.lineno, col_offset=node.col_offset, end_lineno=node.lineno, end_col_offset=node.col_offset
+            )
             decorator = ast.parse('__import__("async_generator").async_generator', mode="eval").body
             for part in ast.walk(decorator):
                 for name, value in place.items():
@@ -59,7 +61,12 @@ def _concerned(filename):
 def compile(source, filename, mode, flags=0, dont_inherit=False, optimize=-1, **rest):
     if mode == "exec" and not flags & ast.PyCF_ONLY_AST and _concerned(filename):
         if not isinstance(source, ast.AST):
-            if isinstance(source, str) and "async" not in source or isinstance(source, bytes) and b"async" not in source:
+            if (
+                isinstance(source, str)
+                and "async" not in source
+                or isinstance(source, bytes)
+                and b"async" not in source
+            ):
                 return _compile(source, filename, mode, flags, dont_inherit, optimize, **rest)
             source = _compile(source, filename, mode, flags | ast.PyCF_ONLY_AST, dont_inherit, optimize, **rest)
         decorate = _Decorate()

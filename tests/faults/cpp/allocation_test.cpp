@@ -1,5 +1,5 @@
-// Memory runs out at every allocation, one at a time: `operator new` of this program throws at the n-th call. Each program
-// ends in std::bad_alloc, or as if nothing had failed; nothing is leaked; its generators are closed or go on.
+// Memory runs out at every allocation, one at a time: `operator new` of this program throws at the n-th call. Each
+// program ends in std::bad_alloc, or as if nothing had failed; nothing is leaked; its generators are closed or go on.
 #include <gtest/gtest.h>
 
 #include <agen/agen.hpp>
@@ -13,7 +13,7 @@
 
 namespace {
 
-long allowed = -1;  // allocations before one fails; negative: none fails
+long allowed = -1;    // allocations before one fails; negative: none fails
 bool sticky = false;  // all after it fail too
 long outstanding = 0;
 long counted = 0;
@@ -51,7 +51,9 @@ using agen::task;
 using agen::yield_from;
 using numbers = async_generator<int, void, std::string>;
 
-auto words(int number) -> std::string { return "an item that does not fit into a small string: " + std::to_string(number); }
+auto words(int number) -> std::string {
+  return "an item that does not fit into a small string: " + std::to_string(number);
+}
 
 auto count(int from, int to) -> numbers {
   std::string held = words(from);  // an allocation of the body's own
@@ -166,7 +168,8 @@ class Memory : public testing::TestWithParam<bool> {
  private:
   agen::unraisable_handler former_ = nullptr;
 };
-INSTANTIATE_TEST_SUITE_P(Fails, Memory, testing::Bool(), [](auto const& info) { return info.param ? "FromThereOn" : "Once"; });
+INSTANTIATE_TEST_SUITE_P(Fails, Memory, testing::Bool(),
+                         [](auto const& info) { return info.param ? "FromThereOn" : "Once"; });
 
 TEST_P(Memory, AtCreationAndIteration) {
   EXPECT_GE(fail_everywhere([](trial& t) {
@@ -240,7 +243,9 @@ TEST_P(Memory, InHooks) {
               } const guard{before};
               std::vector<agen::abandoned_generator> dropped;
               agen::asyncgen_hooks hooks;
-              hooks.firstiter = [seen = std::vector<void const*>()](agen::generator_ref g) mutable { seen.push_back(g.id()); };
+              hooks.firstiter = [seen = std::vector<void const*>()](agen::generator_ref g) mutable {
+                seen.push_back(g.id());
+              };
               hooks.finalizer = [&dropped](agen::abandoned_generator g) { dropped.push_back(std::move(g)); };
               agen::set_asyncgen_hooks(std::move(hooks));
               for (int i = 0; i < 3; ++i) {

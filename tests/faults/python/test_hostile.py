@@ -10,14 +10,13 @@ import sys
 import types
 import warnings
 
+import async_generator as package
 import pytest
+from async_generator import async_generator, yield_, yield_from_
 from conftest import FULL
 from driving import trap
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-import async_generator as package
-from async_generator import aclosing, async_generator, yield_, yield_from_
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_MAX_EXAMPLES", 6000 if FULL else 300))
 fuzz = settings(max_examples=EXAMPLES, deadline=None, derandomize=not FULL, database=None,

@@ -1,18 +1,16 @@
 """KeyboardInterrupt at any step: a signal may arrive between any two instructions of any frame."""
 
 import gc
-import os
 import signal
 import sys
 import time
 import warnings
 
 import pytest
+from async_generator import async_generator, yield_
 from conftest import FULL
 from driving import run, trap
 from programs import PROGRAMS, Trial, chain_of, probe
-
-from async_generator import async_generator, yield_, yield_from_
 
 # These run hardly any instructions of generators.
 TRACED = sorted(set(PROGRAMS) - {"decorate", "misuse", "import_the_engine"})
