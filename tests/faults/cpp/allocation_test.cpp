@@ -20,7 +20,8 @@ long counted = 0;
 
 auto allocate(std::size_t size) -> void* {
   ++counted;
-  if (allowed >= 0 && (allowed == 0 || --allowed == 0)) {
+  if (allowed > 0) --allowed;
+  if (allowed == 0) {
     allowed = sticky ? 0 : -1;
     throw std::bad_alloc();
   }
@@ -56,9 +57,9 @@ auto words(int number) -> std::string {
 }
 
 auto count(int from, int to) -> numbers {
-  std::string held = words(from);  // an allocation of the body's own
+  std::string const held = words(to);  // an allocation of the body's own
   for (int i = from; i < to; ++i) co_yield i;
-  co_return words(to);
+  co_return held;
 }
 
 /// Closes with something awaited, which needs memory of its own.
@@ -97,7 +98,10 @@ auto other_items() -> async_generator<long> { co_await yield_from(longs(4)); }
 
 auto echo() -> async_generator<std::string, std::string> {
   std::string last = words(0);
-  for (;;) last = co_yield last + words(1);
+  for (;;) {
+    last.append(words(1));
+    last = co_yield last;
+  }
 }
 
 /// What a program has made: looked at after the failure.
@@ -118,7 +122,7 @@ auto complaint(numbers& g) -> std::string {
       if (*item <= last) return "an item again";
       last = *item;
     }
-  } catch (...) {
+  } catch (...) {  // what the body raised
     if (!g.closed()) return "not closed by what left it";
   }
   if (!g.closed()) return "not closed at its end";
@@ -140,6 +144,7 @@ auto fail_everywhere(std::function<void(trial&)> const& program) -> int {
         try {
           program(made);
         } catch (std::bad_alloc const&) {
+          EXPECT_GE(counted - upto, n);  // it was this failure
         } catch (std::string const& thrown) {
           EXPECT_EQ(thrown, "thrown");
         }
@@ -155,7 +160,8 @@ auto fail_everywhere(std::function<void(trial&)> const& program) -> int {
   }
 }
 
-void report(std::exception_ptr) noexcept {}
+void report(std::exception_ptr /*error*/) noexcept {
+}  // NOLINT(performance-unnecessary-value-param): the handler's type
 
 class Memory : public testing::TestWithParam<bool> {
  protected:
@@ -196,7 +202,8 @@ TEST_P(Memory, AtThrowing) {
                 sync_wait(g->anext());
                 try {
                   sync_wait(g->athrow(std::make_exception_ptr(std::string("thrown"))));
-                } catch (std::string const&) {
+                } catch (std::string const& thrown) {
+                  EXPECT_EQ(thrown, "thrown");
                 }
               }
             }),
@@ -265,7 +272,7 @@ TEST_P(Memory, InLoopsScopesAndContextManagers) {
               sync_wait(agen::aclosing(g, [](auto& inner) -> task<> { co_await inner.anext(); }));
               auto managed = [](int value) -> async_generator<int> {
                 std::string const held = words(value);
-                co_yield int{value};
+                co_yield value + static_cast<int>(held.size());
               };
               sync_wait(agen::async_with(managed(3), [](int& resource) -> task<> {
                 resource += static_cast<int>(words(resource).size());
