@@ -15,7 +15,6 @@ import gc
 import sys
 import warnings
 import weakref
-from collections.abc import Iterator
 
 import forms
 import runner
@@ -318,9 +317,9 @@ class Performance:
             await self.go_on(operation)
         assert operation.done, f"{self.scenario.name}: an operation waits for nothing"
 
-    def all_runs(self) -> Iterator[tuple[str, list[str], int]]:
-        """What was told at each point and how, with the number of lines until the injection. One loop for all of them."""
-        results = []
+    def all_runs(self) -> list[tuple[str, list[str], int]]:
+        """What was injected, what was told, and how many lines of it before the injection. One event loop for all of them."""
+        results: list[tuple[str, list[str], int]] = []
 
         async def main() -> None:
             await self.run(0, "")

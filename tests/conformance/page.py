@@ -12,7 +12,7 @@ import forms
 import table
 from table import IMPLEMENTATIONS, Scenario
 
-SAME, OTHER, NONE, FAILED, UNSEEN = "·", "≠", "–", "F", " "
+SAME, OTHER, NONE, FAILED = "·", "≠", "–", "F"
 LEGEND = f"{SAME} as the reference   {OTHER} otherwise, the table says why   {NONE} no meaning there, the table says why   {FAILED} failed"
 
 

@@ -52,7 +52,7 @@ class Run:
         self.scenario = scenario
         self.answers: list[list[str]] = []
         self.operations: dict[str, object] = {}
-        self.names: dict[int, str] = {}
+        self.verbs: dict[str, str] = {}
         self.thrown: list[BaseException] = []
         self.over = False
         self.space: dict[str, object] = {
@@ -122,7 +122,7 @@ class Run:
     def do(self, op: Op) -> list[str]:
         """Performs one line of the consumer; returns its answers."""
         self.answers.append([])
-        getattr(self, op.verb)(op)
+        getattr(self, "drop" if op.verb == "del" else op.verb)(op)
         return self.answers[-1]
 
     def end(self) -> None:
@@ -133,7 +133,7 @@ class Run:
         self.functions.clear()
         self.thrown.clear()
 
-    def made(self, text: str, verb: str) -> BaseException:
+    def error_made(self, text: str) -> BaseException:
         error = eval(text, dict(self.space))
         self.thrown.append(error)
         return error
@@ -145,33 +145,30 @@ class Run:
         if operation == "asend":
             arguments = [op.argument]
         elif operation == "athrow":
-            arguments = [self.made(op.argument, operation)]
+            arguments = [self.error_made(op.argument)]
         try:
             made = getattr(generator, ITERATION.get(operation, operation))(*arguments)
         except BaseException as error:
             self.say(f"raises {self.error(error)}")
         else:
             self.operations[op.target] = made
-            self.names[id(made)] = operation
+            self.verbs[op.target] = operation
 
     def start(self, op: Op) -> None:
-        before = len(self.answers[-1])
         self.operations.pop("it", None)
         self.make(op)
         if "it" in self.operations:
             self.send(Op("send", "it"))
-        assert len(self.answers[-1]) > before
 
     def send(self, op: Op) -> None:
         self.step(op.target, "send", op.argument)
 
     def throw(self, op: Op) -> None:
-        self.step(op.target, "throw", self.made(op.argument, "throw"))
+        self.step(op.target, "throw", self.error_made(op.argument))
 
     def step(self, name: str, how: str, argument: object) -> None:
         awaitable = self.operations[name]
-        closes = self.names[id(awaitable)] == "aclose"
-        answered = self.tell(getattr(awaitable, how), argument, closes=closes)
+        answered = self.tell(getattr(awaitable, how), argument, closes=self.verbs[name] == "aclose")
         if answered and name == "it":
             del self.operations["it"]  # a used awaitable would keep its generator alive
 
@@ -221,17 +218,9 @@ class Run:
         else:
             sys.set_asyncgen_hooks(firstiter, finalizer)
 
-    def locals_of(self, name: str) -> dict[str, object]:
-        return self.space if name in self.space else self.operations
-
-    def del_(self, op: Op) -> None:
-        del self.locals_of(op.target)[op.target]
+    def drop(self, op: Op) -> None:
+        del (self.space if op.target in self.space else self.operations)[op.target]
         gc.collect(1)
-
-    def __getattr__(self, name: str):
-        if name == "del":
-            return self.del_
-        raise AttributeError(name)
 
     @contextlib.contextmanager
     def reports(self):

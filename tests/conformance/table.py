@@ -110,10 +110,6 @@ class Scenario:
                 return variant
         return None
 
-    def expected(self, implementation: str, version: tuple[int, ...]) -> list[list[str]]:
-        variant = self.variant(implementation, version)
-        return [step.answers for step in (variant.steps if variant else self.steps)]
-
     def __str__(self) -> str:
         """The scenario as it stands in a file."""
         lines = [f"=== {', '.join(self.rules)} {self.name}", self.sentence, "--- body", self.body.strip("\n"), "--- consumer"]
