@@ -21,7 +21,8 @@ void produce(long long n, std::chrono::microseconds gap, HandOver hand_over) {
       continue;
     }
     std::this_thread::sleep_until(next += gap);
-    if (!hand_over(std::chrono::duration_cast<std::chrono::nanoseconds>(steady::now().time_since_epoch()).count())) return;
+    if (!hand_over(std::chrono::duration_cast<std::chrono::nanoseconds>(steady::now().time_since_epoch()).count()))
+      return;
   }
 }
 
