@@ -6,12 +6,12 @@
 static PyMemAllocatorEx original[3];
 static long seen;      /* allocations since arm() */
 static long chosen;    /* which of them fails; 0: none */
-static int from_there; /* and all after it */
+static int following;  /* as many after it fail too */
 
 static int fails(void) {
   if (chosen == 0) return 0;
   ++seen;
-  return seen == chosen || (from_there && seen > chosen);
+  return seen >= chosen && seen <= chosen + following;
 }
 
 static void *failing_malloc(void *context, size_t size) {
@@ -31,13 +31,14 @@ static void failing_free(void *context, void *block) {
   to->free(to->ctx, block);
 }
 
-/* arm(n, from_there=False): the n-th allocation from now on fails. Hooks stay in place: only counting begins. */
+/* arm(n, sticky=False): the n-th allocation from now on fails; sticky: and forty more. (Not all of them: CPython's unwinding
+   tries for ever where it cannot allocate the number of an instruction.) Hooks stay in place: only counting begins. */
 static PyObject *arm(PyObject *module, PyObject *args) {
   long n;
   int sticky = 0;
   if (!PyArg_ParseTuple(args, "l|p", &n, &sticky)) return NULL;
   seen = 0;
-  from_there = sticky;
+  following = sticky ? 40 : 0;
   chosen = n;
   Py_RETURN_NONE;
 }

@@ -1,6 +1,6 @@
 """Makes every allocation of a program fail, one at a time: `memory_programs.py NAME once|sticky STRIDE`, in a process of its own.
 
-For every n the n-th allocation of the program fails (sticky: and all after it). Then
+For every n the n-th allocation of the program fails (sticky: and forty more). Then
   - the failure shows: MemoryError, or the program ends as if nothing had failed (a cache that could not grow), or what native
     generators end in when the interpreter itself meets a failure,
   - each generator made is closed or goes on (programs.py, probe),

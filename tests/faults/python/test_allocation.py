@@ -44,7 +44,7 @@ def functions_crash(folder):
     return run_program(source, python_path=[folder]).returncode != 0
 
 
-# "once": this allocation fails and later ones succeed again. "sticky": none succeeds until the program is over.
+# "once": this allocation fails and later ones succeed again. "sticky": the forty after it fail too.
 @pytest.mark.parametrize("mode", ["once", "sticky"])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_failing_allocation_leaves_nothing_half_done(failing, name, mode):

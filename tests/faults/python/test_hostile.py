@@ -420,11 +420,9 @@ def test_code_objects_altered_by_hand():
         assert drive(changing().__anext__()) == 1
         changing.__code__ = plain.__code__.replace(co_freevars=changing.__code__.co_freevars)
         try:
-            made = changing()
-        except TypeError:
-            pass
-        else:
-            drive(made.__anext__())
+            drive(changing().__anext__())
+        except (TypeError, AttributeError):
+            pass  # on 3.11 the code itself runs, and returns what it returns
 
 
 def test_the_iterator_ends_itself_under_delegation():
