@@ -47,13 +47,16 @@ class _Generator:
     def __init__(self, number: int, generator: Any, parent: "_Generator | None") -> None:
         self.number = number
         self.name: str = generator.__qualname__
-        self.native = not isinstance(generator, _engine.async_generator)
         self.code: types.CodeType = generator.ag_code
         self.weak = weakref.ref(generator)
+        # Who delegated to it from its first item on, and since when; of its own delegations: from when until when.
         self.parent = parent
+        self.within = parent.delegating if parent is not None else None
+        self.delegations: dict[int | None, int] = {}
         self.site: _Site = ("", 0, "")
         self.exact = True
         self.items = 0
+        self.passed = 0  # items of those it delegated to
         self.began: int | None = None
         self.ended: int | None = None
         self.end = ""
@@ -74,14 +77,17 @@ class _Tracer:
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self.generators: list[_Generator] = []
+        # All that were not closed, and of the others those that have spans in the timeline.
+        self.generators: dict[int, _Generator] = {}
+        self.begun = self.items = 0
         self.began = self.ended = _now()
         self.spans = itertools.count()
         self.dropped_spans = 0
         # A frame's address names its generator while that has not ended.
         self._by_frame: dict[int, _Generator] = {}
         self._numbers = itertools.count(1)
-        self._made: dict[types.CodeType, list[_Site]] = {}
+        # Of native generators that have not begun: how many were made where.
+        self._made: dict[types.CodeType, Counter[_Site]] = {}
         self._of_thread = threading.local()
         self._set, self._get = sys.set_asyncgen_hooks, sys.get_asyncgen_hooks
         self._tool: int | None = None
@@ -236,7 +242,7 @@ class _Tracer:
         if not made.co_flags & inspect.CO_ASYNC_GENERATOR:
             return self._disable
         frame = sys._getframe(1)
-        self._made.setdefault(made, []).append((code.co_filename, frame.f_lineno, code.co_qualname))
+        self._made.setdefault(made, Counter())[code.co_filename, frame.f_lineno, code.co_qualname] += 1
         return None
 
     def _profile(self, frame: Any, event: str, argument: Any) -> None:
@@ -269,7 +275,7 @@ class _Tracer:
         known = _Generator(next(self._numbers), generator, getattr(self._of_thread, "delegating", None))
         self._of_thread.delegating = None
         known.site, known.exact = self._site(generator, known)
-        self.generators.append(known)
+        self.generators[known.number] = known
         self._by_frame[id(frame)] = known
         if self._tool is not None:
             sys.monitoring.set_local_events(self._tool, known.code, self._local)  # type: ignore[attr-defined,unused-ignore]
@@ -282,9 +288,13 @@ class _Tracer:
             own = origin[0][2] == known.code.co_name and origin[0][0] == known.code.co_filename and len(origin) > 1
             file, line, function = origin[1] if own and sys.version_info[:2] == (3, 11) else origin[0]
             return (file, line, function), True
-        made = self._made.get(known.code, [])
-        if made and len(set(made)) == 1:
-            return made.pop(), True
+        made = self._made.get(known.code, {})
+        if len(made) == 1:
+            ((site, count),) = made.items()
+            made[site] = count - 1
+            if count == 1:
+                del made[site]
+            return site, True
         frame: Any = sys._getframe(2)
         while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in (
             __name__.split(".")[0],
@@ -299,13 +309,12 @@ class _Tracer:
         now = _now()
         if known.began is None:
             known.began = now
+            self.begun += 1
         if known.awaiting is not None:
             since, what = known.awaiting
             self._span(known, what, since, now)
             known.awaiting = None
-        if known.delegating is not None:
-            self._span(known, "yield_from_", known.delegating, now)
-            known.delegating = None
+        self._delegated(known, now)
         if known.running is None:
             known.running = now
         self._of_thread.delegating = None
@@ -314,9 +323,10 @@ class _Tracer:
         now = _now()
         if isinstance(value, _engine.box_type) or isinstance(value, _engine.yield_awaitable):
             known.items += 1
+            self.items += 1
             above = known.parent
             while above is not None and above.delegating is not None:
-                above.items += 1
+                above.passed += 1
                 above = above.parent
             self._span(known, f"item {known.items}", known.running, now)
             known.running = None
@@ -340,17 +350,23 @@ class _Tracer:
         now = _now()
         self._by_frame.pop(id(frame), None)
         self._span(known, how, known.running, now)
-        if known.delegating is not None:
-            self._span(known, "yield_from_", known.delegating, now)
-        known.running = known.awaiting = known.delegating = None
+        self._delegated(known, now)
+        known.running = known.awaiting = None
         known.ended, known.end = now, how
         by_parent = known.parent is not None and known.parent.delegating is not None
-        if how == "returned" or known.left or by_parent:
-            return
-        if known.weak() is None and "closed" in how:
-            known.left = _DROPPED
-        elif "closed" in how and self._driver(frame) in _LOOPS:
-            known.left = "left open; closed by the event loop at its end"
+        if "closed" in how and not known.left and not by_parent:
+            if known.weak() is None:
+                known.left = _DROPPED
+            elif self._driver(frame) in _LOOPS:
+                known.left = "left open; closed by the event loop at its end"
+        if not known.left and not known.spans:
+            del self.generators[known.number]
+
+    def _delegated(self, known: _Generator, now: int) -> None:
+        if known.delegating is not None:
+            self._span(known, "yield_from_", known.delegating, now)
+            known.delegations[known.delegating] = now
+            known.delegating = None
 
     @staticmethod
     def _driver(frame: Any) -> str:
@@ -372,12 +388,12 @@ class _Tracer:
         """The generators that the program did not close, those of one place and fate together."""
         counted: Counter[tuple[_Site, bool, str, str]] = Counter()
         items: Counter[tuple[_Site, bool, str, str]] = Counter()
-        for known in self.generators:
+        for known in self.generators.values():
             left = known.left or self._open(known)
             if left:
                 key = (known.site, known.exact, known.name, left)
                 counted[key] += 1
-                items[key] += known.items
+                items[key] += known.items + known.passed
         return [
             {
                 "generator": name, "file": site[0], "line": site[1], "function": site[2], "made there": exact,
@@ -405,11 +421,12 @@ class _Tracer:
             {"ph": "M", "pid": process, "name": "process_name", "args": {"name": " ".join(sys.argv)}}
         ]
         track: dict[_Generator, int] = {}
-        for known in self.generators:
+        for known in self.generators.values():
             if known.began is None:
                 continue
             end = known.ended or self.ended
-            row = track.get(known.parent, 0) if known.parent is not None and self._inside(known, known.parent) else 0
+            inside = known.parent is not None and end <= known.parent.delegations.get(known.within, 0)
+            row = track.get(known.parent, 0) if known.parent is not None and inside else 0
             if not row:
                 row = len(track) + 1
                 named = {"ph": "M", "pid": process, "tid": row, "name": "thread_name", "args": {"name": known.title}}
@@ -417,7 +434,7 @@ class _Tracer:
             track[known] = row
             facts = {
                 "made" if known.exact else "first used": "{}:{} in {}".format(*known.site),
-                "items": known.items, "end": known.end or "open", **({"not closed": known.left} if known.left else {}),
+                "items": known.items + known.passed, "end": known.end or "open", **({"not closed": known.left} if known.left else {}),
             }  # fmt: skip
             whole = [(known.title, known.began, end, facts)]
             for name, since, until, told in whole + [(*span, {}) for span in known.spans]:
@@ -426,15 +443,6 @@ class _Tracer:
                     "ts": (since - self.began) / 1000, "dur": max(until - since, 1) / 1000,
                 })  # fmt: skip
         return {"traceEvents": events, "displayTimeUnit": "ns", "otherData": {"spans left out": self.dropped_spans}}
-
-    @staticmethod
-    def _inside(known: _Generator, parent: _Generator) -> bool:
-        """Whether one delegation of the parent lasted as long as the generator lived."""
-        assert known.began is not None
-        return known.ended is not None and any(
-            name == "yield_from_" and since <= known.began and known.ended <= until
-            for name, since, until in parent.spans
-        )
 
 
 def run(command: list[str], out: Path | None, as_json: bool) -> int:
@@ -451,7 +459,11 @@ def run(command: list[str], out: Path | None, as_json: bool) -> int:
     Raises:
         SystemExit: what the program raises.
     """
-    code, module, program = _load(command)
+    try:
+        code, module, program = _load(command)
+    except SyntaxError as error:
+        sys.excepthook(type(error), error.with_traceback(None), None)
+        return 1
     _rewriting.rewrite(_load.__code__, globals())  # its sample is no generator of the program
     tracer = _Tracer()
     path = (out or Path(f"{program}.trace.json")).absolute()
@@ -492,7 +504,8 @@ def _load(command: list[str]) -> tuple[types.CodeType, types.ModuleType, str]:
     module.__spec__ = ModuleSpec("__main__", None, origin=script)
     module.__file__ = script
     sys.argv[:] = command
-    sys.path[0] = os.path.dirname(os.path.abspath(script))
+    if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+        sys.path[0] = os.path.dirname(os.path.realpath(script))
     return code, module, Path(script).stem
 
 
@@ -506,20 +519,18 @@ def _tell(tracer: _Tracer, path: Path, as_json: bool) -> None:
         written, wrong = str(path), ""
     except OSError as error:
         written, wrong = "", str(error)
-    begun = [known for known in tracer.generators if known.began is not None]
-    items = sum(known.items for known in begun)
     seconds = (tracer.ended - tracer.began) / 1e9
     if as_json:
         told = {
-            "generators": len(begun),
-            "items": items,
+            "generators": tracer.begun,
+            "items": tracer.items,
             "seconds": seconds,
             "not closed": unclosed,
             "timeline": written or None,
         }
         print(json.dumps(told), file=sys.stderr)
         return
-    lines = [f"{_count(len(begun), 'async generator')}, {_count(items, 'item')}, {seconds:.3f} s"]
+    lines = [f"{_count(tracer.begun, 'async generator')}, {_count(tracer.items, 'item')}, {seconds:.3f} s"]
     if unclosed:
         lines.append(f"{sum(one['count'] for one in unclosed)} not closed by the program:")
         lines += [f"  {_line(one)}" for one in unclosed]

@@ -329,6 +329,32 @@ asyncio.run(main())
     assert run.done.stdout == "raised\n" and not run.unclosed
 
 
+def test_a_program_that_does_not_compile(tmp_path):
+    (tmp_path / "p.py").write_text("def f(:\n")
+    done = call("--trace", "p.py", cwd=tmp_path)
+    assert done.returncode == 1 and "SyntaxError" in done.stderr and "_trace.py" not in done.stderr
+
+
+def test_many_generators_and_spans(tmp_path):
+    source = """
+import async_generator._trace as trace
+trace._MOST_SPANS = 50
+@async_generator
+async def many(n):
+    for i in range(n): await yield_from_(ours(1))
+async def main():
+    print(len([item async for item in many(500)]))
+    generators = [native(2) for _ in range(500)]
+    for generator in generators: await first(generator)
+asyncio.run(main())
+"""
+    run = Traced(tmp_path, source)
+    assert run.done.stdout == "500\n", run.errors
+    assert run.told["generators"] == 1 + 500 + 500 and run.told["items"] == 1000
+    assert sum(event["ph"] == "X" for event in run.events) < 1200
+    assert run.unclosed["native", LEFT if ("native", LEFT) in run.unclosed else AT_END]["count"] >= 499
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_fork_does_not_tell(tmp_path):
     source = "import os\nif os.fork() == 0: sys.exit(3)\nos.wait()\nasyncio.run(first(ours(3)))\n"
