@@ -288,7 +288,7 @@ class _Tracer:
             own = origin[0][2] == known.code.co_name and origin[0][0] == known.code.co_filename and len(origin) > 1
             file, line, function = origin[1] if own and sys.version_info[:2] == (3, 11) else origin[0]
             return (file, line, function), True
-        made = self._made.get(known.code, {})
+        made: Counter[_Site] = self._made.get(known.code, Counter())
         if len(made) == 1:
             ((site, count),) = made.items()
             made[site] = count - 1
