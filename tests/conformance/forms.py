@@ -78,6 +78,12 @@ def _compiled(source: str, kinds: tuple[tuple[str, str], ...]):
 def _translated(node, kind):
     boxed = kind == "native" and returns_value(node)
     node = _ToCalls().visit(copied(node))
+    if boxed:
+        # Whichever way the body ends says what it returns: an earlier `return v` may have been overridden by a `finally`.
+        for part in ast.walk(node):
+            if isinstance(part, ast.Return) and part.value is None:
+                part.value = ast.Constant(None)
+        node.body.append(ast.Return(ast.Constant(None)))
     form = BodyForm(native_yield=kind in ("native", "syntax"), expand=kind == "native", returns="box" if boxed else "keep")
     body = []
     if kind not in ("coroutine", "helper", "alias"):

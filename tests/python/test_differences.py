@@ -538,6 +538,32 @@ def trace(form):
     return events
 
 
+@row("exit-at-await", native=None, ours=None, operators=["thrown", "trap"])
+def exit_at_await(form):
+    if not isinstance(form, Operators):
+        return None
+
+    @form.decorate
+    async def delegate():
+        try:
+            await trap()
+        except GeneratorExit as error:
+            form.log.append(str(error))
+            await trap()
+        await yield_(1)
+
+    @form.decorate
+    async def delegating():
+        await yield_from_(delegate())
+
+    awaiting = delegating().__anext__()
+    awaiting.send(None)
+    form.log.append(awaiting.throw(GeneratorExit("thrown")))
+    with pytest.raises(KeyboardInterrupt):
+        awaiting.throw(KeyboardInterrupt())
+    return form.log
+
+
 @row("rebound-yield", native=None, ours=None, operators=["item 1", "item 2"])
 def rebound_yield(form):
     if not isinstance(form, Operators):
