@@ -107,7 +107,7 @@ TEST(Asio, SendAndThrowAreAsioOperationsToo) {
   EXPECT_EQ(result.get(), 42);
 }
 
-using tcp = asio::ip::tcp;
+using asio::ip::tcp;
 
 auto lines(tcp::socket socket) -> async_generator<std::string> {
   std::string buffer;
