@@ -10,7 +10,7 @@ from ._engine import AlreadyRunning
 from ._function import async_generator, isasyncgen, isasyncgenfunction
 from ._operators import yield_, yield_from_
 from ._util import aclosing, asynccontextmanager
-from ._version import __version__
+from ._version import __version__ as __version__
 
 __all__ = [
     "AlreadyRunning",

@@ -43,7 +43,7 @@ def _find_wrap() -> list[tuple[str, int]]:
         yield
 
     instructions = list(dis.get_instructions(native))
-    for before, after in zip(instructions, instructions[1:]):
+    for before, after in zip(instructions, instructions[1:], strict=False):
         if after.opname == "YIELD_VALUE" and before.opname in ("ASYNC_GEN_WRAP", "CALL_INTRINSIC_1"):
             return [(before.opname, before.arg or 0)]
     return []
@@ -269,7 +269,9 @@ async def _sample(value: Any) -> Any:
         finally:
             seen.append(await yield_([[item] for item in (1, 2) if item]))
     for part in ("x", "y"):
-        seen.append([await yield_(part if value else None), await yield_from_(_Two()), await yield_(await yield_(part))])
+        seen.append(
+            [await yield_(part if value else None), await yield_from_(_Two()), await yield_(await yield_(part))]
+        )
     return seen
 
 

@@ -16,9 +16,8 @@ import re
 import sys
 from pathlib import Path
 
-import pytest
-
 import async_generator
+import pytest
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -11,7 +11,6 @@ import threading
 import types
 
 import pytest
-
 from async_generator import AlreadyRunning, async_generator, yield_, yield_from_
 from driving import run, trap
 

@@ -11,7 +11,6 @@ import gc
 import inspect
 
 import pytest
-
 from async_generator import yield_, yield_from_
 from yield_from_reference import PAIRS, SINGLES, Kit, context_chain, pair_name
 

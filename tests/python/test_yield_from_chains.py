@@ -15,9 +15,8 @@ import textwrap
 import traceback
 import weakref
 
-import pytest
-
 import async_generator as package
+import pytest
 from async_generator import yield_, yield_from_
 from driving import Hold, trap
 from yield_from_reference import KINDS, by_await, frames

@@ -9,9 +9,8 @@ import gc
 import sys
 import types
 
-import pytest
-
 import async_generator as package
+import pytest
 from async_generator import yield_, yield_from_
 from driving import trap
 from yield_from_reference import PAIRS, SINGLES, Kit, context_chain, pair_name

@@ -11,11 +11,10 @@ import sys
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
-
 from async_generator import yield_, yield_from_
 from driving import trap
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from yield_from_reference import KINDS, reference
 
 

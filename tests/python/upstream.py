@@ -110,9 +110,8 @@ class Count:
 
 def main(arguments):
     try:
-        import pytest
-
         import async_generator
+        import pytest
     except ImportError as error:
         print(f"upstream: {error}", file=sys.stderr)
         return 2

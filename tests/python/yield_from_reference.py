@@ -227,7 +227,7 @@ HELPERS = {
 }
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def definitions(filename):
     """Every function definition of a file by the line its code object starts at."""
     with open(filename, encoding="utf-8") as file:
@@ -239,7 +239,7 @@ def definitions(filename):
     return found
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def rebuilt_code(code, native_yield, expand, returns, helper):
     """The code of a body in another form, compiled so that the free variables keep their names."""
     node = copied(definitions(code.co_filename)[code.co_firstlineno])
