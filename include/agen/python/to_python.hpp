@@ -40,7 +40,7 @@ class body : session {
       if (answered != step::yielded) return resumed.answer(answered, out, iterator);
       resumed.forget_thrown();
       *out = resumed.item();
-      return *out != nullptr ? abi::yielded : resumed.answer(resumed.fail_item(), out, iterator);
+      return *out != nullptr ? abi::yielded : resumed.go_on_after_failure(out, iterator);
     }
     return resumed.go_on(value, exception, out, iterator);
   }
@@ -111,6 +111,12 @@ class body : session {
   }
   /// What cannot be converted fails in the body, at its co_yield.
   auto fail_item() -> step { return drive_.athrow(arriving(take_exception().get())); }
+  AGEN_NOINLINE auto go_on_after_failure(PyObject** out, PyObject** iterator) noexcept -> int try {
+    return answer(fail_item(), out, iterator);
+  } catch (...) {
+    leave(std::current_exception());
+    return abi::raised;
+  }
 
   AGEN_ALWAYS_INLINE auto item() noexcept -> PyObject* try {
     using type = std::remove_reference_t<Yield>;
