@@ -57,9 +57,9 @@ def main():
         for case, counts in results[tag].items():
             ratio = counts["C++"] / counts["native"]
             must, aim = BARS[case]
-            mark = "" if round(ratio, 2) <= must else "  MISSED"
+            mark = "" if ratio <= must else "  MISSED"
             print(
-                f"{tag:6} {case:40} native {counts['native']:7.0f}  C++ {counts['C++']:7.0f}  ratio {ratio:.2f}"
+                f"{tag:6} {case:40} native {counts['native']:7.0f}  C++ {counts['C++']:7.0f}  ratio {ratio:.3f}"
                 f"  (must {must:.2f}, aim {aim:.2f}){mark}",
                 flush=True,
             )

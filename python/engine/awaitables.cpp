@@ -6,6 +6,7 @@
 #include <new>
 
 #include "awaiting.hpp"
+#include "cpp_body.hpp"
 #include "driver.hpp"
 #include "stop_iteration.hpp"
 
@@ -128,11 +129,28 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
                   drive_send(*awaitable.state, awaitable.resumption, generator, value, false, out), out);
 }
 
-/// An anext or asend that does not find its generator idle at a yield.
+/// asend_send() for a body in C++ that stands at a yield: nothing to look up, and no box to open.
+auto iterate_cpp(Awaitable& awaitable, Generator& generator, PyObject* value, PyObject** out) -> PySendResult {
+  awaitable.stage = Stage::started;
+  Outcome outcome;
+  {
+    Resuming const resuming(awaitable.resumption, generator);
+    outcome = cpp_send(generator.body.get(), value, out);
+    if (outcome != Outcome::yielded) [[unlikely]]
+      outcome = drive_cpp_on(*awaitable.state, awaitable.resumption, generator, outcome, true, out);
+  }
+  return conclude(awaitable, generator, outcome, out);
+}
+
+/// An anext or asend that does not find a Python body idle at a yield.
 // Kept out of line: inlined it costs asend_send() a register.
 [[gnu::noinline]] auto begin_iteration(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   State& state = *awaitable.state;
   Generator& generator = *awaitable.generator.get();
+  if (generator.flags.has(flag::cpp) &&
+      generator.flags.claim(flag::running | flag::executing, flag::busy | flag::within)) {
+    return iterate_cpp(awaitable, generator, value, out);
+  }
   auto admitted = agen::admit(awaitable.operation, state_now(state, generator), value != Py_None);
   if (admitted != admission::resume) return answer_at_once(awaitable, admitted, out);
   if (!claim_operation(state, generator)) return refuse_running(awaitable);
@@ -150,7 +168,7 @@ auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
     return resume(awaitable, value, out);
   if (value == Py_None && awaitable.argument) value = awaitable.argument.get();
   Generator& generator = *awaitable.generator.get();
-  if (!generator.flags.claim(flag::running | flag::executing, flag::busy)) [[unlikely]]
+  if (!generator.flags.claim(flag::running | flag::executing, flag::busy | flag::cpp)) [[unlikely]]
     return begin_iteration(awaitable, value, out);
   awaitable.stage = Stage::started;
   return conclude(awaitable, generator, drive_send(*awaitable.state, awaitable.resumption, generator, value, true, out),

@@ -645,12 +645,13 @@ namespace {
                                      bool starting, PyObject** out) -> Outcome {
   return Drive(state, resumption, root, starting).send(value, out);
 }
+
+}  // namespace
+
 [[gnu::noinline]] auto drive_cpp_on(State& state, Resumption& resumption, Generator& root, Outcome outcome,
                                     bool starting, PyObject** out) -> Outcome {
   return Drive(state, resumption, root, starting).go_on(outcome, out);
 }
-
-}  // namespace
 
 auto drive_chain(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out)
     -> Outcome {

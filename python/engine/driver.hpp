@@ -53,6 +53,9 @@ extern constinit thread_local HandedUp handed_up __attribute__((tls_model("initi
 /// drive_send() for a root that does not stand at a real yield of its own.
 auto drive_chain(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out)
     -> Outcome;
+/// drive_send() after an answer of the root's body, written in C++, that is not an item.
+auto drive_cpp_on(State& state, Resumption& resumption, Generator& root, Outcome outcome, bool starting, PyObject** out)
+    -> Outcome;
 /// drive_send() after an answer of the root's body that is not an item.
 auto drive_on(State& state, Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out)
     -> Outcome;
