@@ -156,8 +156,11 @@ class _Tracer:
             known = self._of(generator.ag_frame)
             if known is not None:
                 known.left = "dropped unfinished; left to the event loop to close"
-                known.weak = weakref.ref(generator)
+            before = sys.getrefcount(generator)
             finalizer(generator)
+            # A weak reference to what dies all the same would be left dangling: CPython cleared them before it called.
+            if known is not None and sys.getrefcount(generator) > before:
+                known.weak = weakref.ref(generator)
 
         self._set(first, None if finalizer is None else final)
 

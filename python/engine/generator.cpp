@@ -260,6 +260,8 @@ void generator_dealloc(PyObject* self) {
   auto const flags = generator.flags.get();
   bool const silent = (flags & flag::closed) != 0 || ((flags & flag::created) != 0 && !finalizer_of(generator));
   if (!silent && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  if (generator.weakrefs != nullptr) [[unlikely]]
+    PyObject_ClearWeakRefs(self);  // those that the finalizer made; native leaves them dangling
   PyObject_GC_UnTrack(self);
   // The frame of one generator may hold the next: a chain of them is taken apart without a C frame for each.
   Py_TRASHCAN_BEGIN(

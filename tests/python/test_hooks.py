@@ -166,6 +166,22 @@ def test_finalizer_may_resurrect_and_is_not_called_again(implementation, hooks):
         assert done == ["finally"]
 
 
+@pytest.mark.only("decorated", "decorated_native", reason="native leaves such a reference dangling: Objects/genobject.c, gen_dealloc")
+def test_a_weak_reference_that_the_finalizer_makes_is_cleared(implementation):
+    made = []
+    before = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(finalizer=lambda generator: made.append(weakref.ref(generator)))
+    try:
+        generator = recording(implementation, [])
+        run(generator.__anext__())
+        del generator
+        gc.collect()
+    finally:
+        sys.set_asyncgen_hooks(*before)
+    (reference,) = made
+    assert reference() is None
+
+
 def test_a_body_whose_finalizer_does_nothing(implementation, hooks):
     done = []
     sys.set_asyncgen_hooks(firstiter=None, finalizer=lambda generator: None)
