@@ -8,6 +8,7 @@ import gc
 import inspect
 import re
 import sys
+import sysconfig
 import types
 import warnings
 from pathlib import Path
@@ -23,6 +24,7 @@ if not PAGE.exists():
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \|", re.MULTILINE)
 ROWS = ROW.findall(PAGE.read_text(encoding="utf-8"))
 VERSION = sys.version_info[:2]
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 SCENARIOS = {}
 
 
@@ -466,7 +468,7 @@ def code(form):
     return generator.ag_code is written.__code__, made.__code__ is written.__code__
 
 
-@row("next-awaitable", native=True, ours=not (3, 12) <= VERSION <= (3, 14))
+@row("next-awaitable", native=True, ours=not (3, 12) <= VERSION <= (3, 14) or FREE_THREADED)
 def next_awaitable(form):
     try:
         next(form.counting().__anext__())

@@ -19,11 +19,12 @@ async def handing(item):
     return await yield_(item)
 
 class Plain:
-    def __init__(self): self.left = [1, 2]
+    left = 2  # no list: where one cannot be built, the free-threaded 3.13 frees its items twice
     def __aiter__(self): return self
     async def __anext__(self):
         if not self.left: raise StopAsyncIteration(5)
-        return self.left.pop()
+        self.left -= 1
+        return self.left
     async def asend(self, value): return value
     async def athrow(self, error): raise error
     async def aclose(self): pass
