@@ -228,6 +228,7 @@ class Watch:
 
     def __init__(self, fd: int) -> None:
         self._fd = os.dup(fd)
+        self._process = os.getpid()
         self._loop: AbstractEventLoop | None = None
         self._future: Future[None] | None = None
 
@@ -246,7 +247,7 @@ class Watch:
     def _move_to(self, loop: AbstractEventLoop) -> None:
         if loop is self._loop:
             return
-        if self._loop is not None and not self._loop.is_closed():
+        if self._loop is not None and not self._loop.is_closed() and os.getpid() == self._process:
             self._loop.remove_reader(self._fd)
         self._loop = None
         _add_reader(loop, self._fd, self._ready)
@@ -270,7 +271,8 @@ class Watch:
         if fd < 0:
             return
         loop, self._loop = self._loop, None
-        if loop is None or loop.is_closed():
+        # A forked process shares the selector: what it took out would be gone from its parent's loop.
+        if loop is None or loop.is_closed() or os.getpid() != self._process:
             os.close(fd)
         elif loop is _asyncio_loop() or not loop.is_running():
             loop.remove_reader(fd)

@@ -365,6 +365,8 @@ auto delegation_traverse(PyObject* self, visitproc visit, void* arg) -> int {
 auto delegation_clear(PyObject* self) -> int {
   auto& delegation = as<Delegation>(self);
   unlink(delegation);
+  // A frame may still wait for it, and close it when its turn comes: there is nothing left to close then.
+  if (delegation.stage == Stage::started) delegation.stage = Stage::finished;
   delegation.finalizer.reset();
   delegation.iterator.reset();
   delegation.awaiting.reset();
