@@ -227,6 +227,7 @@ PyModuleDef module_definition = {
 
 }  // namespace engine
 
+// The name that CPython looks for. NOLINTNEXTLINE(bugprone-reserved-identifier,modernize-use-trailing-return-type)
 extern "C" __attribute__((visibility("default"))) PyObject* PyInit__engine() {
   return PyModuleDef_Init(&engine::module_definition);
 }
