@@ -237,7 +237,7 @@ class Watch:
         loop = _asyncio_loop()
         if loop is None or loop is not self._loop or _chosen.get() is not None or not _in_asyncio_task():
             current = _current()
-            if current is not _ASYNCIO:
+            if loop is None or current is not _ASYNCIO:
                 return current.wait_readable(self._fd)
             self._move_to(loop)
         future: Future[None] = loop.create_future()
