@@ -82,8 +82,9 @@ def _rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple
         return code, (), 0
     instructions = list(dis.get_instructions(code))
     handlers = [entry.start for entry in getattr(dis.Bytecode(code), "exception_entries", ())]
-    # Handlers stand behind all other code from 3.12 on; on 3.11 some other code, too, stands behind them. An exception that leaves a delegate must arrive there as it is, where throw()
-    # would give it the handled exception as its context: so there yield_from_() is awaited.
+    # Handlers stand behind all other code from 3.12 on; on 3.11 some other code, too, stands behind them. An exception that
+    # leaves a delegate must arrive there as it is, where throw() would give it the handled exception as its context: so
+    # there yield_from_() is awaited.
     in_handlers = next((i for i, one in enumerate(instructions) if one.opname == "PUSH_EXC_INFO"), len(instructions))
     changed = bytearray(code.co_code)
     used: dict[str, Any] = {}
