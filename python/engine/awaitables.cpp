@@ -287,8 +287,7 @@ auto asend_iternext(PyObject* self) -> PyObject* {
   return nullptr;
 }
 
-// Attributes
-// ------------------------------------------------------------------------------------------------------------
+// Attributes ----------------------------------------------------------------------------------------------------------
 
 auto generator_of(PyObject* self) -> PyObject* { return as<Awaitable>(self).generator.object(); }
 
@@ -312,8 +311,7 @@ PyGetSetDef awaitable_getset[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
-// Life
-// ------------------------------------------------------------------------------------------------------------------
+// Life ----------------------------------------------------------------------------------------------------------------
 
 /// "coroutine method 'asend' of 'f' was never awaited", with the generator as its source (3.13's warning).
 void warn_unawaited_operation(Awaitable& awaitable) {

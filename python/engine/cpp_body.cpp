@@ -9,8 +9,7 @@ namespace engine {
 
 namespace abi = agen::python::abi;
 
-// Driving
-// ---------------------------------------------------------------------------------------------------------------
+// Driving -------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -96,8 +95,7 @@ void cpp_drop(PyObject* object) noexcept {
   compat::restore_exception(std::move(before));
 }
 
-// As a coroutine
-// --------------------------------------------------------------------------------------------------------
+// As a coroutine ------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -175,8 +173,7 @@ auto coroutine_close(PyObject* self, PyObject*) -> PyObject* {
   return closed_answer(coroutine_raise(self, std::move(exit), ignored.out()), "coroutine ignored GeneratorExit");
 }
 
-// Attributes
-// ------------------------------------------------------------------------------------------------------------
+// Attributes ----------------------------------------------------------------------------------------------------------
 
 // There is no cr_frame and no cr_code: asyncio and trio take a coroutine without them for one that is compiled.
 
@@ -214,8 +211,7 @@ auto cpp_body_repr(PyObject* self) -> PyObject* {
   return PyUnicode_FromFormat("<coroutine object %S at %p>", as<CppBody>(self).qualified_name.get(), self);
 }
 
-// Life
-// ------------------------------------------------------------------------------------------------------------------
+// Life ----------------------------------------------------------------------------------------------------------------
 
 void cpp_body_finalize(PyObject* self) {
   auto& body = as<CppBody>(self);
@@ -252,12 +248,13 @@ void cpp_body_dealloc(PyObject* self) {
   if (body.weakrefs != nullptr) PyObject_ClearWeakRefs(self);  // those that the end of the body made
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
-  Py_TRASHCAN_BEGIN(self, cpp_body_dealloc) cpp_drop(self);
+  Py_TRASHCAN_BEGIN(self, cpp_body_dealloc);
+  cpp_drop(self);
   body.name.reset();
   body.qualified_name.reset();
   PyObject_GC_Del(self);
   Py_DECREF(type);
-  Py_TRASHCAN_END
+  Py_TRASHCAN_END;
 }
 
 using CoroutineSlots = AwaitableSlots<CppBody, coroutine_send, coroutine_raise, coroutine_close>;
@@ -298,8 +295,7 @@ PyType_Slot cpp_body_slots[] = {
     {0, nullptr},
 };
 
-// The bridge
-// ------------------------------------------------------------------------------------------------------------
+// The bridge ----------------------------------------------------------------------------------------------------------
 
 /// The state of the interpreter that calls; the package is imported if it was not. Null with an exception set.
 auto current_state() -> State* {

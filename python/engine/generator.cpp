@@ -8,8 +8,7 @@
 
 namespace engine {
 
-// Operations
-// ------------------------------------------------------------------------------------------------------------
+// Operations ----------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -81,8 +80,7 @@ auto generator_athrow(PyObject* self, PyObject* const* given, Py_ssize_t count, 
   return packed ? new_awaitable(as<Generator>(self), operation::athrow, packed.get(), true, true) : nullptr;
 }
 
-// Attributes
-// ------------------------------------------------------------------------------------------------------------
+// Attributes ----------------------------------------------------------------------------------------------------------
 
 auto from_body(PyObject* self, char const* name) -> PyObject* {
   return PyObject_GetAttrString(as<Generator>(self).body.get(), name);
@@ -184,8 +182,7 @@ auto generator_reduce(PyObject* self, PyObject*) -> PyObject* {
   return nullptr;
 }
 
-// Life
-// ------------------------------------------------------------------------------------------------------------------
+// Life ----------------------------------------------------------------------------------------------------------------
 
 /// The finalizer is called once.
 auto take_finalizer(Generator& generator) -> Object {
@@ -264,10 +261,8 @@ void generator_dealloc(PyObject* self) {
     PyObject_ClearWeakRefs(self);  // those that the finalizer made; native leaves them dangling
   PyObject_GC_UnTrack(self);
   // The frame of one generator may hold the next: a chain of them is taken apart without a C frame for each.
-  Py_TRASHCAN_BEGIN(
-      self,
-      generator_dealloc) if (generator.flags
-                                 .has(flag::created)) {  // a coroutine that never ran would warn that nobody awaited it
+  Py_TRASHCAN_BEGIN(self, generator_dealloc);
+  if (generator.flags.has(flag::created)) {  // a coroutine that never ran would warn that nobody awaited it
     auto before = compat::take_exception();
     // Not of the generator: whoever keeps the report would keep what is being freed.
     if (!steal(close_body(self))) compat::write_unraisable(generator.body.get());
@@ -285,7 +280,7 @@ void generator_dealloc(PyObject* self) {
     PyObject_GC_Del(self);
     Py_DECREF(type);
   }
-  Py_TRASHCAN_END
+  Py_TRASHCAN_END;
 }
 
 PyMethodDef generator_methods[] = {

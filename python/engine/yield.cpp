@@ -210,8 +210,7 @@ auto yield_from_entry(PyObject* self, PyObject* const* arguments, size_t count, 
   return source == nullptr ? nullptr : new_delegation(*as<Operator>(self).state, source);
 }
 
-// The callables
-// ---------------------------------------------------------------------------------------------------------
+// The callables -------------------------------------------------------------------------------------------------------
 
 namespace {
 
