@@ -1,6 +1,7 @@
 """The decorator ``@async_generator``, and how to recognise what it makes."""
 
 import contextlib
+import dis
 import functools
 import inspect
 import sys
@@ -66,7 +67,7 @@ def isasyncgenfunction(obj: object) -> bool:
 
 
 def _make_function(function: Any, maker: Any) -> FunctionType:
-    if not isinstance(function, FunctionType):
+    if not isinstance(function, FunctionType) or not _has_room(function.__code__):
         decorated = _forwarding_function(_anything.__code__, _anything, maker)
     elif sys.version_info[:2] == (3, 11) and (function.__defaults__ or function.__kwdefaults__):
         decorated = _forwarding_function(_anything.__code__, function, maker)
@@ -74,8 +75,7 @@ def _make_function(function: Any, maker: Any) -> FunctionType:
     elif sys.version_info[:2] == (3, 11):
         decorated = _forwarding_function(function.__code__, function, maker)
     else:
-        code = _as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR)
-        code = code.replace(co_freevars=(*code.co_freevars, "<maker>"))
+        code = _with_maker(_as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR))
         closure = (*(function.__closure__ or ()), CellType(maker))
         decorated = FunctionType(code, function.__globals__, function.__name__, None, closure)
     decorated.__defaults__ = getattr(function, "__defaults__", None)
@@ -118,8 +118,28 @@ def _forwarding_function(code: CodeType, shown_as: Any, maker: Any) -> FunctionT
     return FunctionType(made, shown_as.__globals__, face.co_name, None, forward.__closure__)
 
 
+def _has_room(code: CodeType) -> bool:
+    """Whether one free variable more can be counted in place."""
+    return sys.version_info < (3, 11) or len(code.co_freevars) < 255
+
+
+def _with_maker(code: CodeType) -> CodeType:
+    """``code`` with one free variable more.
+
+    A copy of the function, made of its code and its closure, has no entry point of ours, and runs the code. It begins with
+    the number of the free variables, if it has any: the count must be right, or it takes the wrong ones.
+    """
+    free = code.co_freevars
+    instructions = bytearray(code.co_code)
+    if free and sys.version_info >= (3, 11) and instructions[0] == dis.opmap["COPY_FREE_VARS"]:
+        instructions[1] = len(free) + 1
+    return code.replace(co_code=bytes(instructions), co_freevars=(*free, "<maker>"))
+
+
 def _as_kind(code: CodeType, kind: int) -> CodeType:
-    return code.replace(co_flags=code.co_flags & ~_KINDS | kind)
+    # What a generator is sent takes a stack slot, which code of another kind has not (3.10, where flags alone decide).
+    room = 0 if code.co_flags & _KINDS else 1
+    return code.replace(co_flags=code.co_flags & ~_KINDS | kind, co_stacksize=code.co_stacksize + room)
 
 
 # Bodies ----------------------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ void take_over_defaults(PyObject* original, PyObject* function) {
 
 /// A maker that has prepared nothing yet. Null with an exception set.
 auto new_maker(State& state, PyObject* original, PyObject* prepare) -> Ref<Maker>;
+void maker_dealloc(PyObject* self);
 
 /// True while what the prepared copy was made from is what it was. Defaults that changed since are taken over.
 auto in_step(Maker& maker) -> bool {
@@ -151,11 +152,22 @@ auto maker_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
   return make(as<Maker>(self), arguments, count, keywords);
 }
 
+/// What the last cell of a decorated function's closure holds, or null. The closure of one that the collector is taking
+/// apart is gone, and cells can be written to.
+auto last_cell(PyObject* function) noexcept -> PyObject* {
+  PyObject* closure = PyFunction_GET_CLOSURE(function);
+  if (closure == nullptr || PyTuple_GET_SIZE(closure) == 0) return nullptr;
+  return PyCell_GET(PyTuple_GET_ITEM(closure, PyTuple_GET_SIZE(closure) - 1));
+}
+
 /// The entry point of a decorated function: its maker is in the last cell of its closure.
 auto function_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
-  PyObject* closure = PyFunction_GET_CLOSURE(self);
-  PyObject* cell = PyTuple_GET_ITEM(closure, PyTuple_GET_SIZE(closure) - 1);
-  return make(as<Maker>(PyCell_GET(cell)), arguments, count, keywords);
+  PyObject* maker = last_cell(self);
+  if (maker == nullptr || Py_TYPE(maker)->tp_dealloc != maker_dealloc) [[unlikely]] {
+    PyErr_Format(PyExc_RuntimeError, "%R has lost what @async_generator put into its closure", self);
+    return nullptr;
+  }
+  return make(as<Maker>(maker), arguments, count, keywords);
 }
 
 auto new_maker(State& state, PyObject* original, PyObject* prepare) -> Ref<Maker> {
@@ -251,11 +263,8 @@ auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count
 
 auto module_bind(PyObject* module, PyObject* function) -> PyObject* {
   auto const* state = static_cast<State*>(PyModule_GetState(module));
-  PyObject* closure = PyFunction_Check(function) ? PyFunction_GET_CLOSURE(function) : nullptr;
-  PyObject* cell = closure != nullptr && PyTuple_GET_SIZE(closure) > 0
-                       ? PyTuple_GET_ITEM(closure, PyTuple_GET_SIZE(closure) - 1)
-                       : nullptr;
-  if (cell == nullptr || PyCell_GET(cell) == nullptr || Py_TYPE(PyCell_GET(cell)) != state->maker_type) {
+  PyObject* maker = PyFunction_Check(function) ? last_cell(function) : nullptr;
+  if (maker == nullptr || Py_TYPE(maker) != state->maker_type) {
     PyErr_SetString(PyExc_TypeError, "bind() takes a function whose last closure cell holds a maker");
     return nullptr;
   }

@@ -361,6 +361,58 @@ def test_the_native_function_is_left_as_it_was():
     assert collect(native()) == collect(decorated()) == [1]
 
 
+def _with_closure(item, result=None):
+    async def body(argument="argument", *, keyword="keyword"):
+        await yield_(item)
+        await yield_((argument, keyword))
+        return result
+
+    return body
+
+
+@pytest.mark.parametrize("free", [1, 254, 255, 256])
+def test_a_copy_made_of_code_and_closure_is_an_async_generator_function(free):
+    # The usual recipe, "copy a function"; the copy has no entry point of ours.
+    names = [f"name{number}" for number in range(free)]
+    source = f"def make({', '.join(names)}):\n  async def body(): await yield_([{', '.join(names)}])\n  return body\n"
+    scope = {"yield_": yield_}
+    exec(source, scope)
+    decorated = async_generator(scope["make"](*range(free)))
+    copy = types.FunctionType(decorated.__code__, decorated.__globals__, "copy", decorated.__defaults__, decorated.__closure__)
+    assert collect(decorated()) == [list(range(free))]
+    assert collect(copy()) == [list(range(free))]
+
+
+@pytest.mark.parametrize("decorated_kind", ["function", "partial", "lambda"])
+def test_a_copy_of_every_kind_runs_or_says_no(decorated_kind):
+    body = _with_closure("item")
+    callables = {"function": body, "partial": functools.partial(body), "lambda": lambda *args, **kwds: body(*args, **kwds)}
+    decorated = async_generator(callables[decorated_kind])
+    copy = types.FunctionType(decorated.__code__, decorated.__globals__, "copy", decorated.__defaults__, decorated.__closure__)
+    copy.__kwdefaults__ = decorated.__kwdefaults__
+    for _ in range(20):  # the interpreter gets to know its calls
+        made = copy()
+        if decorated_kind == "function":
+            assert collect(made) == ["item", ("argument", "keyword")]
+        elif inspect.iscoroutine(made):
+            made.close()
+
+
+def test_a_function_without_its_maker_says_so():
+    decorated = async_generator(_with_closure("item"))
+    cell = decorated.__closure__[-1]
+    maker = cell.cell_contents
+    for wrong in (None, 5, decorated):
+        cell.cell_contents = wrong
+        with pytest.raises((RuntimeError, TypeError, RecursionError)):
+            decorated()
+    del cell.cell_contents
+    with pytest.raises((RuntimeError, NameError)):
+        decorated()
+    cell.cell_contents = maker
+    assert collect(decorated()) == ["item", ("argument", "keyword")]
+
+
 def test_functions_are_collected_like_others():
     import gc
     import weakref
