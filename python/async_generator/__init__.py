@@ -6,6 +6,7 @@ reference.
 
 from sys import get_asyncgen_hooks, set_asyncgen_hooks
 
+from . import _impl as _impl  # programs read async_generator._impl.AsyncGenerator after a plain import
 from ._engine import AlreadyRunning
 from ._function import async_generator, isasyncgen, isasyncgenfunction
 from ._operators import yield_, yield_from_

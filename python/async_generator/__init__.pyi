@@ -1,5 +1,6 @@
 from sys import get_asyncgen_hooks, set_asyncgen_hooks
 
+from . import _impl as _impl
 from ._engine import AlreadyRunning
 from ._function import async_generator, isasyncgen, isasyncgenfunction
 from ._operators import yield_, yield_from_

@@ -31,6 +31,7 @@ async def yield_(value: Any = None) -> Any:
         RuntimeError: if it is awaited outside an async generator, or twice.
         BaseException: what the consumer throws in with ``athrow()``; ``GeneratorExit`` at ``aclose()``.
     """
+    return await _engine.yield_(value)
 
 
 async def yield_from_(delegate: AsyncIterable[Any]) -> Any:
@@ -48,6 +49,7 @@ async def yield_from_(delegate: AsyncIterable[Any]) -> Any:
         RuntimeError: if it is awaited outside an async generator, or twice, or ``delegate`` is already running.
         BaseException: what ``delegate`` raises.
     """
+    return await _engine.yield_from_(delegate)
 
 
 def _dress(operator: Any, prototype: Any) -> Any:
@@ -56,6 +58,7 @@ def _dress(operator: Any, prototype: Any) -> Any:
         setattr(operator, name, getattr(prototype, name))
     operator.__module__ = "async_generator"
     operator.__annotations__ = dict(prototype.__annotations__)
+    operator.__wrapped__ = prototype  # a Python function, for who takes nothing else (stackscope)
     return operator
 
 

@@ -2,6 +2,8 @@
 // itself.
 #include "boxes.hpp"
 
+#include "driver.hpp"
+
 namespace engine {
 
 namespace {
@@ -43,6 +45,8 @@ auto box(State& state, Object item) -> Object {
   if (made == nullptr) return nullptr;
   *slot_of(made) = item.release();
   PyObject_GC_Track(made);
+  // A yield_() that died on another thread is still remembered here; the box that it handed up is gone, too.
+  if (handed_up.box == made) handed_up = {};
   return steal(made);
 }
 

@@ -3,6 +3,8 @@
 import collections.abc
 import contextlib
 import inspect
+import subprocess
+import sys
 
 import async_generator as package
 import pytest
@@ -273,6 +275,12 @@ def test_impl_holds_the_generator_class():
     assert not isinstance(native(), _impl.AsyncGenerator)
 
 
+@pytest.mark.parametrize("name", ["_impl.AsyncGenerator", "_impl.ANextIter", "_util.aclosing", "_version.__version__"])
+def test_private_modules_are_there_after_a_plain_import(name):
+    code = f"import async_generator; async_generator.{name}"
+    subprocess.run([sys.executable, "-I", "-c", code], check=True, timeout=60)
+
+
 def test_impl_wraps_and_unwraps():
     from async_generator import _impl
 
@@ -284,6 +292,19 @@ def test_yield_has_code_for_the_stack_walkers():
     from async_generator import yield_
 
     assert yield_.__code__ is not None
+
+
+@pytest.mark.parametrize("operator", [package.yield_, package.yield_from_])
+def test_the_operators_lead_to_python_functions_that_do_the_same(operator):
+    function = inspect.unwrap(operator)  # as stackscope does, which accepts nothing but a function
+    assert inspect.isfunction(function) and function.__code__ is operator.__code__
+    assert inspect.iscoroutinefunction(operator) and inspect.signature(operator) == inspect.signature(function)
+
+    @async_generator
+    async def generator():
+        await yield_(await function(decorated() if operator is package.yield_from_ else "item"))
+
+    assert collect(generator()) == ([1, 2, None] if operator is package.yield_from_ else ["item", None])
 
 
 def test_stack_walkers_come_from_an_operation_and_a_context_manager_to_the_body():
