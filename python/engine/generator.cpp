@@ -322,6 +322,9 @@ PyGetSetDef generator_getset[] = {
     {"ag_running", get_running, nullptr, PyDoc_STR("whether an operation is under way"), nullptr},
     {"ag_suspended", get_suspended, nullptr, PyDoc_STR("whether the body stands at a yield or an await"), nullptr},
     {"ag_state", get_state, nullptr, PyDoc_STR("AGEN_CREATED, AGEN_RUNNING, AGEN_SUSPENDED or AGEN_CLOSED"), nullptr},
+    // A coroutine's names, by which asyncio's call graph comes from a generator to what it delegates to.
+    {"cr_frame", get_frame, nullptr, PyDoc_STR("same as ag_frame"), nullptr},
+    {"cr_await", get_await, nullptr, PyDoc_STR("same as ag_await"), nullptr},
     {"_coroutine", get_coroutine, nullptr, nullptr, nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},

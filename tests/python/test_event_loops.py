@@ -575,6 +575,42 @@ def test_the_call_graph_sees_through_a_suspended_generator(implementation):
     assert "sleep" in names
 
 
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="asyncio.capture_call_graph is new in 3.14")
+def test_the_call_graph_shows_every_generator_of_a_delegation():
+    from async_generator import async_generator, yield_, yield_from_
+
+    @async_generator
+    async def leaf():
+        await yield_(1)
+        await asyncio.sleep(60)
+
+    @async_generator
+    async def middle():
+        await yield_from_(leaf())
+
+    @async_generator
+    async def root():
+        await yield_from_(middle())
+
+    async def consumer():
+        async for _ in root():
+            pass
+
+    async def main():
+        task = asyncio.ensure_future(consumer())
+        await asyncio.sleep(0)
+        graph = asyncio.capture_call_graph(task)
+        text = asyncio.format_call_graph(task)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return [entry.frame.f_code.co_name for entry in graph.call_stack], text
+
+    names, text = asyncio.run(main())
+    assert names == ["sleep", "leaf", "middle", "root", "consumer"]
+    assert [text.count(f"{name}()") for name in names] == [1] * 5
+
+
 def test_reading_a_real_stream(implementation, asyncio_loop):
     """The documentation's load_json_lines over a TCP connection."""
     import json
