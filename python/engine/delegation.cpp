@@ -79,6 +79,36 @@ auto raise_now(Object exception) -> Outcome {
   return Outcome::raised;
 }
 
+/// A call of an operation that may come back to the engine, for a scope. A chain of generators with other iterators in
+/// between nests without a Python frame: it would overflow the stack unseen. False with RecursionError set.
+class Nested {
+ public:
+  Nested() noexcept : entered_(Py_EnterRecursiveCall(" while a generator delegates") == 0) {}
+  ~Nested() {
+    if (entered_) Py_LeaveRecursiveCall();
+  }
+  Nested(Nested const&) = delete;
+  auto operator=(Nested const&) -> Nested& = delete;
+  explicit operator bool() const noexcept { return entered_; }
+
+ private:
+  bool entered_;
+};
+
+/// Sends into the operation under way.
+auto go_on(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome {
+  Nested const nested;
+  auto const result = nested ? await_send(delegation.awaiting.get(), value, out) : PYGEN_ERROR;
+  return conclude(delegation, result, out);
+}
+
+/// Throws into the operation under way.
+auto go_on_raising(Delegation& delegation, PyObject* exception, PyObject** out) -> Outcome {
+  Nested const nested;
+  auto const result = nested ? await_raise(*delegation.state, delegation.awaiting.get(), exception, out) : PYGEN_ERROR;
+  return conclude(delegation, result, out);
+}
+
 }  // namespace
 
 auto iterate(State& state, PyObject* source) -> Object {
@@ -106,7 +136,7 @@ auto begin_foreign(Delegation& delegation, PyObject** out) -> Outcome {
 }
 
 auto send_foreign(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome {
-  if (delegation.awaiting) return conclude(delegation, await_send(delegation.awaiting.get(), value, out), out);
+  if (delegation.awaiting) return go_on(delegation, value, out);
   PyObject* iterator = delegation.iterator.get();
   if (value == Py_None) {
     PyAsyncMethods const* methods = Py_TYPE(iterator)->tp_as_async;
@@ -122,9 +152,7 @@ auto send_foreign(Delegation& delegation, PyObject* value, PyObject** out) -> Ou
 }
 
 auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> Outcome {
-  if (delegation.awaiting) {
-    return conclude(delegation, await_raise(*delegation.state, delegation.awaiting.get(), exception.get(), out), out);
-  }
+  if (delegation.awaiting) return go_on_raising(delegation, exception.get(), out);
   Names const& names = delegation.state->names;
   if (is_generator_exit(exception.get())) {
     auto const aclose = method(delegation, names.aclose);

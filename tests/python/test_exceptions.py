@@ -537,6 +537,50 @@ def test_a_deep_stack_of_generators_reports_recursion_and_not_a_crash(implementa
     assert finished(generator)
 
 
+class Between:
+    """An async iterator without a Python frame of its own while it waits: only its operations are passed on."""
+
+    def __init__(self, generator):
+        self.__anext = generator.__anext__
+        self.athrow, self.aclose = generator.athrow, generator.aclose
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        return self.__anext()
+
+
+@pytest.mark.parametrize("operation", ["exhaust", "athrow", "aclose", "drop"])
+@pytest.mark.parametrize("depth", [500, 100_000])
+def test_delegation_through_other_iterators_reports_recursion_and_not_a_crash(depth, operation, unraisable):
+    from async_generator import async_generator, yield_, yield_from_
+
+    @async_generator
+    async def deep(levels):
+        if levels:
+            await yield_from_(Between(deep(levels - 1)))
+        await yield_(levels)
+
+    generator = deep(depth)
+    first = outcome(run, generator.__anext__())
+    if depth > 10_000:  # more than any version allows
+        assert first[:2] == ("error", "RecursionError")
+        del generator
+        while unraisable:  # 3.10 enters the frame of a coroutine that never ran to close it: there is no room for that
+            unraisable.take(RecursionError)
+        return
+    assert first == ("awaits", 0)
+    if operation == "exhaust":
+        assert collect(generator) == list(range(1, depth + 1))
+    elif operation == "athrow":
+        error = KeyError("thrown")
+        assert outcome(run, generator.athrow(error)) == ("error", "KeyError", "'thrown'")
+    elif operation == "aclose":
+        run(generator.aclose())
+    del generator
+
+
 def test_a_suspended_body_can_be_resumed_at_another_depth(implementation):
     @implementation
     async def body():
