@@ -12,6 +12,7 @@ import types
 
 import pytest
 from async_generator import AlreadyRunning, async_generator, yield_, yield_from_
+from counting import KINDS, numbers
 from driving import run, trap
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -57,12 +58,6 @@ def pull_at_once(*generators):
     at_once(*[lambda g=g, t=t: pull(g, t) for g, t in zip(generators, taken)])
     assert all(mine == sorted(mine) for mine in taken)
     return sorted(item for mine in taken for item in mine)
-
-
-@async_generator
-async def numbers(count):
-    for number in range(count):
-        yield number
 
 
 @async_generator
@@ -136,36 +131,7 @@ def test_the_second_thread_gets_the_already_running_error(operation):
     run(generator.aclose())
 
 
-async def hand_out(item):
-    await yield_(item)
-
-
-def kinds():
-    @async_generator
-    async def by_yield(count):
-        for number in range(count):
-            yield number
-
-    @async_generator
-    async def by_operator(count):
-        for number in range(count):
-            await yield_(number)
-
-    @async_generator
-    async def in_helper(count):
-        for number in range(count):
-            await hand_out(number)
-
-    @async_generator
-    async def after_await(count):
-        for number in range(count):
-            await trap()
-            yield number
-
-    return [by_yield, by_operator, in_helper, after_await]
-
-
-@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_threads_that_iterate_one_generator_share_its_items(kind):
     generator = kind(5000)
     assert pull_at_once(*[generator] * 4) == list(range(5000))

@@ -12,8 +12,7 @@ import sys
 import warnings
 
 import failing
-from driving import trap
-from programs import PROGRAMS, Trial, chain_of, foreign, probe, swallow
+from programs import PROGRAMS, Trial, careful, chain_of, foreign, probe, swallow
 
 BATCH = 20  # runs in which a leak must show
 
@@ -40,23 +39,9 @@ def texts(came):
     return found
 
 
-async def native_careful(count):
-    number = 0
-    try:
-        while number < count:
-            try:
-                await trap()
-                yield number
-                number += 1
-            except KeyError:
-                pass
-    finally:
-        await trap()
-
-
 def control(trial):
     """The operations on native generators: what comes out of these is the interpreter's own doing."""
-    for kind in (foreign, native_careful):
+    for kind in (foreign, careful.__wrapped__):
         generator = kind(5)
         trial.run(generator.__anext__())
         swallow(trial.run, generator.athrow(KeyError("thrown")))

@@ -8,7 +8,8 @@ import _imp
 import gc
 import sys
 
-from async_generator import AlreadyRunning, _engine, aclosing, async_generator, yield_, yield_from_
+from async_generator import AlreadyRunning, _engine, aclosing, async_generator, yield_
+from counting import by_operator, in_helper, numbers, passing_on, passing_on_in_helper
 from driving import trap
 
 PROGRAMS = {}
@@ -44,34 +45,7 @@ class Trial:
 # --- the bodies ---
 
 
-def items_of(function):
-    """Each generator yields ascending numbers, so that a lost or repeated one shows."""
-    return async_generator(function)
-
-
-@items_of
-async def native(count):
-    for number in range(count):
-        yield number
-
-
-@items_of
-async def by_operator(count):
-    for number in range(count):
-        await yield_(number)
-
-
-async def hand_out(number):
-    await yield_(number)
-
-
-@items_of
-async def in_helper(count):
-    for number in range(count):
-        await hand_out(number)
-
-
-@items_of
+@async_generator
 async def careful(count):
     number = 0
     try:
@@ -84,20 +58,6 @@ async def careful(count):
                 pass
     finally:
         await trap()
-
-
-@items_of
-async def passing_on(inner):
-    return await yield_from_(inner)
-
-
-async def keep_from(inner):
-    return await yield_from_(inner)
-
-
-@items_of
-async def passing_on_in_helper(inner):
-    return await keep_from(inner)
 
 
 async def foreign(count):
@@ -144,7 +104,7 @@ def swallow(run, awaitable):
         pass
 
 
-KINDS = (native, by_operator, in_helper, careful)
+KINDS = (numbers, by_operator, in_helper, careful)
 
 
 @program
@@ -212,7 +172,7 @@ def chain(trial, link, leaf):
 
 def chains(trial):
     for link in (passing_on, passing_on_in_helper):
-        for leaf in (native, by_operator, careful):
+        for leaf in (numbers, by_operator, careful):
             yield chain(trial, link, leaf)
     for source in (foreign(4), Plain(4)):
         yield trial.keep(passing_on(trial.keep(passing_on(source))))
@@ -255,7 +215,7 @@ def chain_aclose(trial):
 @program
 def chain_consumed_from_within(trial):
     """The leaf is used by itself, then a chain that was already begun is delegated to."""
-    leaf = trial.keep(native(6))
+    leaf = trial.keep(numbers(6))
     inner = trial.keep(passing_on(leaf))
     trial.run(inner.__anext__())
     trial.run(leaf.__anext__())
@@ -267,7 +227,7 @@ def chain_consumed_from_within(trial):
 @program
 def chain_dropped(trial):
     """The trial keeps nothing: the whole chain is finalized."""
-    for leaf in (native, by_operator):
+    for leaf in (numbers, by_operator):
         root = passing_on(passing_on(leaf(3)))
         trial.run(root.__anext__())
         del root
@@ -279,7 +239,7 @@ def hooks(trial):
     before = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(id, dropped.append)
     try:
-        for kind in (native, by_operator, careful):
+        for kind in (numbers, by_operator, careful):
             generator = kind(3)
             trial.run(generator.__anext__())
             del generator
@@ -292,7 +252,7 @@ def hooks(trial):
 
 @program
 def finalization(trial):
-    for kind in (native, by_operator, in_helper):
+    for kind in (numbers, by_operator, in_helper):
         generator = kind(3)
         trial.run(generator.__anext__())
         del generator
@@ -306,10 +266,10 @@ def finalization(trial):
 @program
 def decorate(trial):
     """Decoration, preparation at the first call, rewriting; anew each time, as the code object is new."""
-    for source in (native, by_operator, in_helper, passing_on):
+    for source in (numbers, by_operator, in_helper, passing_on):
         original = source.__wrapped__
         made = async_generator(type(original)(original.__code__.replace(), original.__globals__))
-        generator = trial.keep(made(native(2) if source is passing_on else 2))
+        generator = trial.keep(made(numbers(2) if source is passing_on else 2))
         trial.run(generator.__anext__())
         trial.run(generator.aclose())
 
@@ -323,7 +283,7 @@ def import_the_engine(trial):
 
 @program
 def attributes(trial):
-    generator = trial.keep(native(3))
+    generator = trial.keep(numbers(3))
     trial.run(generator.__anext__())
     repr(generator), generator.__name__, generator.ag_state, generator.ag_frame, generator.ag_await, generator.ag_running
     generator.__name__ = "other"
@@ -333,8 +293,8 @@ def attributes(trial):
 
 @program
 def misuse(trial):
-    generator = trial.keep(native(3))
-    for call, arguments in ((native, ()), (generator.asend, ()), (generator.athrow, ()), (yield_, (1, 2)), (async_generator, (5,))):
+    generator = trial.keep(numbers(3))
+    for call, arguments in ((numbers, ()), (generator.asend, ()), (generator.athrow, ()), (yield_, (1, 2)), (async_generator, (5,))):
         try:
             call(*arguments)
         except TypeError:

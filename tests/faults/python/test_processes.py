@@ -8,28 +8,13 @@ from conftest import FULL
 
 FORK = """
 import os, sys
-from async_generator import async_generator, yield_, yield_from_
-from driving import run, trap
-
-@async_generator
-async def numbers(count):
-    for number in range(count):
-        await trap()
-        yield number
-
-@async_generator
-async def by_operator(count):
-    for number in range(count):
-        await yield_(number)
-
-@async_generator
-async def link(inner):
-    return (await yield_from_(inner), "end")
+from counting import after_await, by_operator, passing_on
+from driving import run
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize("made", ["numbers(20)", "by_operator(20)", "link(link(numbers(20)))", "link(link(by_operator(20)))"])
+@pytest.mark.parametrize("made", ["after_await(20)", "by_operator(20)", "passing_on(passing_on(after_await(20)))", "passing_on(passing_on(by_operator(20)))"])
 def test_both_sides_of_a_fork_go_on(made, program):
     out = program(
         FORK
@@ -73,7 +58,7 @@ warnings.simplefilter("ignore")  # 3.12 and newer advise against forking here
 stop = False
 def work():
     while not stop:
-        root = link(link(by_operator(100)))
+        root = passing_on(passing_on(by_operator(100)))
         for _ in range(50):
             run(root.__anext__())
         run(root.aclose())
@@ -83,7 +68,7 @@ for _ in range({60 if FULL else 15}):
     time.sleep(0.002)
     child = os.fork()
     if child == 0:
-        root = link(link(by_operator(100)))
+        root = passing_on(passing_on(by_operator(100)))
         assert [run(root.__anext__()) for _ in range(100)] == list(range(100))
         os._exit(0)
     deadline = time.monotonic() + 30
@@ -118,25 +103,14 @@ source = '''
 import sys
 sys.path[:] = %r
 import gc
-from async_generator import async_generator, yield_, yield_from_
-from driving import run, trap
-@async_generator
-async def numbers(count):
-    for number in range(count):
-        yield number
-@async_generator
-async def by_operator(count):
-    for number in range(count):
-        await yield_(number)
-@async_generator
-async def link(inner):
-    return await yield_from_(inner)
+from counting import by_operator, numbers, passing_on
+from driving import run
 for kind in (numbers, by_operator):
-    root = link(link(kind(100)))
+    root = passing_on(passing_on(kind(100)))
     assert [run(root.__anext__()) for _ in range(100)] == list(range(100))
-left = [link(link(kind(5))) for kind in (numbers, by_operator) for _ in range(50)]
+left = [passing_on(passing_on(kind(5))) for kind in (numbers, by_operator) for _ in range(50)]
 for one in left: run(one.__anext__())
-cell = []; cell.append(link(numbers(5))); run(cell[0].__anext__())
+cell = []; cell.append(passing_on(numbers(5))); run(cell[0].__anext__())
 dropped = []
 sys.set_asyncgen_hooks(lambda g: None, dropped.append)
 with_hooks = numbers(5); run(with_hooks.__anext__()); del with_hooks

@@ -10,28 +10,8 @@ from conftest import FULL
 
 COMMON = """
 import gc, json, resource, sys, time
-from async_generator import async_generator, yield_, yield_from_
-
-@async_generator
-async def native(count):
-    for number in range(count):
-        yield number
-
-@async_generator
-async def by_operator(count):
-    for number in range(count):
-        await yield_(number)
-
-@async_generator
-async def passing_on(inner):
-    return await yield_from_(inner)
-
-async def helper(inner):
-    return await yield_from_(inner)
-
-@async_generator
-async def passing_on_in_helper(inner):
-    return await helper(inner)
+from async_generator import async_generator, yield_from_
+from counting import by_operator, chain, numbers, passing_on, passing_on_in_helper
 
 @async_generator
 async def closing(inner, closed):
@@ -46,11 +26,6 @@ def run(awaitable):
     except StopIteration as stop:
         return stop.value
     raise AssertionError("awaits")
-
-def chain(depth, leaf, link=passing_on, *arguments):
-    for _ in range(depth):
-        leaf = link(leaf, *arguments)
-    return leaf
 
 kind, size = globals()[sys.argv[1]] if sys.argv[1] in globals() else None, int(sys.argv[2])
 sys.setrecursionlimit(200)  # nothing here may need a deep stack
@@ -100,7 +75,7 @@ for _ in range(size):
 """
 
 DEEP_ITEMS = """
-root = chain(size, native(1000), kind)
+root = chain(size, numbers(1000), kind)
 assert [run(root.__anext__()) for _ in range(1000)] == list(range(1000))
 try:
     run(root.__anext__())
@@ -111,14 +86,14 @@ assert root.ag_state == "AGEN_CLOSED"
 
 DEEP_CLOSE = """
 closed = []
-root = chain(size, native(1000), closing, closed)
+root = chain(size, numbers(1000), closing, closed)
 assert run(root.__anext__()) == 0
 assert run(root.aclose()) is None
 assert len(closed) == size
 """
 
 DEEP_THROW = """
-root = chain(size, native(1000), kind)
+root = chain(size, numbers(1000), kind)
 assert run(root.__anext__()) == 0
 try:
     run(root.athrow(KeyError("thrown")))
@@ -132,7 +107,7 @@ assert root.ag_state == "AGEN_CLOSED"
 """
 
 DEEP_DROP = """
-root = chain(size, native(1000), kind)
+root = chain(size, numbers(1000), kind)
 assert run(root.__anext__()) == 0
 del root
 gc.collect()
@@ -143,14 +118,14 @@ cell = [None]
 @async_generator
 async def keeping(inner, kept):
     return await yield_from_(inner)
-root = cell[0] = chain(size, native(1000), keeping, cell)
+root = cell[0] = chain(size, numbers(1000), keeping, cell)
 assert run(root.__anext__()) == 0
 del root, cell
 gc.collect()
 """
 
 DEEP_GROWING = """
-root = native(size + 10)
+root = numbers(size + 10)
 for number in range(size):  # each new root takes one item: what was there before is delegated to when partly consumed
     assert run(root.__anext__()) == number
     root = kind(root)
@@ -158,7 +133,7 @@ assert run(root.__anext__()) == size
 """
 
 # name: program, the kind, the size in full, megabytes that may come on top at a tenth and at that size
-KINDS, LINKS = ("native", "by_operator"), ("passing_on", "passing_on_in_helper")
+KINDS, LINKS = ("numbers", "by_operator"), ("passing_on", "passing_on_in_helper")
 CASES = {
     **{f"items of {kind}": (ITEMS, kind, 10_000_000, 4) for kind in KINDS},
     **{f"items of a chain over {kind}": (ITEMS_OF_A_CHAIN, kind, 10_000_000, 4) for kind in KINDS},
