@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import contextvars
 import gc
 import sys
@@ -18,7 +19,7 @@ import weakref
 
 import forms
 import runner
-from table import Op, Scenario
+from table import Op, Scenario, Step
 
 try:
     import trio
@@ -27,7 +28,6 @@ except ImportError:  # no wheel for this interpreter
     trio = None
 
 INSERTED = "+"
-VERBS = {"start", "make", "send", "throw", "new", "running", "finished"}
 CURRENT: contextvars.ContextVar[Operation] = contextvars.ContextVar("operation")
 
 
@@ -139,6 +139,17 @@ class _AwaitsInserted(ast.NodeTransformer):
         return node
 
 
+@contextlib.contextmanager
+def ignored_exits_expected():
+    """Whose body ignores its exit, is reported when it is dropped: that is the scenario's doing, in each form."""
+    report = sys.unraisablehook
+    sys.unraisablehook = lambda told: "ignored GeneratorExit" in str(told.exc_value) or report(told)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
+
+
 def with_awaits(source: str) -> str:
     module = ast.parse(source)
     for node in module.body:
@@ -147,34 +158,46 @@ def with_awaits(source: str) -> str:
     return ast.unparse(ast.fix_missing_locations(module))
 
 
-def performable(scenario: Scenario) -> bool:
-    """Whether an event loop can do what the consumer does: no awaitable is handled by hand, no hook is the scenario's own."""
-    if any(step.op.verb not in VERBS for step in scenario.steps):
-        return False
-    made = {step.op.target for step in scenario.steps if step.op.verb == "make"}
-    for op in (step.op for step in scenario.steps):
-        if op.verb == "throw" and "GeneratorExit" in str(op.argument):
-            return False  # not what loops do
-        if op.target in made and op.verb in ("send", "throw"):
-            made.discard(op.target)
-            if op.verb == "throw" or op.argument is not None:
-                return False
-    return True
+def performed(scenario: Scenario) -> list[Step]:
+    """The lines of the consumer that an event loop can perform. Left out: what is done to an awaitable or a generator by hand,
+    hooks, which are the loop's own, what is looked at, and what is done to things that only those lines would make."""
+    generators, operations, lines = {"root"}, set(), []
+    for step in scenario.steps:
+        op = step.op
+        if op.verb == "new":
+            generators.add(op.target)
+        elif op.verb in ("make", "start"):
+            if op.operation.partition(".")[0] not in generators:
+                continue
+            operations.add(op.target)
+        elif op.verb in ("send", "throw"):
+            # GeneratorExit is nothing that a loop throws.
+            if op.target not in operations or op.verb == "throw" and "GeneratorExit" in str(op.argument):
+                continue
+        elif op.verb not in ("running", "finished") or op.target not in generators:
+            continue
+        lines.append(step)
+    return lines
 
 
 class Performance:
     """A scenario in one form, whose runs share the functions."""
 
     def __init__(self, scenario: Scenario, form: str, host) -> None:
-        self.scenario, self.host = scenario, host
+        self.scenario, self.form, self.host, self.steps = scenario, form, host, performed(scenario)
+        self.source = with_awaits(scenario.body)
+        # Things that a scenario makes beside its functions serve one run.
+        self.shared = all(isinstance(node, (ast.AsyncFunctionDef, ast.FunctionDef)) for node in ast.parse(self.source).body)
+        self.made: list[weakref.ref] = []
+        self.make_functions()
+
+    def make_functions(self) -> None:
         self.space = {"__name__": "scenario", "log": self.log, "loop": self.await_trap, "offering": runner.OnlyOffers}
         self.space.update(handled=lambda: sys.exc_info()[1], sys=sys)
-        source = with_awaits(scenario.body)
-        forms.make(source, form, self.space)
-        for name in forms.kinds_of(source, form):
+        forms.make(self.source, self.form, self.space)
+        for name in forms.kinds_of(self.source, self.form):
             self.space[name] = self.counted(self.space[name])
         self.functions = dict(self.space)
-        self.made: list[weakref.ref] = []
 
     def counted(self, function):
         def make():
@@ -202,7 +225,9 @@ class Performance:
     # --- what bodies and consumers await ---
 
     async def await_trap(self, value=None):
-        operation = CURRENT.get()
+        operation = CURRENT.get(None)
+        if operation is None:
+            return None  # cleanup of what was dropped, which is no operation's
         trap = operation.trap = self.host.trap()
         operation.own = value != INSERTED
         if operation.own:
@@ -256,8 +281,10 @@ class Performance:
         self.answers: list[str] = []
         self.operations: dict[str, Operation] = {}
         self.awaits, self.point, self.how, self.injected = 0, point, how, None
+        if not self.shared:
+            self.make_functions()
         self.space.update(self.functions, root=self.functions["root"]())
-        for number, step in enumerate(self.scenario.steps):
+        for number, step in enumerate(self.steps):
             self.say(f"{number} {step.line}")
             await self.do(step.op)
         for operation in list(self.operations.values()):
@@ -329,7 +356,7 @@ class Performance:
                     assert self.injected is not None, f"{self.scenario.name}: await {point} was not reached a second time"
                     results.append((f"{how} at await {point}", told, self.injected))
 
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), ignored_exits_expected():
             warnings.simplefilter("error")
             warnings.simplefilter("ignore", ResourceWarning)  # trio says that a delegate without aclose() was left to it
             self.host.run(main)
@@ -337,5 +364,6 @@ class Performance:
 
     def left(self) -> int:
         """Generators that are still there."""
-        gc.collect(1)
+        with ignored_exits_expected():
+            gc.collect(1)
         return sum(reference() is not None for reference in self.made)

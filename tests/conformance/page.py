@@ -105,8 +105,9 @@ TypeError, `send_unsupported` the AttributeError; closed() is `finished`.
 - Random scenarios are answered by native generators, by every syntax of the package and by the C++ library, and compared:
   a fixed number in the tests, as many as one likes by `make fuzz`. A difference is told as the smallest scenario that shows
   it, ready to be saved.
-- An await is put before each statement of every body that an event loop can perform, and in asyncio and trio each of them
-  is cancelled, and raises, one at a time: native generators and the package tell the same, and no generator is left.
+- An await is put before each statement of every body, and in asyncio and trio each of them is cancelled, and raises, one at
+  a time: native generators and the package tell the same, and no generator is left. The consumer does there what an event
+  loop can do.
 - `tools/conformance --record FILE` writes into new scenarios what native generators of the newest interpreter answer.
 """
 

@@ -9,7 +9,7 @@ import pytest
 import table
 
 VERSION = sys.version_info[:3]
-SCENARIOS = [scenario for scenario in table.load() if injection.performable(scenario)]
+SCENARIOS = table.load()
 #: Native before 3.13 is "already running" for ever after an operation that ended by a throw (rule 33): there it is compared up
 #: to the answer of that operation only.
 WHOLE = sys.version_info >= (3, 13)
@@ -42,7 +42,6 @@ def test_native_and_the_package_agree_and_nothing_is_left(scenario, host):
     assert left == dict.fromkeys(left, 0)
 
 
-def test_most_scenarios_are_performed_and_have_awaits():
-    assert len(SCENARIOS) > 120
+def test_hardly_a_scenario_is_without_awaits():
     awaits = [len(injection.Performance(scenario, "coroutine", injection.AsyncioHost()).all_runs()) for scenario in SCENARIOS]
-    assert sum(count > 0 for count in awaits) > 110
+    assert sum(count > 0 for count in awaits) > 220
