@@ -95,17 +95,19 @@ class Nested {
   bool entered_;
 };
 
-/// Sends into the operation under way.
+/// Sends into the operation under way, which lives until it has answered, even if it ends the delegation.
 auto go_on(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome {
   Nested const nested;
-  auto const result = nested ? await_send(delegation.awaiting.get(), value, out) : PYGEN_ERROR;
+  Object const awaiting = delegation.awaiting;
+  auto const result = nested ? await_send(awaiting.get(), value, out) : PYGEN_ERROR;
   return conclude(delegation, result, out);
 }
 
-/// Throws into the operation under way.
+/// Throws into it.
 auto go_on_raising(Delegation& delegation, PyObject* exception, PyObject** out) -> Outcome {
   Nested const nested;
-  auto const result = nested ? await_raise(*delegation.state, delegation.awaiting.get(), exception, out) : PYGEN_ERROR;
+  Object const awaiting = delegation.awaiting;
+  auto const result = nested ? await_raise(*delegation.state, awaiting.get(), exception, out) : PYGEN_ERROR;
   return conclude(delegation, result, out);
 }
 

@@ -194,6 +194,8 @@ auto take_finalizer(Generator& generator) -> Object {
 auto finish_dropped(PyObject* self) -> bool {
   auto& generator = as<Generator>(self);
   if (generator.flags.has(flag::closed) || !generator.body) return true;
+  // In the middle of an operation from above: who delegates holds it, and closes it.
+  if (generator.flags.has(flag::delegated) && is_running(state_of(self), generator)) return true;
   Object finalizer;
   if (!generator.flags.has(flag::exit_ignored)) finalizer = take_finalizer(generator);
   if (finalizer) {

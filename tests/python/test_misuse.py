@@ -406,3 +406,79 @@ def test_a_body_that_fails_to_close_is_reported_when_its_generator_is_dropped(un
         del outer
         report = unraisable.take(ValueError)
         assert str(report.exc_value) == "from the end" and report.object is body
+
+
+@pytest.mark.parametrize("operation", ["close", "throw"])
+def test_a_delegation_that_its_own_operation_ends(operation):
+    delegation = None
+
+    class Source:
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            how = delegation.close if operation == "close" else lambda: delegation.throw(KeyError("thrown"))
+            told.append(outcome(how))  # what is under way goes on to its end all the same
+            return "item"
+
+    async def native():
+        nonlocal delegation
+        delegation = yield_from_(Source())
+        await delegation
+        yield
+
+    told = []
+    generator = native()
+    assert outcome(suspend, generator.__anext__()) == ("done", "item")
+    assert told == [("error", "ValueError", "coroutine already executing")]
+    delegation = None
+    outcome(run, generator.aclose())
+
+
+@pytest.mark.parametrize("victim", ["root", "middle", "leaf"])
+@pytest.mark.parametrize("source", ["generator", "iterator"])
+def test_finalizing_a_generator_by_hand_while_a_chain_runs_through_it(victim, source):
+    generators = {}
+
+    def finalize():
+        return outcome(generators[victim].__del__)
+
+    class Iterator:
+        items = iter("ab")
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            told.append(finalize())
+            for item in self.items:
+                return item
+            raise StopAsyncIteration
+
+    @async_generator
+    async def leaf():
+        for item in "ab":
+            told.append(finalize())
+            await trap()
+            told.append(finalize())
+            await yield_(item)
+        if source == "iterator":
+            await yield_from_(Iterator())
+
+    @async_generator
+    async def middle():
+        generators["leaf"] = leaf()
+        await yield_from_(generators["leaf"])
+
+    @async_generator
+    async def root():
+        generators["middle"] = middle()
+        await yield_from_(generators["middle"])
+
+    told = []
+    generators["root"] = root()
+    items = collect(generators["root"])
+    assert items == list("ab" + ("ab" if source == "iterator" else ""))
+    allowed = {("awaits", None), ("error", "ValueError", "async generator already executing")}
+    assert told and set(told) <= allowed
+    generators.clear()
