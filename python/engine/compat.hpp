@@ -79,6 +79,18 @@ inline auto generator_code(PyObject* generator) noexcept -> Ref<PyCodeObject> {
 #endif
 }
 
+/// True for a coroutine whose frame the collector has taken apart: throw(), close() and cr_await of 3.10 read a stack that
+/// is gone. What asks the coroutine's other methods, or a newer version, is told that it has ended.
+inline auto is_taken_apart([[maybe_unused]] PyObject* coroutine) noexcept -> bool {
+#if PY_VERSION_HEX >= 0x030B0000
+  return false;
+#else
+  if (!PyCoro_CheckExact(coroutine)) return false;
+  PyFrameObject const* frame = reinterpret_cast<PyCoroObject*>(coroutine)->cr_frame;
+  return frame != nullptr && frame->f_state == FRAME_CLEARED;
+#endif
+}
+
 /// The exception that the running code is handling (sys.exception()), or null.
 inline auto handled_exception() noexcept -> Object {
 #if PY_VERSION_HEX >= 0x030B0000

@@ -298,6 +298,10 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
     Place const place = find_place(*delegation.state);
     if (place == Place::nowhere) {
       delegation.stage = Stage::finished;
+      if (Dismantling::under_way()) {  // as yield_() in a body that is taken apart
+        *out = Py_NewRef(Py_None);
+        return PYGEN_NEXT;
+      }
       set_outside();
       return PYGEN_ERROR;
     }

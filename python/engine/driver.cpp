@@ -19,6 +19,10 @@ namespace {
 /// lets no other one out, except when it had not begun (gh-152685).
 auto body_throw(State& state, Generator& generator, PyObject* exception, PyObject** out) -> PySendResult {
   bool const unstarted = generator.flags.has(flag::created);
+  if (compat::is_taken_apart(generator.body.get())) {
+    compat::restore_exception(borrow(exception));
+    return PYGEN_ERROR;
+  }
   *out = PyObject_CallMethodOneArg(generator.body.get(), state.names.throw_.get(), exception);
   if (*out != nullptr) return PYGEN_NEXT;
   if (unstarted || !PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;

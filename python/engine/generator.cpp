@@ -162,6 +162,7 @@ auto get_await(PyObject* self, void*) -> PyObject* {
   State& state = state_of(self);
   if (!is_running(state, generator)) return Py_NewRef(Py_None);
   if (auto delegate = delegate_of(state, generator)) return delegate.release();
+  if (compat::is_taken_apart(generator.body.get())) return Py_NewRef(Py_None);
   return from_body(self, "cr_await");
 }
 
@@ -249,6 +250,7 @@ auto generator_clear(PyObject* self) -> int {
 /// The name is gone when the module is.
 auto close_body(PyObject* self) -> PyObject* {
   PyObject* body = as<Generator>(self).body.get();
+  if (compat::is_taken_apart(body)) return Py_NewRef(Py_None);
   PyObject* name = state_of(self).names.close.get();
   return name != nullptr ? PyObject_CallMethodNoArgs(body, name) : PyObject_CallMethod(body, "close", nullptr);
 }

@@ -482,3 +482,72 @@ def test_finalizing_a_generator_by_hand_while_a_chain_runs_through_it(victim, so
     allowed = {("awaits", None), ("error", "ValueError", "async generator already executing")}
     assert told and set(told) <= allowed
     generators.clear()
+
+
+@pytest.mark.parametrize("way", ["yield", "helper", "delegation", "delegation in a helper"])
+def test_a_body_that_never_stops_ignoring_its_exit_is_reported_and_left(unraisable, way):
+    """Each time it is closed it yields again; an error at the await would have it go round for ever."""
+
+    async def helper():
+        await yield_(1)
+
+    @async_generator
+    async def once():
+        await yield_(1)
+
+    async def delegating_helper():
+        await yield_from_(once())
+
+    @async_generator
+    async def stubborn():
+        rounds = 0
+        while rounds < 1000:
+            rounds += 1
+            with contextlib.suppress(BaseException):
+                if way == "yield":
+                    await yield_(1)
+                elif way == "helper":
+                    await helper()
+                elif way == "delegation":
+                    await yield_from_(once())
+                else:
+                    await delegating_helper()
+        ended.append("went round")
+
+    ended = []
+    generator = stubborn()
+    assert outcome(suspend, generator.__anext__()) == ("done", 1)
+    del generator
+    assert str(unraisable.take(RuntimeError).exc_value) == "async generator ignored GeneratorExit"
+    while unraisable:
+        assert str(unraisable.take(RuntimeError).exc_value).endswith("ignored GeneratorExit")
+    assert ended == []
+
+
+@pytest.mark.parametrize("operation", ["athrow", "aclose", "__anext__", "throw", "close", "send", "drop"])
+def test_a_body_whose_frame_was_cleared_cannot_crash_its_generator(unraisable, operation):
+    """`traceback.clear_frames()` does that, too. 3.10's own generators crash here."""
+
+    async def waiting():
+        await trap()
+
+    @async_generator
+    async def stubborn():
+        while True:
+            with contextlib.suppress(GeneratorExit):
+                await waiting()
+
+    generator = stubborn()
+    awaiting = generator.__anext__()
+    assert outcome(suspend, awaiting) == ("awaits", None)
+    with contextlib.suppress(RuntimeError):  # from 3.13 on it is refused
+        generator.ag_frame.clear()
+    assert generator.ag_await is None or inspect.iscoroutine(generator.ag_await)
+    if operation in ("throw", "close", "send"):
+        arguments = {"throw": [KeyError("thrown")], "close": [], "send": [None]}[operation]
+        outcome(getattr(awaiting, operation), *arguments)
+    elif operation != "drop":
+        outcome(run, getattr(generator, operation)(*([KeyError("thrown")] if operation == "athrow" else [])))
+    del generator, awaiting
+    while unraisable:
+        unraisable.take(RuntimeError)
