@@ -40,9 +40,14 @@ class driver {
         sends_nothing_(sends_nothing) {}
   driver(driver const&) = delete;
   auto operator=(driver const&) -> driver& = delete;
-  ~driver() = default;
+  ~driver() {
+    if (!within_) [[likely]]
+      return;
+    own().now = detail::stage::elsewhere;
+    detail::desert(own());
+  }
 
-  auto anext() noexcept -> step { return iterate(operation::anext, nullptr); }
+  AGEN_ALWAYS_INLINE auto anext() noexcept -> step { return iterate(operation::anext, nullptr); }
   /// \param value  the Send object, moved from by the body when it is resumed; it must live until then
   auto asend(void* value) noexcept -> step { return iterate(operation::asend, value); }
   auto athrow(std::exception_ptr error) noexcept -> step {
@@ -50,6 +55,25 @@ class driver {
   }
   auto aclose() noexcept -> step {
     return perform(way::closes, [this] { return &closing_.emplace(iterating_.of()); });
+  }
+
+  // For awaiters that whoever has the driver resumes, as the bridge to Python does: what the driven body awaits itself
+  // need not be settled with anybody, so an await costs it little more than an item.
+
+  /// To be asked by such an awaiter when `f`, its body, is about to suspend. True: anext() or asend() then gives
+  /// step::awaits, and the body goes on by go_on(), without a callback. False: it suspends as in anything else.
+  auto suspends_within(detail::frame& f) noexcept -> bool {
+    if (&f != &iterating_.of() || under_way_ != way::iterates || f.own.now != detail::stage::running) return false;
+    f.own.slot = nullptr;
+    return within_ = true;
+  }
+  /// The body waits for go_on().
+  [[nodiscard]] auto is_within() const noexcept -> bool { return within_; }
+  /// Resumes a body that is_within(); `body` is its handle.
+  auto go_on(std::coroutine_handle<> body) noexcept -> step {
+    within_ = false;
+    body.resume();
+    return iterating_.drive_on(waiter()) ? step::awaits : iterated();
   }
 
   /// The step of the last operation.
@@ -77,10 +101,12 @@ class driver {
     using operation_base::operation_base;
     auto of() const noexcept -> detail::frame& { return *frame_; }
     AGEN_ALWAYS_INLINE auto drive(void* value, std::coroutine_handle<> h) noexcept -> bool {
-      this->at = detail::arrived;
-      this->cancellable = false;
       frame_->own.slot = value;
       return detail::drive(frame_->own, *this, h);
+    }
+    /// The rest of drive(), when the body was resumed by somebody else.
+    AGEN_ALWAYS_INLINE auto drive_on(std::coroutine_handle<> h) noexcept -> bool {
+      return detail::load(this->at) != detail::arrived && detail::drive_on(frame_->own, *this, h);
     }
   };
   class throwing : public detail::throwing_operation {
@@ -127,14 +153,20 @@ class driver {
 
   AGEN_ALWAYS_INLINE auto iterate(operation op, void* value) noexcept -> step {
     bool const plain = op == operation::asend || sends_nothing_;
-    if (own().now != detail::stage::suspended || under_way_ != way::none || !plain) [[unlikely]] {
+    if (own().now != detail::stage::suspended || !plain) [[unlikely]] {  // suspended: and so nothing is under way
       if (!begins_iteration(op)) return answer_;
     }
     under_way_ = way::iterates;
     // Touches nothing when the answer is to come: the callback may have run, and destroyed the driver.
-    if (iterating_.drive(value, waiter())) return step::awaits;
-    under_way_ = way::none;
-    return answer_ = outcome();
+    return iterating_.drive(value, waiter()) ? step::awaits : iterated();
+  }
+  /// The body has come back to the call that resumed it: it has answered, or is_within().
+  AGEN_ALWAYS_INLINE auto iterated() noexcept -> step {
+    if (own().slot != nullptr) [[likely]] {
+      under_way_ = way::none;
+      return answer_ = step::yielded;
+    }
+    return within_ ? step::awaits : conclude();
   }
   /// The slow half of iterate: false if the answer is there already.
   AGEN_NOINLINE auto begins_iteration(operation op) noexcept -> bool {
@@ -214,6 +246,7 @@ class driver {
   bool sends_nothing_;
   step answer_ = step::awaits;
   way under_way_ = way::none;
+  bool within_ = false;
   std::exception_ptr error_;
   place<throwing> throwing_;
   place<closer> closing_;

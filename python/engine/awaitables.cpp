@@ -129,28 +129,11 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
                   drive_send(*awaitable.state, awaitable.resumption, generator, value, false, out), out);
 }
 
-/// asend_send() for a body in C++ that stands at a yield: nothing to look up, and no box to open.
-auto iterate_cpp(Awaitable& awaitable, Generator& generator, PyObject* value, PyObject** out) -> PySendResult {
-  awaitable.stage = Stage::started;
-  Outcome outcome;
-  {
-    Resuming const resuming(awaitable.resumption, generator);
-    outcome = cpp_send(generator.body.get(), value, out);
-    if (outcome != Outcome::yielded) [[unlikely]]
-      outcome = drive_cpp_on(*awaitable.state, awaitable.resumption, generator, outcome, true, out);
-  }
-  return conclude(awaitable, generator, outcome, out);
-}
-
-/// An anext or asend that does not find a Python body idle at a yield.
+/// An anext or asend that does not find a body idle at a yield.
 // Kept out of line: inlined it costs asend_send() a register.
 [[gnu::noinline]] auto begin_iteration(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   State& state = *awaitable.state;
   Generator& generator = *awaitable.generator.get();
-  if (generator.flags.has(flag::cpp) &&
-      generator.flags.claim(flag::running | flag::executing, flag::busy | flag::within)) {
-    return iterate_cpp(awaitable, generator, value, out);
-  }
   auto admitted = agen::admit(awaitable.operation, state_now(state, generator), value != Py_None);
   if (admitted != admission::resume) return answer_at_once(awaitable, admitted, out);
   if (!claim_operation(state, generator)) return refuse_running(awaitable);
@@ -159,8 +142,71 @@ auto iterate_cpp(Awaitable& awaitable, Generator& generator, PyObject* value, Py
   return conclude(awaitable, generator, drive_send(state, awaitable.resumption, generator, value, true, out), out);
 }
 
-auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
-  auto& awaitable = as<Awaitable>(self);
+/// What a body in C++ answered that does not end the operation with an item.
+[[gnu::noinline]] auto conclude_cpp(Awaitable& awaitable, Outcome outcome, bool starting, PyObject** out)
+    -> PySendResult {
+  Generator& generator = *awaitable.generator.get();
+  if (outcome != Outcome::awaits || !is_for_the_loop(*awaitable.state, *out)) {
+    Resuming const resuming(awaitable.resumption, generator);
+    outcome = drive_cpp_on(*awaitable.state, awaitable.resumption, generator, outcome, starting, out);
+  }
+  return conclude(awaitable, generator, outcome, out);
+}
+
+/// The end of an operation's resumption of a body in C++, which has answered `outcome`.
+[[gnu::always_inline]] inline auto answer_cpp(Awaitable& awaitable, Outcome outcome, bool starting, PyObject** out)
+    -> PySendResult {
+  if (outcome != Outcome::yielded) [[unlikely]]
+    return conclude_cpp(awaitable, outcome, starting, out);
+  awaitable.generator->flags.clear(flag::running | flag::executing);
+  awaitable.stage = Stage::finished;
+  return PYGEN_RETURN;
+}
+
+/// Sends into what a body in C++ awaits, or into the body.
+auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** out) -> PySendResult {
+  Outcome outcome;
+  {
+    Resuming const resuming(awaitable.resumption, *awaitable.generator.get());
+    outcome = cpp_send(awaitable.generator->body.get(), value, out);
+  }
+  return answer_cpp(awaitable, outcome, starting, out);
+}
+
+/// asend_send() for a body in C++ whose operation has begun.
+[[gnu::noinline]] auto asend_resume_cpp(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
+  *out = nullptr;
+  Occupied const occupied(awaitable.occupancy);
+  if (!occupied) return refuse_occupied(awaitable);
+  bool const goes_on = awaitable.stage == Stage::started &&
+                       awaitable.generator->flags.claim(flag::executing, flag::executing | flag::closed | flag::within);
+  return goes_on ? go_on_cpp(awaitable, value, false, out) : resume(awaitable, value, out);
+}
+
+/// asend_send() for a body in C++: where it stands at a yield or an await there is nothing to look up.
+// Kept small, with all else out of line: an item of such a body costs little more than the registers to be saved.
+[[gnu::noinline]] auto asend_send_cpp(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
+  *out = nullptr;
+  Occupied const occupied(awaitable.occupancy);
+  if (!occupied) return refuse_occupied(awaitable);
+  if (compat::free_threaded && awaitable.stage != Stage::initial) return resume(awaitable, value, out);
+  Generator& generator = *awaitable.generator.get();
+  if (value == Py_None && awaitable.argument) value = awaitable.argument.get();
+  if (!generator.flags.claim(flag::running | flag::executing, flag::busy | flag::within)) [[unlikely]]
+    return begin_iteration(awaitable, value, out);
+  awaitable.stage = Stage::started;
+  auto& body = as<CppBody>(generator.body.get());
+  if (body.awaiting) [[unlikely]]
+    return go_on_cpp(awaitable, value, true, out);
+  Outcome outcome;
+  {
+    Resuming const resuming(awaitable.resumption, generator);
+    outcome = cpp_resume(body, value, nullptr, out);
+  }
+  return answer_cpp(awaitable, outcome, true, out);
+}
+
+[[gnu::noinline]] auto asend_send_python(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   *out = nullptr;
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
@@ -168,11 +214,18 @@ auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
     return resume(awaitable, value, out);
   if (value == Py_None && awaitable.argument) value = awaitable.argument.get();
   Generator& generator = *awaitable.generator.get();
-  if (!generator.flags.claim(flag::running | flag::executing, flag::busy | flag::cpp)) [[unlikely]]
+  if (!generator.flags.claim(flag::running | flag::executing, flag::busy)) [[unlikely]]
     return begin_iteration(awaitable, value, out);
   awaitable.stage = Stage::started;
   return conclude(awaitable, generator, drive_send(*awaitable.state, awaitable.resumption, generator, value, true, out),
                   out);
+}
+
+auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+  auto& awaitable = as<Awaitable>(self);
+  if (!awaitable.generator->flags.has(flag::cpp)) return asend_send_python(awaitable, value, out);
+  return awaitable.stage == Stage::initial ? asend_send_cpp(awaitable, value, out)
+                                           : asend_resume_cpp(awaitable, value, out);
 }
 
 /// The exception that an athrow or aclose throws; null with TypeError set.
@@ -366,20 +419,39 @@ auto awaitable_clear(PyObject* self) -> int {
   return 0;  // the generator stays: an awaitable without one would have to check for it at every step
 }
 
-void awaitable_dealloc(PyObject* self) {
-  auto& awaitable = as<Awaitable>(self);
+/// Frees the memory, or keeps it for another operation.
+inline void free_awaitable(Awaitable& awaitable, bool recycles) {
+  PyObject* carried = iterates(awaitable) ? take_carried_item(*awaitable.state).release() : nullptr;
+  PyObject* generator = object_of(*awaitable.generator.release());
+  PyObject* argument = awaitable.argument.release();
+  if (!recycles || !awaitable.state->awaitables.give(&awaitable)) {
+    PyTypeObject* type = Py_TYPE(&awaitable);
+    PyObject_GC_Del(&awaitable);
+    Py_DECREF(type);
+  }
+  Py_DECREF(generator);
+  Py_XDECREF(argument);
+  Py_XDECREF(carried);
+}
+
+// Out of line: it is none of what `async for` drops.
+[[gnu::noinline]] void finalize_and_free(Awaitable& awaitable) {
+  PyObject* self = object_of(awaitable);
   // What was finalized once is not finalized again, so its memory is not used for another, which would be dropped
   // unseen.
   bool finalized = awaitable.stage != Stage::finished;
   if (finalized && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   finalized |= awaitable.tracked && PyObject_GC_IsFinalized(self) != 0;
   if (awaitable.tracked) PyObject_GC_UnTrack(self);
-  awaitable.generator.reset();
-  awaitable.argument.reset();
-  if (iterates(awaitable) && !finalized && awaitable.state->awaitables.give(&awaitable)) return;
-  PyTypeObject* type = Py_TYPE(self);
-  PyObject_GC_Del(self);
-  Py_DECREF(type);
+  free_awaitable(awaitable, iterates(awaitable) && !finalized);
+}
+
+void awaitable_dealloc(PyObject* self) {
+  auto& awaitable = as<Awaitable>(self);
+  if (awaitable.stage == Stage::finished && !awaitable.tracked && iterates(awaitable)) [[likely]]
+    free_awaitable(awaitable, true);
+  else
+    finalize_and_free(awaitable);
 }
 
 using AsendSlots = AwaitableSlots<Awaitable, asend_send, awaitable_raise, awaitable_close>;

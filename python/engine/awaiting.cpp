@@ -22,10 +22,6 @@ auto await_iterator(PyObject* awaitable) -> Object {
   return nullptr;
 }
 
-auto await_send(PyObject* iterator, PyObject* value, PyObject** out) -> PySendResult {
-  return PyIter_Send(iterator, value, out);
-}
-
 auto await_raise(State& state, PyObject* iterator, PyObject* exception, PyObject** out) -> PySendResult {
   *out = nullptr;
   bool const exits = PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit) != 0;

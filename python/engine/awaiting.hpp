@@ -10,7 +10,12 @@ namespace engine {
 /// What `await awaitable` iterates (Python/ceval.c, _PyCoro_GetAwaitableIter). Null with an exception set.
 auto await_iterator(PyObject* awaitable) -> Object;
 /// Sends into what await_iterator() answered.
-auto await_send(PyObject* iterator, PyObject* value, PyObject** out) -> PySendResult;
+inline auto await_send(PyObject* iterator, PyObject* value, PyObject** out) -> PySendResult {
+  PyAsyncMethods const* methods = Py_TYPE(iterator)->tp_as_async;
+  if (methods != nullptr && methods->am_send != nullptr) [[likely]]
+    return methods->am_send(iterator, value, out);
+  return PyIter_Send(iterator, value, out);
+}
 /// Throws into what await_iterator() answered; GeneratorExit closes it (Objects/genobject.c, _gen_throw).
 auto await_raise(State& state, PyObject* iterator, PyObject* exception, PyObject** out) -> PySendResult;
 

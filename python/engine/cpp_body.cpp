@@ -11,24 +11,8 @@ namespace abi = agen::python::abi;
 
 // Driving -------------------------------------------------------------------------------------------------------------
 
-namespace {
-
-/// Replaces what the body awaits, which cr_await shows to other threads too.
-void set_awaiting(CppBody& body, Object awaiting) noexcept {
-  compat::Lock const lock(body.state->chains);
-  std::swap(body.awaiting, awaiting);  // what was there goes with the argument, when the lock is open again
-}
-
-/// Resumes the body with the answer of what it awaited, or with the exception.
-auto resume(CppBody& body, PyObject* value, PyObject* exception, PyObject** out) -> Outcome {
-  *out = nullptr;
-  if (body.self != nullptr) [[likely]] {
-    body.stage = Stage::started;
-    PyObject* iterator = nullptr;
-    int const step = body.kind->resume(body.self, value, exception, out, &iterator);
-    return cpp_answered(body, step, steal(iterator));
-  }
-  // It was ended by hand: there is nobody to tell.
+auto cpp_ended(PyObject* exception, PyObject** out) -> Outcome {
+  // By hand: there is nobody to tell.
   if (exception == nullptr)
     *out = Py_NewRef(Py_None);
   else
@@ -36,47 +20,25 @@ auto resume(CppBody& body, PyObject* value, PyObject* exception, PyObject** out)
   return exception == nullptr ? Outcome::returned : Outcome::raised;
 }
 
-/// Goes on after what the body awaits has answered.
-auto go_on(CppBody& body, PySendResult result, PyObject** out) -> Outcome {
-  if (result == PYGEN_NEXT) return Outcome::awaits;
-  set_awaiting(body, nullptr);
-  Object const value = result == PYGEN_RETURN ? steal(std::exchange(*out, nullptr)) : nullptr;
-  Object const exception = result == PYGEN_ERROR ? compat::take_exception() : nullptr;
-  return resume(body, value.get(), exception.get(), out);
-}
-
-}  // namespace
-
-auto cpp_answered(CppBody& body, int step, Object iterator) -> Outcome {
-  switch (step) {
-    case abi::awaits: set_awaiting(body, std::move(iterator)); return Outcome::awaits;
-    case abi::yielded: return Outcome::yielded;
-    case abi::refused: return Outcome::refused;
-    default: break;
-  }
+auto cpp_answered(CppBody& body, int step) -> Outcome {
+  if (step == abi::refused) return Outcome::refused;
   cpp_drop(object_of(body));
   return step == abi::returned ? Outcome::returned : Outcome::raised;
 }
 
-auto cpp_go_on(CppBody& body, PyObject* value, PyObject** out) -> Outcome {
-  if (!body.awaiting) return resume(body, value, nullptr, out);
-  auto const iterator = body.awaiting;
-  return go_on(body, await_send(iterator.get(), value, out), out);
-}
-
 auto cpp_raise(PyObject* object, Object exception, PyObject** out) -> Outcome {
   auto& body = as<CppBody>(object);
-  if (body.awaiting) {
-    auto const iterator = body.awaiting;
-    return go_on(body, await_raise(*body.state, iterator.get(), exception.get(), out), out);
+  *out = nullptr;
+  if (Object iterator = exchange_awaiting(body, nullptr)) {
+    PySendResult const result = await_raise(*body.state, iterator.get(), exception.get(), out);
+    return cpp_go_on(body, std::move(iterator), result, out);
   }
   if (body.stage == Stage::initial) {  // it never begins
     cpp_drop(object);
-    *out = nullptr;
     compat::restore_exception(std::move(exception));
     return Outcome::raised;
   }
-  return resume(body, nullptr, exception.get(), out);
+  return cpp_resume(body, nullptr, exception.get(), out);
 }
 
 void cpp_drop(PyObject* object) noexcept {
@@ -366,15 +328,22 @@ auto take_body(PyObject* object, abi::body_class const* kind) -> void* {
   return std::exchange(body.self, nullptr);
 }
 
-auto begin_await(PyObject* awaitable, int delegates, PyObject** out, PyObject** iterator) -> PySendResult {
+/// Whether it is a delegation, in the body of a generator.
+auto delegates_here(PyObject* awaitable) noexcept -> bool {
   Resumption const* resumption = Resuming::innermost();
-  if (delegates != 0 && resumption != nullptr &&
-      Py_TYPE(awaitable) == state_of(object_of(*resumption->member)).delegation_type) {
-    *out = Py_NewRef(awaitable);
-    return PYGEN_NEXT;
+  return resumption != nullptr && Py_TYPE(awaitable) == state_of(object_of(*resumption->member)).delegation_type;
+}
+
+auto begin_await(PyObject* awaitable, int delegates, PyObject** out, PyObject** iterator) -> PySendResult {
+  Object awaited = steal(awaitable);
+  if (!PyCoro_CheckExact(awaitable)) [[unlikely]] {
+    if (delegates != 0 && delegates_here(awaitable)) {
+      *out = awaited.release();
+      return PYGEN_NEXT;
+    }
+    awaited = await_iterator(awaitable);
+    if (!awaited) return PYGEN_ERROR;
   }
-  auto awaited = await_iterator(awaitable);
-  if (!awaited) return PYGEN_ERROR;
   PySendResult const result = await_send(awaited.get(), Py_None, out);
   if (result == PYGEN_NEXT) *iterator = awaited.release();
   return result;

@@ -5,6 +5,7 @@
 
 #include <agen/python/abi.hpp>
 
+#include "awaiting.hpp"
 #include "driver.hpp"
 #include "objects.hpp"
 
@@ -27,21 +28,59 @@ struct CppBody {
   [[no_unique_address]] Occupancy occupancy;
 };
 
-/// cpp_send() after an answer that is not an item, a step of agen::python::abi.
-auto cpp_answered(CppBody& body, int step, Object iterator) -> Outcome;
-/// cpp_send() for a body that awaits something, or has ended.
-auto cpp_go_on(CppBody& body, PyObject* value, PyObject** out) -> Outcome;
+/// cpp_send() after an answer that is neither an item nor an await, a step of agen::python::abi.
+auto cpp_answered(CppBody& body, int step) -> Outcome;
+/// cpp_send() for a body that has ended.
+auto cpp_ended(PyObject* exception, PyObject** out) -> Outcome;
 
-/// Resumes the body with `value`; what it awaits is asked first.
-inline auto cpp_send(PyObject* object, PyObject* value, PyObject** out) -> Outcome {
-  auto& body = as<CppBody>(object);
-  *out = nullptr;
-  if (body.awaiting || body.self == nullptr) [[unlikely]]
-    return cpp_go_on(body, value, out);
-  body.stage = Stage::started;
+/// Replaces what the body awaits, which cr_await shows to other threads too; gives back what was there.
+inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object {
+  compat::Lock const lock(body.state->chains);
+  return std::exchange(body.awaiting, std::move(awaiting));
+}
+
+/// Resumes the body with `value`, or with an exception: sent or thrown at its yield, or the answer of what it awaited.
+/// Nothing is awaited then, and the body has begun.
+[[gnu::always_inline]] inline auto cpp_resume(CppBody& body, PyObject* value, PyObject* exception, PyObject** out)
+    -> Outcome {
+  namespace abi = agen::python::abi;
+  if (body.self == nullptr) [[unlikely]]
+    return cpp_ended(exception, out);
   PyObject* iterator = nullptr;
-  int const step = body.kind->resume(body.self, value, nullptr, out, &iterator);
-  return step == agen::python::abi::yielded ? Outcome::yielded : cpp_answered(body, step, steal(iterator));
+  int const step = body.kind->resume(body.self, value, exception, out, &iterator);
+  if (step == abi::yielded) return Outcome::yielded;
+  if (step != abi::awaits) [[unlikely]]
+    return cpp_answered(body, step);
+  compat::Lock const lock(body.state->chains);
+  body.awaiting = steal(iterator);
+  return Outcome::awaits;
+}
+
+/// Goes on after `iterator`, which the body awaited, has answered.
+[[gnu::always_inline]] inline auto cpp_go_on(CppBody& body, Object iterator, PySendResult result, PyObject** out)
+    -> Outcome {
+  if (result == PYGEN_NEXT) [[likely]] {
+    exchange_awaiting(body, std::move(iterator));
+    return Outcome::awaits;
+  }
+  iterator.reset();  // before the body goes on, as after an await in Python
+  Object const value = steal(std::exchange(*out, nullptr));
+  if (result == PYGEN_RETURN) [[likely]]
+    return cpp_resume(body, value.get(), nullptr, out);
+  return cpp_resume(body, nullptr, compat::take_exception().get(), out);
+}
+
+/// Sends into what the body awaits, or into the body. `*out` is null before.
+[[gnu::always_inline]] inline auto cpp_send(PyObject* object, PyObject* value, PyObject** out) -> Outcome {
+  auto& body = as<CppBody>(object);
+  if (!body.awaiting) {
+    if (body.stage == Stage::initial) body.stage = Stage::started;
+    return cpp_resume(body, value, nullptr, out);
+  }
+  // While that executes the body does not wait: cr_await is None then, as native's is.
+  Object iterator = exchange_awaiting(body, nullptr);
+  PySendResult const result = await_send(iterator.get(), value, out);
+  return cpp_go_on(body, std::move(iterator), result, out);
 }
 /// Throws into what the body awaits, or into the body.
 auto cpp_raise(PyObject* body, Object exception, PyObject** out) -> Outcome;

@@ -98,10 +98,10 @@ void translate_escape(State& state) {
 
 }  // namespace
 
-void Resuming::take_out() noexcept {
+void Resuming::take_out(Resumption& ended) noexcept {
   Resumption** link = &innermost_;
-  while (*link != nullptr && *link != &resumption_) link = &(*link)->outer;
-  if (*link != nullptr) *link = resumption_.outer;
+  while (*link != nullptr && *link != &ended) link = &(*link)->outer;
+  if (*link != nullptr) *link = ended.outer;
 }
 
 auto runtime_error(char const* text) -> Object {

@@ -29,7 +29,7 @@ class Resuming {
     if (innermost_ == &resumption_) [[likely]]
       innermost_ = resumption_.outer;
     else
-      take_out();
+      take_out(resumption_);
   }
   Resuming(Resuming const&) = delete;
   auto operator=(Resuming const&) -> Resuming& = delete;
@@ -37,7 +37,7 @@ class Resuming {
   static auto innermost() noexcept -> Resumption* { return innermost_; }
 
  private:
-  void take_out() noexcept;
+  static void take_out(Resumption& ended) noexcept;
   static constinit thread_local Resumption* innermost_ __attribute__((tls_model("initial-exec")));
   Resumption& resumption_;
 };
@@ -59,6 +59,12 @@ auto drive_cpp_on(State& state, Resumption& resumption, Generator& root, Outcome
 /// drive_send() after an answer of the root's body that is not an item.
 auto drive_on(State& state, Resumption& resumption, Generator& root, PySendResult result, bool starting, PyObject** out)
     -> Outcome;
+
+/// True when what came up from a body is for the event loop: neither a delegation nor an item of a helper.
+inline auto is_for_the_loop(State const& state, PyObject* object) noexcept -> bool {
+  PyTypeObject const* type = Py_TYPE(object);
+  return type != state.delegation_type && type != state.box_type && type != state.yield_type;
+}
 
 /// Resumes a Python body with a value: a coroutine, so it has am_send.
 inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> PySendResult {

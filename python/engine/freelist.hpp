@@ -21,17 +21,17 @@ class FreeList {
     return object;
   }
 
-  /// Keeps a dead object's memory. False when the list is full: the caller frees it.
+  /// Keeps a dead object's memory. False when the list is full or closed: the caller frees it.
   auto give(T* object) noexcept -> bool {
     if constexpr (!compat::recycles) return false;
-    if (size_ == slots_.size() || closed_) return false;
+    if (size_ == limit_) return false;
     slots_[size_++] = object;
     return true;
   }
 
   /// Frees what is kept, and keeps nothing from now on.
   void close(void (*release)(void*)) noexcept {
-    closed_ = true;
+    limit_ = 0;
     while (size_ > 0) {
       T* object = slots_[--size_];
       PyTypeObject* type = Py_TYPE(reinterpret_cast<PyObject*>(object));
@@ -43,7 +43,7 @@ class FreeList {
  private:
   std::array<T*, 64> slots_{};
   std::size_t size_ = 0;
-  bool closed_ = false;
+  std::size_t limit_ = slots_.size();
 };
 
 }  // namespace engine

@@ -24,7 +24,6 @@ auto orphans() noexcept -> State& {
   static State& state = [] -> State& {
     static State made{};
     made.generators.close(PyObject_GC_Del);
-    made.stops.close(PyObject_GC_Del);
     return made;
   }();
   return state;
@@ -51,8 +50,7 @@ auto make_type(PyObject* module, PyTypeObject** slot, PyType_Spec& spec, char co
 }
 
 auto make_types(PyObject* module, State& state) -> bool {
-  state.stop_type = new_stop_type(module);
-  return state.stop_type != nullptr && make_type(module, &state.generator_type, generator_spec, "async_generator") &&
+  return make_type(module, &state.generator_type, generator_spec, "async_generator") &&
          make_type(module, &state.asend_type, asend_spec, "async_generator_asend") &&
          make_type(module, &state.athrow_type, athrow_spec, "async_generator_athrow") &&
          make_type(module, &state.yield_type, yield_spec, "yield_") &&
@@ -160,9 +158,9 @@ auto module_exec(PyObject* module) -> int {
   return 0;
 }
 
-auto types_of(State& state) -> std::array<PyTypeObject**, 10> {
+auto types_of(State& state) -> std::array<PyTypeObject**, 9> {
   return {&state.generator_type, &state.asend_type,    &state.athrow_type,   &state.yield_type, &state.delegation_type,
-          &state.maker_type,     &state.operator_type, &state.cpp_body_type, &state.stop_type,  &state.box_type};
+          &state.maker_type,     &state.operator_type, &state.cpp_body_type, &state.box_type};
 }
 
 auto module_traverse(PyObject* module, visitproc visit, void* arg) -> int {
@@ -181,10 +179,7 @@ auto module_clear(PyObject* module) -> int {
   state->delegations.close(PyObject_GC_Del);
   state->awaitables.close(PyObject_GC_Del);
   state->yields.close(PyObject_GC_Del);
-  state->stops.close([](void* stop) {
-    Py_CLEAR(static_cast<PyStopIterationObject*>(stop)->args);
-    PyObject_GC_Del(stop);
-  });
+  state->stop.reset();
   state->already_running.reset();
   state->boxer.reset();
   for (PyTypeObject** type : types_of(*state)) Py_CLEAR(*type);

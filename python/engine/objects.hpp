@@ -226,10 +226,9 @@ struct State {
   PyTypeObject* maker_type;
   PyTypeObject* operator_type;
   PyTypeObject* cpp_body_type;
-  PyTypeObject* stop_type;  ///< the recycled StopIteration
-  PyTypeObject* box_type;   ///< the interpreter's async_generator_wrapped_value
-  Object already_running;   ///< the exception class
-  Object boxer;             ///< a native async generator that wraps what is sent into it
+  PyTypeObject* box_type;  ///< the interpreter's async_generator_wrapped_value
+  Object already_running;  ///< the exception class
+  Object boxer;            ///< a native async generator that wraps what is sent into it
   Object empty_tuple;
   Names names;
   bool boxes_directly;  ///< the layout of box_type was verified
@@ -237,9 +236,9 @@ struct State {
   FreeList<Delegation> delegations;
   FreeList<Awaitable> awaitables;
   FreeList<Yield> yields;
-  FreeList<PyStopIterationObject> stops;
-  compat::Mutex chains;  ///< guards the links between delegations
-  compat::Mutex makers;  ///< guards what makers have prepared, until it is ready
+  Ref<PyStopIterationObject> stop;  ///< the recycled StopIteration
+  compat::Mutex chains;             ///< guards the links between delegations
+  compat::Mutex makers;             ///< guards what makers have prepared, until it is ready
 };
 
 /// The state of the main interpreter's module, found without a call: most programs have no other. (Of a sub-interpreter

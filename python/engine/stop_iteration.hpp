@@ -1,5 +1,5 @@
-// The StopIteration that carries an item to `async for` on CPython 3.12 to 3.14, recycled: making and dropping a
-// genuine one costs a third of an item there.
+// The StopIteration that carries an item to `async for` on CPython 3.12 to 3.14, recycled: making and dropping one
+// costs a third of an item there.
 #ifndef ASYNC_GENERATOR_ENGINE_STOP_ITERATION_HPP
 #define ASYNC_GENERATOR_ENGINE_STOP_ITERATION_HPP
 
@@ -8,11 +8,19 @@
 namespace engine {
 
 /// Raises StopIteration(item) and takes over the reference to `item`. The interpreter's SEND takes the value out and
-/// drops the exception at once; only next(awaitable) lets a user see it.
+/// lets go of the exception at once; only next(awaitable) lets a user see it.
 void set_recycled_stop(State& state, PyObject* item);
 
-/// Makes the type: a subclass of StopIteration that looks like it.
-auto new_stop_type(PyObject* module) -> PyTypeObject*;
+/// take_carried_item() when there is one.
+auto take_item_of_stop(State& state) noexcept -> Object;
+
+/// Takes back what the recycled exception still holds of the item that it carried; null if there is nothing, or if a
+/// user has the exception. To be asked when the awaitable dies, which `async for` and `await` let it do before the item
+/// is theirs: so an item lives no longer than with an exception of its own.
+inline auto take_carried_item(State& state) noexcept -> Object {
+  if (!compat::recycles || !compat::send_uses_iternext || !state.stop || state.stop->value == nullptr) return nullptr;
+  return take_item_of_stop(state);
+}
 
 }  // namespace engine
 

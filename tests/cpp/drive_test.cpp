@@ -125,4 +125,116 @@ TEST(Driver, MayBeDestroyedWhileTheBodyAwaits) {
   EXPECT_EQ(*sync_wait(gen.anext()), 0);
 }
 
+/// What the driver's owner resumes, as the bridge to Python does.
+struct owner {
+  driver* drive = nullptr;
+  std::coroutine_handle<> waiting;
+
+  struct awaiter {
+    owner* by;
+    static auto await_ready() noexcept -> bool { return false; }
+    auto stays(agen::detail::frame& body) const noexcept -> bool { return by->drive->suspends_within(body); }
+    void await_suspend(std::coroutine_handle<> body) const noexcept { by->waiting = body; }
+    static void await_resume() noexcept {}
+  };
+  auto turn() noexcept -> awaiter { return {this}; }
+};
+
+auto waits_for(owner& by) -> async_generator<int, int> {
+  co_await by.turn();
+  int const sent = co_yield 1;
+  co_await by.turn();
+  co_yield sent;
+  throw std::runtime_error("after the items");
+}
+
+TEST(Driver, GoesOnWithinABodyThatItsOwnerResumes) {
+  counter seen;
+  owner by;
+  auto gen = waits_for(by);
+  driver drive(gen, &counter::count, &seen);
+  by.drive = &drive;
+  EXPECT_EQ(drive.anext(), step::awaits);
+  EXPECT_TRUE(drive.is_within());
+  EXPECT_TRUE(gen.running());
+  EXPECT_EQ(drive.anext(), step::raised);
+  EXPECT_THROW(std::rethrow_exception(drive.take_error()), already_running);
+  EXPECT_EQ(drive.go_on(by.waiting), step::yielded);
+  EXPECT_EQ(*static_cast<int*>(drive.item()), 1);
+  EXPECT_FALSE(drive.is_within());
+  int value = 7;
+  EXPECT_EQ(drive.asend(&value), step::awaits);
+  EXPECT_EQ(drive.go_on(by.waiting), step::yielded);
+  EXPECT_EQ(*static_cast<int*>(drive.item()), 7);
+  EXPECT_EQ(drive.anext(), step::raised);
+  EXPECT_THROW(std::rethrow_exception(drive.take_error()), std::runtime_error);
+  EXPECT_EQ(seen.answers, 0);
+}
+
+auto waits_for_both(owner& by, gate& at) -> async_generator<int> {
+  co_await by.turn();
+  co_await at;
+  co_yield 1;
+  co_await by.turn();
+  co_await yield_from(count(2));
+  co_await by.turn();
+}
+
+TEST(Driver, GoesOnWithinABodyThatThenWaitsElsewhereAndDelegates) {
+  counter seen;
+  owner by;
+  gate at;
+  auto gen = waits_for_both(by, at);
+  driver drive(gen, &counter::count, &seen);
+  by.drive = &drive;
+  EXPECT_EQ(drive.anext(), step::awaits);
+  EXPECT_EQ(drive.go_on(by.waiting), step::awaits);
+  EXPECT_FALSE(drive.is_within());
+  at.open();
+  EXPECT_EQ(seen.answers, 1);
+  EXPECT_EQ(drive.answer(), step::yielded);
+  EXPECT_EQ(drive.anext(), step::awaits);
+  EXPECT_EQ(drive.go_on(by.waiting), step::yielded);
+  EXPECT_EQ(drive.anext(), step::yielded);
+  EXPECT_EQ(*static_cast<int*>(drive.item()), 1);
+  EXPECT_EQ(drive.anext(), step::awaits);
+  EXPECT_TRUE(drive.is_within());
+  EXPECT_EQ(drive.go_on(by.waiting), step::returned);
+  EXPECT_EQ(seen.answers, 1);
+}
+
+auto delegates(owner& by) -> async_generator<int, int> { co_await yield_from(waits_for(by)); }
+
+TEST(Driver, IsCalledBackWhereWhatTheBodyDelegatesToSuspends) {
+  counter seen;
+  owner by;
+  auto gen = delegates(by);
+  driver drive(gen, &counter::count, &seen);
+  by.drive = &drive;
+  EXPECT_EQ(drive.anext(), step::awaits);
+  EXPECT_FALSE(drive.is_within());
+  by.waiting.resume();
+  EXPECT_EQ(seen.answers, 1);
+  EXPECT_EQ(drive.answer(), step::yielded);
+  EXPECT_EQ(drive.aclose(), step::returned);
+}
+
+TEST(Driver, MayBeDestroyedWithinABody) {
+  counter seen;
+  owner by;
+  auto gen = waits_for(by);
+  {
+    driver drive(gen, &counter::count, &seen);
+    by.drive = &drive;
+    EXPECT_EQ(drive.anext(), step::awaits);
+  }
+  by.waiting.resume();
+  EXPECT_EQ(*sync_wait(gen.anext()), 1);
+  auto dropped = waits_for(by);
+  driver drive(dropped, &counter::count, &seen);
+  by.drive = &drive;
+  EXPECT_EQ(drive.anext(), step::awaits);
+  EXPECT_EQ(seen.answers, 0);
+}
+
 }  // namespace

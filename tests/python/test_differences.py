@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import types
 import warnings
+import weakref
 from pathlib import Path
 
 import async_generator
@@ -110,6 +111,14 @@ class Native:
                 value = yield value
 
         return echoing()
+
+    def fresh(self):
+        @self.decorate
+        async def fresh():
+            while True:
+                yield set()
+
+        return fresh()
 
     def silent(self):
         @self.decorate
@@ -211,6 +220,14 @@ class Operators(Ours):
                 value = await yield_(value)
 
         return echoing()
+
+    def fresh(self):
+        @self.decorate
+        async def fresh():
+            while True:
+                await yield_(set())
+
+        return fresh()
 
     def silent(self):
         @self.decorate
@@ -468,13 +485,23 @@ def code(form):
     return generator.ag_code is written.__code__, made.__code__ is written.__code__
 
 
-@row("next-awaitable", native=True, ours=not (3, 12) <= VERSION <= (3, 14) or FREE_THREADED)
-def next_awaitable(form):
-    try:
-        next(form.counting().__anext__())
-    except StopIteration as stop:
-        assert stop.value == 0 and stop.args == (0,) and type(stop).__name__ == "StopIteration"
-        return type(stop) is StopIteration
+@row("kept-awaitable", native=True, ours=not (3, 12) <= VERSION <= (3, 14) or FREE_THREADED)
+def kept_awaitable(form):
+    async def consumer():
+        awaiting = generator.__anext__()
+        item = weakref.ref(await awaiting)
+        there = item()
+        del awaiting
+        assert item() is there
+        del there
+        assert item() is None
+        kept = generator.__anext__()
+        return weakref.ref(await kept)() is None, kept
+
+    generator = form.fresh()
+    with pytest.raises(StopIteration) as stopped:
+        consumer().send(None)
+    return stopped.value.value[0]
 
 
 @row("frames", native=["leaf", "middle", "root"], ours=["leaf"])

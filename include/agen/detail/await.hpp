@@ -120,7 +120,8 @@ class leave_mark {
 };
 
 /// Wraps the awaiter of everything that a body awaits. The inner await_suspend gets the body's own handle, so that
-/// awaiters which look at the promise find it.
+/// awaiters which look at the promise find it. One whose `stays(frame)` is true has the body resumed by its driver
+/// (driver::go_on): that goes on where it was, and nothing has to be settled.
 template <class Awaiter>
 struct foreign_awaiter {
   Awaiter inner;  // a reference where the awaitable is its own awaiter
@@ -134,6 +135,9 @@ struct foreign_awaiter {
       pending const& operation = *body->of->link;
       if (operation.cancellable) [[unlikely]]
         inner.carry(operation.relay);
+    }
+    if constexpr (requires { inner.stays(*body); }) {
+      if (inner.stays(*body)) return inner.await_suspend(h);
     }
     leave_mark mark(*body);
     try {

@@ -6,9 +6,11 @@
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <atomic>
 #define AGEN_NOINLINE __declspec(noinline)
+#define AGEN_OUT_OF_LINE __declspec(noinline)
 #define AGEN_ALWAYS_INLINE __forceinline
 #else
 #define AGEN_NOINLINE __attribute__((noinline, cold))
+#define AGEN_OUT_OF_LINE __attribute__((noinline))  // as hot as its caller
 #define AGEN_ALWAYS_INLINE __attribute__((always_inline)) inline
 #endif
 

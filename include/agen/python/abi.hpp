@@ -50,8 +50,8 @@ struct engine {
   /// Takes the body out of a generator of this kind that is idle, which is closed then. Null without an exception when
   /// there is no such body to be had.
   void* (*take_body)(PyObject* generator, body_class const* kind);
-  /// Begins to await `awaitable`. PYGEN_RETURN: its result is in `*out`. PYGEN_ERROR: it raised. PYGEN_NEXT: the body
-  /// has to wait, and to answer `awaits` with what is in `*out` and `*iterator`.
+  /// Begins to await `awaitable`, whose reference it takes over. PYGEN_RETURN: its result is in `*out`. PYGEN_ERROR: it
+  /// raised. PYGEN_NEXT: the body has to wait, and to answer `awaits` with what is in `*out` and `*iterator`.
   /// \param delegates  the body is a generator's: what yield_from_() returned is left to the driver, without an
   /// iterator
   PySendResult (*begin_await)(PyObject* awaitable, int delegates, PyObject** out, PyObject** iterator);

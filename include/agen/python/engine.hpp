@@ -53,7 +53,9 @@ inline void import_engine() {
 
 /// The engine's functions. Throws error with an ImportError.
 inline auto engine() -> abi::engine const& {
-  if (detail::found_engine.load(std::memory_order_acquire) == nullptr) import_engine();
+  if (auto const* const found = detail::found_engine.load(std::memory_order_acquire)) [[likely]]
+    return *found;
+  import_engine();
   return *detail::found_engine.load(std::memory_order_acquire);
 }
 

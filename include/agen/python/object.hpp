@@ -53,6 +53,8 @@ class object {
   explicit operator bool() const noexcept { return pointer_ != nullptr; }
   /// Gives the reference to the caller.
   [[nodiscard]] auto release() noexcept -> PyObject* { return std::exchange(pointer_, nullptr); }
+  /// Where a function may put a new reference. The object has to be empty.
+  [[nodiscard]] auto out() noexcept -> PyObject** { return &pointer_; }
 
  private:
   PyObject* pointer_ = nullptr;

@@ -5,7 +5,7 @@
 
 #include <coroutine>
 
-#include "../detail/compiler.hpp"
+#include "../drive.hpp"
 #include "engine.hpp"
 
 namespace agen::python {
@@ -20,8 +20,9 @@ class awaiting;
 /// is one for each body that Python sees, for as long as that lives.
 class session {
  public:
+  /// \param drive      drives the body
   /// \param delegates  the body is a generator's, so it can delegate
-  explicit session(bool delegates) noexcept : delegates_(delegates) {}
+  session(driver& drive, bool delegates) noexcept : drive_(drive), delegates_(delegates) {}
   session(session const&) = delete;
   auto operator=(session const&) -> session& = delete;
   inline ~session();
@@ -44,12 +45,9 @@ class session {
  protected:
   [[nodiscard]] auto is_waiting() const noexcept -> bool { return waiting_ != nullptr; }
   /// What the body that waits has for the event loop, once.
-  void take_request(PyObject** out, PyObject** iterator) noexcept {
-    *out = request_.release();
-    *iterator = iterator_.release();
-  }
-  /// Resumes the coroutine that waits, with a result or with an exception.
-  inline void wake(PyObject* result, PyObject* exception);
+  inline void take_request(PyObject** out, PyObject** iterator) noexcept;
+  /// Gives the coroutine that waits a result or an exception, to be resumed with.
+  inline auto wake(PyObject* result, PyObject* exception) -> std::coroutine_handle<>;
 
   /// The C++ exception to throw for a Python one. Remembered: where it leaves the body again, it is the same object.
   auto arriving(PyObject* exception) -> std::exception_ptr {
@@ -84,9 +82,8 @@ class session {
 
   awaiting* waiting_ = nullptr;
   visible* visible_ = nullptr;
+  driver& drive_;
   bool delegates_;
-  object request_;
-  object iterator_;
   std::exception_ptr thrown_;
   object thrown_object_;
 
@@ -105,7 +102,7 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
   }
 
   /// The first step is done here: what answers at once costs no suspension.
-  auto await_ready() -> bool {
+  AGEN_OUT_OF_LINE auto await_ready() -> bool {
     session* const now = session::current();
     if (now == nullptr) {
       throw error(PyExc_RuntimeError,
@@ -116,18 +113,16 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
       throw error(PyExc_RuntimeError,
                   "a C++ body awaits one Python awaitable at a time; gather several in Python and await that");
     }
-    PyObject* out = nullptr;
-    PyObject* iterator = nullptr;
-    auto const result = engine().begin_await(awaitable_.get(), now->delegates_ ? 1 : 0, &out, &iterator);
-    object_ = object::steal(out);
+    auto const result =
+        engine().begin_await(awaitable_.release(), now->delegates_ ? 1 : 0, object_.out(), iterator_.out());
     if (result == PYGEN_RETURN) return true;
     if (result == PYGEN_ERROR) std::rethrow_exception(now->arriving(take_exception().get()));
     session_ = now;
     now->waiting_ = this;
-    now->request_ = std::move(object_);
-    now->iterator_ = object::steal(iterator);
     return false;
   }
+  /// See agen::driver::suspends_within.
+  auto stays(agen::detail::frame& body) const noexcept -> bool { return session_->drive_.suspends_within(body); }
   void await_suspend(std::coroutine_handle<> body) noexcept { body_ = body; }
   auto await_resume() -> object {
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
@@ -138,13 +133,19 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
   friend session;
 
   object awaitable_;
-  object object_;  ///< the result
+  object object_;    ///< for the event loop, then the result
+  object iterator_;  ///< for the engine
   std::coroutine_handle<> body_;
   session* session_ = nullptr;
   std::exception_ptr thrown_;
 };
 
-inline void session::wake(PyObject* result, PyObject* exception) {
+inline void session::take_request(PyObject** out, PyObject** iterator) noexcept {
+  *out = waiting_->object_.release();
+  *iterator = waiting_->iterator_.release();
+}
+
+inline auto session::wake(PyObject* result, PyObject* exception) -> std::coroutine_handle<> {
   awaiting& woken = *std::exchange(waiting_, nullptr);
   woken.session_ = nullptr;
   if (exception != nullptr) {
@@ -152,7 +153,7 @@ inline void session::wake(PyObject* result, PyObject* exception) {
   } else {
     woken.object_ = object::borrow(result);
   }
-  woken.body_.resume();
+  return woken.body_;
 }
 
 }  // namespace detail

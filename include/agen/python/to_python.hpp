@@ -23,7 +23,7 @@ class body : session {
 
  public:
   explicit body(generator&& driven) noexcept
-      : session(delegates), generator_(std::move(driven)), drive_(generator_, &body::answered, this) {}
+      : session(drive_, delegates), generator_(std::move(driven)), drive_(generator_, &body::answered, this) {}
 
   static AGEN_PYTHON_MODULE_LOCAL abi::body_class const kind;
 
@@ -33,16 +33,9 @@ class body : session {
   static auto resume(void* self, PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator) noexcept
       -> int {
     auto& resumed = *static_cast<body*>(self);
-    scope const current(resumed);
-    // The hot path: a body that stands at a yield and yields again. nanobind compiles with -Os, which inlines nothing.
-    if (exception == nullptr && !resumed.is_waiting() && value == Py_None && !sends_none) [[likely]] {
-      step const answered = resumed.drive_.anext();
-      if (answered != step::yielded) return resumed.answer(answered, out, iterator);
-      resumed.forget_thrown();
-      *out = resumed.item();
-      return *out != nullptr ? abi::yielded : resumed.go_on_after_failure(out, iterator);
-    }
-    return resumed.go_on(value, exception, out, iterator);
+    if (exception != nullptr || resumed.is_waiting() || value != Py_None || sends_none) [[unlikely]]
+      return resumed.go_on(value, exception, out, iterator);
+    return iterate(self, value, exception, out, iterator);
   }
   static void destroy(void* self) noexcept { delete static_cast<body*>(self); }
   static auto traverse(void* self, visitproc visit, void* arg) -> int {
@@ -50,10 +43,30 @@ class body : session {
   }
   static void answered(void* self) noexcept { static_cast<body*>(self)->answered_ = true; }
 
-  auto go_on(PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator) noexcept -> int try {
+  /// The hot path: a body that stands at a yield and yields again. nanobind compiles with -Os, which inlines nothing.
+  // The parameters of resume(), so that calling it from there is a jump.
+  AGEN_OUT_OF_LINE static auto iterate(void* self, PyObject* /*value*/, PyObject* /*exception*/, PyObject** out,
+                                       PyObject** iterator) noexcept -> int {
+    auto& resumed = *static_cast<body*>(self);
+    scope const current(resumed);
+    return resumed.deliver(resumed.drive_.anext(), out, iterator);
+  }
+  /// answer(), with an item or an await at hand.
+  AGEN_ALWAYS_INLINE auto deliver(step answered, PyObject** out, PyObject** iterator) noexcept -> int {
+    if (answered != step::yielded) [[unlikely]]
+      return answered == step::awaits ? awaited(out, iterator) : answer(answered, out, iterator);
+    forget_thrown();
+    *out = item();
+    return *out != nullptr ? abi::yielded : go_on_after_failure(out, iterator);
+  }
+  AGEN_OUT_OF_LINE auto go_on(PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator) noexcept
+      -> int try {
+    scope const current(*this);
     if (is_waiting()) {
+      auto const waiting = wake(value, exception);
+      if (drive_.is_within()) return deliver(drive_.go_on(waiting), out, iterator);
       answered_ = false;
-      wake(value, exception);
+      waiting.resume();
       return answer(answered_ ? drive_.answer() : step::awaits, out, iterator);
     }
     return exception != nullptr ? answer(drive_.athrow(arriving(exception)), out, iterator)
