@@ -4,8 +4,9 @@
 returned.  In a copy of the code, of the same length, that becomes what ``yield x`` compiles to in a native async
 generator: the argument, wrapped, and one YIELD_VALUE.  For ``yield_from_(x)``, and where the argument has exception
 handlers of its own, the call stays and only the loop becomes a YIELD_VALUE, which hands what the call returned to the
-engine.  (On 3.10 YIELD_VALUE itself wraps, by a flag of the code; there whatever is not a simple ``yield_`` stays as it
-is.)  Line numbers, jumps and exception tables stay valid.
+engine.  ``yield_from_(f(x))``, the usual delegation, keeps one call of the two: of a builtin function of the engine, which
+calls ``f``.  (On 3.10 YIELD_VALUE itself wraps, by a flag of the code; there whatever is neither a simple ``yield_`` nor
+such a delegation stays as it is.)  Line numbers, jumps and exception tables stay valid.
 
 The names must be globals that mean ``yield_`` and ``yield_from_`` when the copy is made.  The engine checks that they
 still do whenever it makes a generator, and otherwise uses the original code.
@@ -82,11 +83,16 @@ def _rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple
         return code, (), 0
     instructions = list(dis.get_instructions(code))
     handlers = [entry.start for entry in getattr(dis.Bytecode(code), "exception_entries", ())]
-    # Handlers stand behind all other code from 3.12 on; on 3.11 some other code, too, stands behind them. An exception that
+    # Handlers stand behind all other code from 3.12 on; before, some other code, too, stands behind them. An exception that
     # leaves a delegate must arrive there as it is, where throw() would give it the handled exception as its context: so
     # there yield_from_() is awaited.
-    in_handlers = next((i for i, one in enumerate(instructions) if one.opname == "PUSH_EXC_INFO"), len(instructions))
+    targets = {one.argval for one in instructions if one.opname.startswith("SETUP_")}  # 3.10
+    in_handlers = next(
+        (i for i, one in enumerate(instructions) if one.opname == "PUSH_EXC_INFO" or one.offset in targets),
+        len(instructions),
+    )
     changed = bytearray(code.co_code)
+    constants = code.co_consts
     used: dict[str, Any] = {}
     flags = _engine.REAL_YIELDS
     for index, instruction in enumerate(instructions):
@@ -98,16 +104,22 @@ def _rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple
         if call is None or await_ is None:
             continue
         start = instructions[call].offset
-        simple = operator is yield_ and not any(instruction.offset < handler <= start for handler in handlers)
-        if not (simple and _replace_call(instructions, index, call, await_, changed)):
-            if _VERSION == (3, 10) or (operator is yield_from_ and index > in_handlers):
+        simple = not any(instruction.offset < handler <= start for handler in handlers)
+        if not (simple and operator is yield_ and _replace_call(instructions, index, call, await_, changed)):
+            if operator is yield_from_ and index > in_handlers:
                 continue
-            _replace_await(*await_, changed)
-            flags |= _engine.KEPT_CALLS
+            constant = len(code.co_consts)
+            if simple and operator is yield_from_ and _join_calls(instructions, index, call, await_, constant, changed):
+                constants = (*code.co_consts, _engine.yield_from_call)
+            elif _VERSION == (3, 10):
+                continue
+            else:
+                _replace_await(*await_, changed)
+                flags |= _engine.KEPT_CALLS
         used[instruction.argval] = operator
     if not used:
         return code, (), 0
-    made = code.replace(co_code=bytes(changed))
+    made = code.replace(co_code=bytes(changed), co_consts=constants)
     # Without the call the frame needs less of the stack, which is memory of every generator. Where the count disagrees with
     # the compiler about the original, it is not to be relied on.
     if code.co_stacksize == max(_stack_size(code), 1):
@@ -182,6 +194,31 @@ def _replace_call(
     return True
 
 
+def _join_calls(
+    instructions: list[dis.Instruction], index: int, call: int, await_: tuple[int, int], constant: int, code: bytearray
+) -> bool:
+    """Turn ``await yield_from_(f(x))`` into a yield of ``yield_from_call(f, x)``, which is the constant of that number.
+    False where that does not fit."""
+    load, load_function = instructions[index : index + 2]
+    if load_function.opname != "LOAD_GLOBAL" or instructions[index - 1].opname == "EXTENDED_ARG" or constant > 255:
+        return False
+    own = 2 if _CALL == "PRECALL" else 1
+    first, inner = call - own + 1, _find_call(instructions, index + 1)
+    if inner != first - 1 or instructions[first].arg != 1:
+        return False
+    call_function = instructions[inner - own + 1 : first]
+    if (call_function[0].arg or 0) > 253 or instructions[inner - own].opname == "KW_NAMES":
+        return False
+    push = [("PUSH_NULL", 0), ("LOAD_CONST", constant)][2 - _CALLABLE_SLOTS :]
+    _write(code, load.offset, load_function.offset, push if _VERSION < (3, 13) else push[::-1])
+    if _CALLABLE_SLOTS == 2:
+        code[load_function.offset + 1] &= ~1  # without the NULL: it is an argument now
+    for instruction in call_function:
+        code[instruction.offset + 1] += 1
+    _replace_await(instructions[first].offset, await_[1], code)
+    return True
+
+
 def _write(code: bytearray, start: int, end: int, made: list[tuple[str, int]]) -> None:
     """Put instructions between two offsets, and a jump over what is left."""
     position = start
@@ -191,9 +228,7 @@ def _write(code: bytearray, start: int, end: int, made: list[tuple[str, int]]) -
         size = 2 + 2 * _caches(name)
         code[position : position + size] = bytes([dis.opmap[name], argument]) + bytes(size - 2)
         position += size
-    if _VERSION == (3, 10):
-        code[position:end] = bytes([dis.opmap["NOP"], 0]) * ((end - position) // 2)
-    elif position < end:
+    if position < end:
         code[position : position + 2] = bytes([dis.opmap["JUMP_FORWARD"], (end - position - 2) // 2])
 
 

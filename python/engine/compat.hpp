@@ -25,6 +25,13 @@ inline constexpr bool send_uses_iternext = true;
 inline constexpr bool send_uses_iternext = false;
 #endif
 
+// YIELD_VALUE of 3.10 wraps the item of an async generator itself, so there a real yield can hand out nothing bare.
+#if PY_VERSION_HEX < 0x030B0000
+inline constexpr bool yields_wrap = true;
+#else
+inline constexpr bool yields_wrap = false;
+#endif
+
 #ifdef Py_GIL_DISABLED
 inline constexpr bool free_threaded = true;
 #else
@@ -141,6 +148,13 @@ inline void set_entry_point(PyObject* function, vectorcallfunc entry) noexcept {
 #endif
 }
 
+/// PyObject_Vectorcall(), a step shorter where `callable` is a Python function.
+inline auto call(PyObject* callable, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
+  if (PyFunction_Check(callable)) [[likely]]
+    return reinterpret_cast<PyFunctionObject*>(callable)->vectorcall(callable, arguments, count, keywords);
+  return PyObject_Vectorcall(callable, arguments, count, keywords);
+}
+
 /// The thread's hooks (PEP 525), from the public fields of the thread state: sys.get_asyncgen_hooks() would make a
 /// tuple.
 struct Hooks {
@@ -150,6 +164,11 @@ struct Hooks {
 inline auto asyncgen_hooks() noexcept -> Hooks {
   PyThreadState const* thread = PyThreadState_Get();
   return {borrow(thread->async_gen_firstiter), borrow(thread->async_gen_finalizer)};
+}
+/// True when one of them is set.
+inline auto has_asyncgen_hooks() noexcept -> bool {
+  PyThreadState const* thread = PyThreadState_Get();
+  return thread->async_gen_firstiter != nullptr || thread->async_gen_finalizer != nullptr;
 }
 
 /// A number that changes with every change of a dict, up to 3.11; 0 where there is none any more.

@@ -351,7 +351,7 @@ auto begin_await(PyObject* awaitable, int delegates, PyObject** out, PyObject** 
 
 auto make_delegation(PyObject* source) -> PyObject* {
   State* state = current_state();
-  return state != nullptr ? new_delegation(*state, source) : nullptr;
+  return state != nullptr ? new_delegation(*state, borrow(source)) : nullptr;
 }
 
 auto already_running() -> PyObject* {

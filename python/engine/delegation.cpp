@@ -171,23 +171,6 @@ auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> 
   return start(delegation, agen::operation::athrow, steal(PyObject_CallOneArg(athrow.get(), exception.get())), out);
 }
 
-namespace {
-
-/// unlink() with the chains locked.
-void cut(Delegation& delegation) noexcept {
-  if (delegation.delegate != nullptr) {
-    delegation.delegate->flags.clear(flag::delegated | flag::closing);
-    if (Delegation* below = delegation_of(*delegation.state, *delegation.delegate)) below->outer = nullptr;
-  }
-  delegation.delegate = nullptr;
-  delegation.parent = nullptr;
-  delegation.outer = nullptr;
-  delegation.innermost = nullptr;
-  delegation.stage = delegation.awaited ? delegation.stage : Stage::finished;
-}
-
-}  // namespace
-
 void unlink(Delegation& delegation) noexcept {
   Object const dropped = std::move(delegation.handled);  // before the lock: it may be the last reference
   compat::Lock const lock(delegation.state->chains);
@@ -396,26 +379,34 @@ auto delegation_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   return 0;
 }
 
-auto delegation_clear(PyObject* self) -> int {
-  auto& delegation = as<Delegation>(self);
-  unlink(delegation);
-  // A frame may still wait for it, and close it when its turn comes: there is nothing left to close then.
-  if (delegation.stage == Stage::started) delegation.stage = Stage::finished;
+void let_go(Delegation& delegation) {
+  if (delegation.parent != nullptr || delegation.handled) unlink(delegation);
   delegation.finalizer.reset();
   delegation.iterator.reset();
   delegation.awaiting.reset();
   delegation.pending_exit.reset();
   delegation.pending.reset();
+}
+
+auto delegation_clear(PyObject* self) -> int {
+  auto& delegation = as<Delegation>(self);
+  let_go(delegation);
+  // A frame may still wait for it, and close it when its turn comes: there is nothing left to close then.
+  if (delegation.stage == Stage::started) delegation.stage = Stage::finished;
   return 0;
 }
 
 void delegation_dealloc(PyObject* self) {
   auto& delegation = as<Delegation>(self);
-  if (delegation.stage == Stage::initial && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  bool finalized = delegation.stage == Stage::initial;
+  if (finalized && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  if (delegation.tracked) {
+    finalized |= PyObject_GC_IsFinalized(self) != 0;
+    PyObject_GC_UnTrack(self);
+  }
+  let_go(delegation);
+  if (!finalized && delegation.state->delegations.give(&delegation)) return;
   PyTypeObject* type = Py_TYPE(self);
-  PyObject_GC_UnTrack(self);
-  delegation_clear(self);
-  if (!PyObject_GC_IsFinalized(self) && delegation.state->delegations.give(&delegation)) return;
   PyObject_GC_Del(self);
   Py_DECREF(type);
 }
@@ -449,28 +440,52 @@ PyType_Spec delegation_spec = {
     delegation_slots,
 };
 
-auto new_delegation(State& state, PyObject* source) -> PyObject* {
+namespace {
+
+/// \param handled  what the body that delegates handles, or a consumer further down the stack
+/// \param tracked  somebody else than a generator may get it
+auto make_delegation(State& state, Object source, Object handled, bool tracked) -> PyObject* {
   Delegation* delegation = state.delegations.take();
-  if (delegation == nullptr) delegation = allocate<Delegation>(state.delegation_type);
-  if (delegation == nullptr) return nullptr;
-  delegation->state = &state;
-  new (&delegation->occupancy) Occupancy;  // without (): nothing is written where it is empty
-  new (&delegation->finalizer) Object();
-  new (&delegation->iterator) Object(borrow(source));
-  new (&delegation->awaiting) Object();
-  new (&delegation->pending_exit) Object();
-  new (&delegation->pending) Object();
-  new (&delegation->handled) Object(compat::handled_exception());
-  delegation->parent = nullptr;
-  delegation->delegate = nullptr;
-  delegation->outer = nullptr;
-  delegation->innermost = nullptr;
+  if (delegation == nullptr) {
+    delegation = allocate<Delegation>(state.delegation_type);
+    if (delegation == nullptr) return nullptr;
+    delegation->state = &state;
+    new (&delegation->occupancy) Occupancy;  // without (): nothing is written where it is empty
+    for (Object* empty : {&delegation->finalizer, &delegation->awaiting, &delegation->pending_exit,
+                          &delegation->pending})
+      new (empty) Object();
+    delegation->parent = nullptr;
+    delegation->delegate = nullptr;
+    delegation->outer = nullptr;
+    delegation->innermost = nullptr;
+  }
+  new (&delegation->iterator) Object(std::move(source));
+  new (&delegation->handled) Object(std::move(handled));
   delegation->under_way = agen::operation::anext;
   delegation->stage = Stage::initial;
   delegation->awaited = false;
   delegation->opening = false;
-  PyObject_GC_Track(delegation);
+  delegation->tracked = tracked;
+  if (tracked) PyObject_GC_Track(delegation);
   return object_of(*delegation);
+}
+
+}  // namespace
+
+auto new_delegation(State& state, Object source) -> PyObject* {
+  return make_delegation(state, std::move(source), compat::handled_exception(), true);
+}
+
+auto module_yield_from_call(PyObject* module, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
+  if (count < 1) {
+    PyErr_SetString(PyExc_TypeError, "yield_from_call() takes a function and its arguments");
+    return nullptr;
+  }
+  auto source = steal(compat::call(arguments[0], arguments + 1, static_cast<size_t>(count - 1), nullptr));
+  if (!source) return nullptr;
+  bool const ours = Py_TYPE(source.get()) == main_interpreter.generator_type.load(std::memory_order_relaxed);
+  State& state = ours ? *main_interpreter.state : *static_cast<State*>(PyModule_GetState(module));
+  return make_delegation(state, std::move(source), nullptr, false);
 }
 
 }  // namespace engine

@@ -7,7 +7,10 @@
 namespace engine {
 
 /// What yield_from_(source) returns. Null with an exception set.
-auto new_delegation(State& state, PyObject* source) -> PyObject*;
+auto new_delegation(State& state, Object source) -> PyObject*;
+/// yield_from_call(function, *arguments): what yield_from_(function(*arguments)) returns. Rewritten code calls it, outside
+/// of exception handlers.
+auto module_yield_from_call(PyObject* module, PyObject* const* arguments, Py_ssize_t count) -> PyObject*;
 
 /// aiter(source), with an error that says what to write instead. Null with an exception set.
 auto iterate(State& state, PyObject* source) -> Object;
@@ -19,7 +22,19 @@ auto send_foreign(Delegation& delegation, PyObject* value, PyObject** out) -> Ou
 /// Goes on with an exception: to the operation under way, or as a new athrow or aclose.
 auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> Outcome;
 
-/// Takes a delegation out of its chain.
+/// Takes a delegation out of its chain. The chains are locked; `handled` stays, as dropping it may run code.
+inline void cut(Delegation& delegation) noexcept {
+  if (delegation.delegate != nullptr) {
+    delegation.delegate->flags.clear(flag::delegated | flag::closing);
+    if (Delegation* below = delegation_of(*delegation.state, *delegation.delegate)) below->outer = nullptr;
+  }
+  delegation.delegate = nullptr;
+  delegation.parent = nullptr;
+  delegation.outer = nullptr;
+  delegation.innermost = nullptr;
+  delegation.stage = delegation.awaited ? delegation.stage : Stage::finished;
+}
+/// The same, with what it needs around.
 void unlink(Delegation& delegation) noexcept;
 
 }  // namespace engine

@@ -213,7 +213,10 @@ class Drive {
   auto settle(Outcome outcome, PyObject** out) -> Outcome;
   auto classify(PySendResult result, PyObject** out) -> Outcome;
   auto classify_cpp(Outcome outcome, PyObject** out) -> Outcome;
-  auto resume_send(Object value, PyObject** out) -> Outcome;
+  auto go_on_with(PyObject* value) noexcept -> Outcome;
+  auto go_on_with(Object answer) noexcept -> Outcome;
+  auto resume_send(PyObject** out) -> Outcome;
+  auto resume_send_handling(PyObject* value, PyObject** out) -> Outcome;
   auto send_body(PyObject* value, PyObject** out) -> Outcome;
   auto resume_raise(Object exception, PyObject** out) -> Outcome;
   auto raise_current(PyObject** out) -> Outcome;
@@ -224,6 +227,8 @@ class Drive {
   void detach(Delegation& delegation);
   auto attach(Delegation& delegation, Generator& delegate) -> bool;
   auto hand_over(Outcome outcome, PyObject** out) -> Outcome;
+  auto hand_over_result(PyObject** out) -> Outcome;
+  void ascend();
   auto leave_foreign(Outcome outcome, PyObject** out) -> Outcome;
   void finish(Outcome outcome) noexcept;
 
@@ -234,12 +239,14 @@ class Drive {
   Delegation* foreign_ = nullptr;  ///< the member's own delegation, when its iterator is not driven directly
   Delegation* blocked_ = nullptr;  ///< its delegate runs or ended by somebody else's hand
   bool blocked_ended_ = false;     ///< it ended
+  PyObject* value_ = Py_None;      ///< what a body that goes on is sent
+  Object answer_;                  ///< owns it, where it comes from another body
   bool starting_;
 };
 
 auto Drive::send(PyObject* value, PyObject** out) -> Outcome {
   if (!enter(out)) return settle(refused(nullptr, out), out);
-  return settle(resume_send(borrow(value), out), out);
+  return settle(go_on_with(value), out);
 }
 
 auto Drive::raise(Object exception, PyObject** out) -> Outcome {
@@ -347,37 +354,7 @@ auto Drive::refused(Object exception, PyObject** out) -> Outcome {
     return Outcome::yielded;
   }
   detach(delegation);
-  return exits ? resume_raise(std::move(exception), out) : resume_send(none(), out);
-}
-
-/// Works through what bodies answer until something has to leave the root.
-auto Drive::settle(Outcome outcome, PyObject** out) -> Outcome {
-  for (;;) {
-    switch (outcome) {
-      case Outcome::awaits: return outcome;
-      case Outcome::delegates: outcome = begin_delegation(out); break;
-      case Outcome::yielded:
-        if (member_ != &root_ && member_->flags.has(flag::closing)) {
-          outcome = hand_over(outcome, out);
-          break;
-        }
-        if (member_ != &root_) member_->flags.clear(flag::running);
-        return outcome;
-      case Outcome::refused:
-        if (member_ != &root_) member_->flags.clear(flag::running);
-        return outcome;
-      case Outcome::returned:
-      case Outcome::raised:
-        if (foreign_ != nullptr) {
-          outcome = leave_foreign(outcome, out);
-          break;
-        }
-        finish(outcome);
-        if (member_ == &root_) return outcome;
-        outcome = hand_over(outcome, out);
-        break;
-    }
-  }
+  return exits ? resume_raise(std::move(exception), out) : go_on_with(Py_None);
 }
 
 /// The member's body has ended.
@@ -413,7 +390,7 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
       suspend_at(*member_, steal(object_of(*yield.release())));
     }
     *out = take_from_box(state_, object);
-    return Outcome::yielded;
+    return foreign_ == nullptr && is_boxed_request(state_, *out) ? Outcome::delegates : Outcome::yielded;
   }
   if (type == state_.delegation_type && foreign_ == nullptr) return Outcome::delegates;
   if (object != Py_None && foreign_ == nullptr && member_->flags.has(flag::kept_calls) && stands_at_yield()) {
@@ -445,21 +422,82 @@ auto Drive::classify_cpp(Outcome outcome, PyObject** out) -> Outcome {
   return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
 }
 
-auto Drive::resume_send(Object value, PyObject** out) -> Outcome {
+/// Sends into the member's own body. The answers of a walk come first, before classify() has a look.
+[[gnu::always_inline]] inline auto Drive::send_body(PyObject* value, PyObject** out) -> Outcome {
+  PyObject* const body = member_->body.get();
+  if (member_->flags.has(flag::cpp)) return classify_cpp(cpp_send(body, value, out), out);
+  PySendResult const result = body_send(*member_, value, out);
+  if (result == PYGEN_RETURN) return Outcome::returned;
+  if (result == PYGEN_NEXT) {
+    if (Py_TYPE(*out) == state_.delegation_type) return Outcome::delegates;
+    if (Py_TYPE(*out) == state_.box_type && *out != handed_up.box) [[likely]] {
+      *out = take_from_box(state_, *out);
+      return is_boxed_request(state_, *out) ? Outcome::delegates : Outcome::yielded;
+    }
+  }
+  return classify(result, out);
+}
+
+/// Lets settle() send to the member: in one place, so that a walk from body to body is a loop there.
+inline auto Drive::go_on_with(PyObject* value) noexcept -> Outcome {
+  value_ = value;
+  return Outcome::goes_on;
+}
+inline auto Drive::go_on_with(Object answer) noexcept -> Outcome {
+  answer_ = std::move(answer);
+  return go_on_with(answer_.get());
+}
+
+[[gnu::always_inline]] inline auto Drive::resume_send(PyObject** out) -> Outcome {
+  Object const answer = std::move(answer_);
+  if (foreign_ != nullptr || (inner_ != nullptr && inner_->handled)) [[unlikely]]
+    return resume_send_handling(value_, out);
+  release(take_suspension(*member_));
+  return send_body(value_, out);
+}
+
+/// resume_send() where a foreign iterator goes on, or a body above handles an exception.
+[[gnu::noinline]] auto Drive::resume_send_handling(PyObject* value, PyObject** out) -> Outcome {
   HandledScope const scope(foreign_ != nullptr ? foreign_ : inner_);
-  if (foreign_ != nullptr) [[unlikely]] {
-    Outcome const outcome = send_foreign(*foreign_, value.get(), out);
+  if (foreign_ != nullptr) {
+    Outcome const outcome = send_foreign(*foreign_, value, out);
     return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
   }
   release(take_suspension(*member_));
-  return send_body(value.get(), out);
+  return send_body(value, out);
 }
 
-/// Sends into the member's own body.
-auto Drive::send_body(PyObject* value, PyObject** out) -> Outcome {
-  PyObject* const body = member_->body.get();
-  if (member_->flags.has(flag::cpp)) return classify_cpp(cpp_send(body, value, out), out);
-  return classify(body_send(*member_, value, out), out);
+/// Works through what bodies answer until something has to leave the root.
+auto Drive::settle(Outcome outcome, PyObject** out) -> Outcome {
+  for (;;) {
+    if (outcome == Outcome::goes_on) [[likely]]
+      outcome = resume_send(out);
+    switch (outcome) {
+      case Outcome::goes_on: break;
+      case Outcome::awaits: return outcome;
+      case Outcome::delegates: outcome = begin_delegation(out); break;
+      case Outcome::yielded:
+        if (member_ != &root_ && member_->flags.has(flag::closing)) {
+          outcome = hand_over(outcome, out);
+          break;
+        }
+        if (member_ != &root_) member_->flags.clear(flag::running);
+        return outcome;
+      case Outcome::refused:
+        if (member_ != &root_) member_->flags.clear(flag::running);
+        return outcome;
+      case Outcome::returned:
+      case Outcome::raised:
+        if (foreign_ != nullptr) {
+          outcome = leave_foreign(outcome, out);
+          break;
+        }
+        finish(outcome);
+        if (member_ == &root_) return outcome;
+        outcome = hand_over(outcome, out);
+        break;
+    }
+  }
 }
 
 auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
@@ -515,14 +553,20 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
   suspend_at(*member_, borrow(delegation.object()));
   if (delegation->handled && delegation->handled.get() == compat::handled_exception().get())
     delegation->handled.reset();
-  auto iterator = iterate(state_, delegation->iterator.get());
-  bool const ours = iterator && Py_TYPE(iterator.get()) == state_.generator_type;
-  if (!iterator || (ours && !prepare_hooks(as<Generator>(iterator.get())))) {
+  if (Py_TYPE(delegation->iterator.get()) != state_.generator_type) {
+    auto iterator = iterate(state_, delegation->iterator.get());
+    if (!iterator) {
+      unlink(*delegation);
+      return raise_current(out);
+    }
+    delegation->iterator = std::move(iterator);
+  }
+  bool const ours = Py_TYPE(delegation->iterator.get()) == state_.generator_type;
+  if (ours && !prepare_hooks(as<Generator>(delegation->iterator.get()))) {
     unlink(*delegation);
     return raise_current(out);
   }
-  delegation->iterator = std::move(iterator);
-  if (ours && attach(*delegation, as<Generator>(delegation->iterator.get()))) return resume_send(none(), out);
+  if (ours && attach(*delegation, as<Generator>(delegation->iterator.get()))) return go_on_with(Py_None);
   foreign_ = delegation.get();
   {
     compat::Lock lock(state_.chains);
@@ -588,32 +632,49 @@ auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
 }
 
 /// Takes the last link, of the member, off the chain.
-void Drive::detach(Delegation& delegation) {
-  unlink(delegation);
-  if (member_ == &root_) return;
+inline void Drive::detach(Delegation& delegation) {
+  Object const dropped = std::move(delegation.handled);  // outlives the lock
   compat::Lock lock(state_.chains);
-  delegation_of(state_, root_)->innermost = inner_;
+  cut(delegation);
+  if (member_ != &root_) delegation_of(state_, root_)->innermost = inner_;
+}
+
+/// The body that delegates to the member becomes the member.
+inline void Drive::ascend() {
+  Delegation& delegation = *inner_;
+  member_ = delegation.parent;
+  inner_ = member_ == &root_ ? nullptr : delegation.outer;
+  detach(delegation);
+}
+
+/// hand_over() of a result where no exception is about, which is nearly always.
+auto Drive::hand_over_result(PyObject** out) -> Outcome {
+  Object answer = steal(std::exchange(*out, nullptr));
+  Generator& child = *member_;  // its parent keeps it until that is resumed
+  ascend();
+  child.flags.clear(flag::running);
+  if (member_ != &root_) member_->flags.set(flag::running);
+  return go_on_with(std::move(answer));
 }
 
 /// The delegate has ended, or yields while it is being closed: its parent goes on.
 auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
   foreign_ = nullptr;  // a child that yields while it is closed keeps its own delegation
+  if (outcome == Outcome::returned && !inner_->handled && !member_->flags.has(flag::closing)) [[likely]]
+    return hand_over_result(out);
   Delegation& delegation = *inner_;
   auto child = Ref<Generator>::borrow(member_);
   bool const closing = child->flags.has(flag::closing);
   Object answer = steal(std::exchange(*out, nullptr));
   Object exception = outcome == Outcome::raised ? compat::take_exception() : nullptr;
   Object exit = std::move(delegation.pending_exit);
-  bool const at_root = delegation.parent == &root_;
-  member_ = delegation.parent;
-  inner_ = at_root ? nullptr : delegation.outer;
-  detach(delegation);
+  ascend();
   if (closing && outcome == Outcome::yielded) child->flags.set(flag::exit_ignored);
   child->flags.clear(flag::running);
-  if (!at_root) member_->flags.set(flag::running);
+  if (member_ != &root_) member_->flags.set(flag::running);
   child.reset();  // the parent must not find its delegate alive because of us
   if (!closing) {
-    return exception ? resume_raise(std::move(exception), out) : resume_send(std::move(answer), out);
+    return exception ? resume_raise(std::move(exception), out) : go_on_with(std::move(answer));
   }
   if (outcome == Outcome::yielded) {
     exception = runtime_error("async generator ignored GeneratorExit");
@@ -633,7 +694,7 @@ auto Drive::leave_foreign(Outcome outcome, PyObject** out) -> Outcome {
   Object answer = steal(std::exchange(*out, nullptr));
   Object exception = outcome == Outcome::raised ? compat::take_exception() : nullptr;
   detach(*std::exchange(foreign_, nullptr));
-  return exception ? resume_raise(std::move(exception), out) : resume_send(std::move(answer), out);
+  return exception ? resume_raise(std::move(exception), out) : go_on_with(std::move(answer));
 }
 
 }  // namespace

@@ -9,9 +9,9 @@
 
 namespace engine {
 
-/// What a body answered. `refused`: an exception for the consumer from a C++ body that was not resumed. `delegates`
-/// never leaves the driver.
-enum class Outcome : std::uint8_t { awaits, yielded, returned, raised, refused, delegates };
+/// What a body answered. `refused`: an exception for the consumer from a C++ body that was not resumed. `delegates`, and
+/// `goes_on` for a body that has yet to answer, never leave the driver.
+enum class Outcome : std::uint8_t { awaits, yielded, returned, raised, refused, delegates, goes_on };
 
 /// Throws into the leaf. At a yield GeneratorExit closes what is delegated to, level by level (PEP 828).
 auto drive_raise(State& state, Resumption& resumption, Generator& root, Object exception, bool starting, PyObject** out)
@@ -72,6 +72,12 @@ inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> 
   return Py_TYPE(body)->tp_as_async->am_send(body, value, out);
 }
 
+/// True for a delegation that came out of a box: only yield_from_call() makes one that is not tracked, and only rewritten
+/// code calls that.
+inline auto is_boxed_request(State& state, PyObject* item) noexcept -> bool {
+  return compat::yields_wrap && Py_TYPE(item) == state.delegation_type && !as<Delegation>(item).tracked;
+}
+
 /// Sends `value` into the leaf. The answer's object goes to `*out` (a new reference); with `raised` the exception is
 /// the thread's current one.
 /// \param starting  an operation begins; otherwise one goes on after an await
@@ -86,7 +92,9 @@ inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> 
     PyObject* object = *out;
     if (Py_TYPE(object) == state.box_type && object != handed_up.box) [[likely]] {
       *out = take_from_box(state, object);
-      return Outcome::yielded;
+      if (!is_boxed_request(state, *out)) [[likely]]
+        return Outcome::yielded;
+      return drive_on(state, resumption, root, result, starting, out);
     }
     if (Py_TYPE(object) == state.yield_type && as<Yield>(object).stage == Stage::initial) {
       auto const yield = Ref<Yield>::steal(&as<Yield>(object));
@@ -112,6 +120,7 @@ class Dismantling {
   Dismantling(Dismantling const&) = delete;
   auto operator=(Dismantling const&) -> Dismantling& = delete;
   static auto under_way() noexcept -> bool { return depth_ != 0; }
+  static auto depth() noexcept -> int { return depth_; }
 
  private:
   static constinit thread_local int depth_ __attribute__((tls_model("initial-exec")));

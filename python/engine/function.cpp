@@ -139,7 +139,7 @@ auto make(Maker& first, PyObject* const* arguments, size_t count, PyObject* keyw
   Maker& maker = *found;
   bool const rewritten = names_hold(maker);
   PyObject* function = rewritten ? maker.function.get() : maker.original.get();
-  auto body = steal(PyObject_Vectorcall(function, arguments, count, keywords));
+  auto body = steal(compat::call(function, arguments, count, keywords));
   if (!body) return nullptr;
   if (!is_coroutine(*maker.state, body.get())) {
     set_not_a_coroutine(maker, body.get());

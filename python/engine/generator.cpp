@@ -217,16 +217,21 @@ auto generator_del(PyObject* self, PyObject*) -> PyObject* {
   return finish_dropped(self) ? Py_NewRef(Py_None) : nullptr;
 }
 
+/// Visits an object that the collector does not track, as long as nobody else has it, by its contents.
+auto visit_through(PyObject* object, bool tracked, visitproc visit, void* arg) -> int {
+  if (!tracked && Py_REFCNT(object) == 1) return Py_TYPE(object)->tp_traverse(object, visit, arg);
+  Py_VISIT(object);
+  return 0;
+}
+
 auto generator_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   auto& generator = as<Generator>(self);
   Py_VISIT(Py_TYPE(self));
-  if (generator.flags.has(flag::owns_body) && Py_REFCNT(generator.body.get()) == 1) {
-    int const stop = Py_TYPE(generator.body.get())->tp_traverse(generator.body.get(), visit, arg);
-    if (stop != 0) return stop;
-  } else {
-    Py_VISIT(generator.body.get());
-  }
-  Py_VISIT(generator.extra.get());
+  PyObject* suspension = suspension_of(generator);
+  int stop = visit_through(generator.body.get(), !generator.flags.has(flag::owns_body), visit, arg);
+  if (stop == 0 && suspension != nullptr) stop = visit_through(suspension, as<Suspension>(suspension).tracked, visit, arg);
+  if (stop != 0) return stop;
+  if (suspension == nullptr) Py_VISIT(generator.extra.get());
   Py_VISIT(generator.dict);
   return 0;
 }
@@ -255,17 +260,9 @@ auto close_body(PyObject* self) -> PyObject* {
   return name != nullptr ? PyObject_CallMethodNoArgs(body, name) : PyObject_CallMethod(body, "close", nullptr);
 }
 
-void generator_dealloc(PyObject* self) {
+/// What generator_dealloc() does in the end.
+void take_apart(PyObject* self) {
   auto& generator = as<Generator>(self);
-  if (generator.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
-  auto const flags = generator.flags.get();
-  bool const silent = (flags & flag::closed) != 0 || ((flags & flag::created) != 0 && !finalizer_of(generator));
-  if (!silent && PyObject_CallFinalizerFromDealloc(self) != 0) return;
-  if (generator.weakrefs != nullptr) [[unlikely]]
-    PyObject_ClearWeakRefs(self);  // those that the finalizer made; native leaves them dangling
-  PyObject_GC_UnTrack(self);
-  // The frame of one generator may hold the next: a chain of them is taken apart without a C frame for each.
-  Py_TRASHCAN_BEGIN(self, generator_dealloc);
   if (generator.flags.has(flag::created)) {  // a coroutine that never ran would warn that nobody awaited it
     auto before = compat::take_exception();
     // Not of the generator: whoever keeps the report would keep what is being freed.
@@ -278,12 +275,29 @@ void generator_dealloc(PyObject* self) {
     generator.body.reset();
   }
   State& state = state_of(self);
-  generator_clear(self);
+  if (generator.extra || generator.dict != nullptr) generator_clear(self);
   if (PyObject_GC_IsFinalized(self) || !state.generators.give(&generator)) {
     PyTypeObject* type = Py_TYPE(self);
     PyObject_GC_Del(self);
     Py_DECREF(type);
   }
+}
+
+void generator_dealloc(PyObject* self) {
+  auto& generator = as<Generator>(self);
+  if (generator.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
+  auto const flags = generator.flags.get();
+  bool const silent = (flags & flag::closed) != 0 || ((flags & flag::created) != 0 && !finalizer_of(generator));
+  if (!silent && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  if (generator.weakrefs != nullptr) [[unlikely]]
+    PyObject_ClearWeakRefs(self);  // those that the finalizer made; native leaves them dangling
+  PyObject_GC_UnTrack(self);
+  // The frame of one generator may hold the next: a chain of them is taken apart without a C frame for each. The first
+  // few are spared the bookkeeping of that.
+  if (Dismantling::depth() < 16) [[likely]]
+    return take_apart(self);
+  Py_TRASHCAN_BEGIN(self, generator_dealloc);
+  take_apart(self);
   Py_TRASHCAN_END;
 }
 
@@ -386,7 +400,7 @@ auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject* 
 }
 
 auto prepare_hooks(Generator& generator) -> bool {
-  if (!generator.flags.claim(flag::hooks_ready, flag::hooks_ready)) return true;
+  if (!generator.flags.claim(flag::hooks_ready, flag::hooks_ready) || !compat::has_asyncgen_hooks()) return true;
   auto hooks = compat::asyncgen_hooks();
   {
     compat::Lock const lock(state_of(object_of(generator)).chains);  // another thread may drive it already

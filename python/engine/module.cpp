@@ -5,6 +5,7 @@
 #include "awaitables.hpp"
 #include "boxes.hpp"
 #include "cpp_body.hpp"
+#include "delegation.hpp"
 #include "driver.hpp"
 #include "function.hpp"
 #include "stop_iteration.hpp"
@@ -200,6 +201,8 @@ void module_free(void* module) {
 PyMethodDef module_methods[] = {
     {"maker", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_maker)), METH_FASTCALL, nullptr},
     {"bind", module_bind, METH_O, nullptr},
+    {"yield_from_call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_yield_from_call)),
+     METH_FASTCALL, nullptr},
     {"set_up", module_set_up, METH_O, nullptr},
     {"box", module_box, METH_O, nullptr},
     {"unbox", module_unbox, METH_O, nullptr},

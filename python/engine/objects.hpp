@@ -158,6 +158,7 @@ struct Awaitable {
 struct Suspension {
   PyObject_HEAD State* state;
   Object finalizer;  ///< of the generator that waits here
+  bool tracked;      ///< by the cyclic collector; if not, it sees the contents through the generator that waits here
   [[no_unique_address]] Occupancy occupancy;
 };
 

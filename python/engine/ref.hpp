@@ -20,7 +20,7 @@ class Ref {
     std::swap(object_, other.object_);
     return *this;
   }
-  ~Ref() { Py_XDECREF(as_object(object_)); }
+  [[gnu::always_inline]] ~Ref() { Py_XDECREF(as_object(object_)); }
 
   /// Takes over a reference that the caller owns (a "new reference" of the C API); null stays null.
   static auto steal(T* object) noexcept -> Ref {

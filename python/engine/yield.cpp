@@ -194,6 +194,7 @@ auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
     yield = allocate<Yield>(state.yield_type);
     if (yield == nullptr) return nullptr;
     yield->state = &state;
+    yield->tracked = true;
     new (&yield->occupancy) Occupancy;  // without (): nothing is written where it is empty
     new (&yield->finalizer) Object();
     new (&yield->pending) Object();
@@ -208,7 +209,7 @@ auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
 
 auto yield_from_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
   PyObject* source = only_argument("yield_from_", "delegate", nullptr, arguments, count, keywords);
-  return source == nullptr ? nullptr : new_delegation(*as<Operator>(self).state, source);
+  return source == nullptr ? nullptr : new_delegation(*as<Operator>(self).state, borrow(source));
 }
 
 // The callables -------------------------------------------------------------------------------------------------------
