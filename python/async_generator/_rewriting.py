@@ -212,7 +212,7 @@ def _join_calls(
     push = [("PUSH_NULL", 0), ("LOAD_CONST", constant)][2 - _CALLABLE_SLOTS :]
     _write(code, load.offset, load_function.offset, push if _VERSION < (3, 13) else push[::-1])
     if _CALLABLE_SLOTS == 2:
-        code[load_function.offset + 1] &= ~1  # without the NULL: it is an argument now
+        code[load_function.offset + 1] &= ~1  # the function without a NULL: it is an argument now
     for instruction in call_function:
         code[instruction.offset + 1] += 1
     _replace_await(instructions[first].offset, await_[1], code)

@@ -324,6 +324,9 @@ class _Tracer:
 
     def _yielded(self, known: _Generator, value: Any) -> None:
         now = _now()
+        if sys.version_info < (3, 11) and isinstance(value, _engine.box_type):  # a rewritten delegation is boxed there
+            content = _engine.unbox(value)
+            value = content if type(content).__name__ == "yield_from_awaitable" else value
         if isinstance(value, _engine.box_type) or isinstance(value, _engine.yield_awaitable):
             known.items += 1
             self.items += 1

@@ -451,8 +451,8 @@ auto make_delegation(State& state, Object source, Object handled, bool tracked) 
     if (delegation == nullptr) return nullptr;
     delegation->state = &state;
     new (&delegation->occupancy) Occupancy;  // without (): nothing is written where it is empty
-    for (Object* empty : {&delegation->finalizer, &delegation->awaiting, &delegation->pending_exit,
-                          &delegation->pending})
+    for (Object* empty :
+         {&delegation->finalizer, &delegation->awaiting, &delegation->pending_exit, &delegation->pending})
       new (empty) Object();
     delegation->parent = nullptr;
     delegation->delegate = nullptr;

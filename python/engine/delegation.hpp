@@ -8,8 +8,8 @@ namespace engine {
 
 /// What yield_from_(source) returns. Null with an exception set.
 auto new_delegation(State& state, Object source) -> PyObject*;
-/// yield_from_call(function, *arguments): what yield_from_(function(*arguments)) returns. Rewritten code calls it, outside
-/// of exception handlers.
+/// yield_from_call(function, *arguments): what yield_from_(function(*arguments)) returns. Rewritten code calls it,
+/// outside of exception handlers.
 auto module_yield_from_call(PyObject* module, PyObject* const* arguments, Py_ssize_t count) -> PyObject*;
 
 /// aiter(source), with an error that says what to write instead. Null with an exception set.

@@ -9,8 +9,8 @@
 
 namespace engine {
 
-/// What a body answered. `refused`: an exception for the consumer from a C++ body that was not resumed. `delegates`, and
-/// `goes_on` for a body that has yet to answer, never leave the driver.
+/// What a body answered. `refused`: an exception for the consumer from a C++ body that was not resumed. `delegates`,
+/// and `goes_on` for a body that has yet to answer, never leave the driver.
 enum class Outcome : std::uint8_t { awaits, yielded, returned, raised, refused, delegates, goes_on };
 
 /// Throws into the leaf. At a yield GeneratorExit closes what is delegated to, level by level (PEP 828).
@@ -72,8 +72,8 @@ inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> 
   return Py_TYPE(body)->tp_as_async->am_send(body, value, out);
 }
 
-/// True for a delegation that came out of a box: only yield_from_call() makes one that is not tracked, and only rewritten
-/// code calls that.
+/// True for a delegation that came out of a box: only yield_from_call() makes one that is not tracked, and only
+/// rewritten code calls that.
 inline auto is_boxed_request(State& state, PyObject* item) noexcept -> bool {
   return compat::yields_wrap && Py_TYPE(item) == state.delegation_type && !as<Delegation>(item).tracked;
 }

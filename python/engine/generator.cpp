@@ -229,7 +229,8 @@ auto generator_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(Py_TYPE(self));
   PyObject* suspension = suspension_of(generator);
   int stop = visit_through(generator.body.get(), !generator.flags.has(flag::owns_body), visit, arg);
-  if (stop == 0 && suspension != nullptr) stop = visit_through(suspension, as<Suspension>(suspension).tracked, visit, arg);
+  if (stop == 0 && suspension != nullptr)
+    stop = visit_through(suspension, as<Suspension>(suspension).tracked, visit, arg);
   if (stop != 0) return stop;
   if (suspension == nullptr) Py_VISIT(generator.extra.get());
   Py_VISIT(generator.dict);
@@ -294,7 +295,7 @@ void generator_dealloc(PyObject* self) {
   PyObject_GC_UnTrack(self);
   // The frame of one generator may hold the next: a chain of them is taken apart without a C frame for each. The first
   // few are spared the bookkeeping of that.
-  if (Dismantling::depth() < 16) [[likely]]
+  if (!generator.extra && generator.dict == nullptr && Dismantling::depth() < 16) [[likely]]
     return take_apart(self);
   Py_TRASHCAN_BEGIN(self, generator_dealloc);
   take_apart(self);
