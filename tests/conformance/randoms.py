@@ -367,7 +367,19 @@ def check_cpp(program: Program, dialect: Dialect, cpp: CppRunner) -> None:
     # A delegate that had ended before gives its value once more in C++ (moved out, if it was taken), or has none to give: the
     # table has it.
     assume(not any("no_return_value" in answer or answer == "log result" for answers in given for answer in answers))
+    # A delegate is refused between items, too, in C++ (the table: driven-between-items).
+    assume(not any(is_refused(told) and not is_refused(step.answers) for step, told in zip(scenario.steps, given, strict=False)
+                   if step.line.startswith(tuple(shared_operations(scenario)))))
     compare(scenario, "cpp", given)
+
+
+def shared_operations(scenario: Scenario) -> list[str]:
+    """How lines begin that drive an operation on `shared`."""
+    return [f"{step.op.target}." for step in scenario.steps if step.op.verb == "make" and step.op.operation.startswith("shared.")]
+
+
+def is_refused(answers: list[str]) -> bool:
+    return any("already running" in answer for answer in answers)
 
 
 # --- searching ---
