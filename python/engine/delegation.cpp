@@ -201,17 +201,20 @@ auto leave(Delegation& delegation) noexcept -> bool {
 
 void set_reused() { PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_from_()"); }
 
-/// Where an awaited yield_from_() stands.
-enum class Place : std::uint8_t { ours, native, nowhere };
+/// Where an awaited yield_from_() stands. Unknown: an error is set, there was no memory to look.
+enum class Place : std::uint8_t { ours, native, nowhere, unknown };
 
 /// True when `frame` is that of a body that is being resumed here. A generator that has a foreign iterator go on does
 /// not run its body, and hides what is further away; where the body of another does not run either, that is another
-/// greenlet's.
+/// greenlet's. False with the error set where there is no memory to look.
 auto runs_a_body(State& state, PyFrameObject* frame) -> bool {
   for (Resumption const* one = Resuming::innermost(); one != nullptr; one = one->outer) {
     if (&state_of(object_of(*one->member)) != &state) return false;
     auto const own = steal(PyObject_GetAttr(one->member->body.get(), state.names.cr_frame.get()));
-    PyErr_Clear();
+    if (!own) {
+      if (PyErr_ExceptionMatches(PyExc_MemoryError)) return false;
+      PyErr_Clear();  // a body that has no such frame
+    }
     if (own.get() == reinterpret_cast<PyObject*>(frame)) return true;
     Delegation const* delegation = delegation_of(state, *one->member);
     if (delegation != nullptr && delegation->delegate == nullptr) return false;
@@ -224,13 +227,16 @@ auto runs_a_body(State& state, PyFrameObject* frame) -> bool {
 auto find_place(State& state) -> Place {
   constexpr int coroutines = CO_COROUTINE | CO_GENERATOR | CO_ITERABLE_COROUTINE;
   auto frame = Ref<PyFrameObject>::borrow(PyEval_GetFrame());
+  if (!frame && PyEval_GetGlobals() != nullptr) PyErr_NoMemory();  // there is a frame, and no object for it
   while (frame) {
     auto const code = Ref<PyCodeObject>::steal(PyFrame_GetCode(frame.get()));
     if ((code->co_flags & CO_COROUTINE) != 0 && runs_a_body(state, frame.get())) return Place::ours;
+    if (PyErr_Occurred() != nullptr) return Place::unknown;
     if ((code->co_flags & CO_ASYNC_GENERATOR) != 0) return Place::native;
     if ((code->co_flags & coroutines) == 0) break;
     frame = Ref<PyFrameObject>::steal(PyFrame_GetBack(frame.get()));
   }
+  if (PyErr_Occurred() != nullptr) return Place::unknown;
   // A generator of ours further away, with a foreign iterator's coroutine between.
   return Resuming::innermost() != nullptr ? Place::native : Place::nowhere;
 }
@@ -238,7 +244,9 @@ auto find_place(State& state) -> Place {
 }  // namespace
 
 auto inside_generator(State& state) -> bool {
-  return Resuming::innermost() != nullptr || find_place(state) != Place::nowhere;
+  if (Resuming::innermost() != nullptr) return true;
+  Place const place = find_place(state);
+  return place == Place::ours || place == Place::native;
 }
 
 namespace {
@@ -279,6 +287,10 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
   }
   if (delegation.stage == Stage::initial) {
     Place const place = find_place(*delegation.state);
+    if (place == Place::unknown) {
+      delegation.stage = Stage::finished;
+      return PYGEN_ERROR;
+    }
     if (place == Place::nowhere) {
       delegation.stage = Stage::finished;
       if (Dismantling::under_way()) {  // as yield_() in a body that is taken apart

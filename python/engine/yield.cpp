@@ -43,6 +43,7 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
   // A body that is taken apart gets no error, which it may catch to go on for ever: whoever closes it sees that it yields.
   if (!Dismantling::under_way() && !inside_generator(*yield.state)) {
     yield.stage = Stage::finished;
+    if (PyErr_Occurred() != nullptr) return PYGEN_ERROR;
     PyErr_SetString(
         PyExc_RuntimeError,
         "yield_() was awaited outside an async generator: await it in the body of an async generator, or in a "

@@ -18,7 +18,8 @@ auto stop_iteration_at_yield(Object exception) -> Object;
 /// becomes its context; what the consumer handles does not.
 void raise_thrown(Object exception, Object by_consumer);
 
-/// True when the running frame belongs to an async generator, ours or native, that takes what it yields.
+/// True when the running frame belongs to an async generator, ours or native, that takes what it yields. False with an
+/// error set where there is no memory to look.
 auto inside_generator(State& state) -> bool;
 
 }  // namespace engine

@@ -1,17 +1,39 @@
 /* Memory that fails on request, for test_allocation.py: one chosen allocation of all that the interpreter makes, in any of
    its three domains, answers NULL. Not part of the package. */
+#define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <string.h>
 
 static PyMemAllocatorEx original[3];
 static long seen;      /* allocations since arm() */
 static long chosen;    /* which of them fails; 0: none */
 static int following;  /* as many after it fail too */
+static long failed;    /* how many have */
+static long engines;   /* and of those, how many the engine asked for */
+
+/* Whether the engine asks for memory, by itself or through the C API: it is nearer on the stack than the interpreter's loop. */
+static int asked_by_the_engine(void) {
+  void *frames[64];
+  int const depth = backtrace(frames, 64);
+  for (int i = 0; i < depth; ++i) {
+    Dl_info info;
+    if (!dladdr(frames[i], &info)) continue;
+    if (info.dli_fname && strstr(info.dli_fname, "/_engine.")) return 1;
+    if (info.dli_sname && strncmp(info.dli_sname, "_PyEval_EvalFrameDefault", 24) == 0) return 0;
+  }
+  return 0;
+}
 
 static int fails(void) {
   if (chosen == 0) return 0;
   ++seen;
-  return seen >= chosen && seen <= chosen + following;
+  if (seen < chosen || seen > chosen + following) return 0;
+  ++failed;
+  engines += asked_by_the_engine();
+  return 1;
 }
 
 static void *failing_malloc(void *context, size_t size) {
@@ -37,7 +59,7 @@ static PyObject *arm(PyObject *module, PyObject *args) {
   long n;
   int sticky = 0;
   if (!PyArg_ParseTuple(args, "l|p", &n, &sticky)) return NULL;
-  seen = 0;
+  seen = failed = engines = 0;
   following = sticky ? 40 : 0;
   chosen = n;
   Py_RETURN_NONE;
@@ -49,7 +71,13 @@ static PyObject *disarm(PyObject *module, PyObject *ignored) {
   return PyLong_FromLong(seen);
 }
 
-static PyMethodDef methods[] = {{"arm", arm, METH_VARARGS, NULL}, {"disarm", disarm, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
+/* engine_alone(): whether all allocations that failed since arm() were the engine's. */
+static PyObject *engine_alone(PyObject *module, PyObject *ignored) { return PyBool_FromLong(failed > 0 && engines == failed); }
+
+static PyMethodDef methods[] = {{"arm", arm, METH_VARARGS, NULL},
+                                {"disarm", disarm, METH_NOARGS, NULL},
+                                {"engine_alone", engine_alone, METH_NOARGS, NULL},
+                                {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "failing", NULL, -1, methods, NULL, NULL, NULL, NULL};
 

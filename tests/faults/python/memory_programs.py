@@ -1,8 +1,8 @@
 """Makes every allocation of a program fail, one at a time: `memory_programs.py NAME once|sticky STRIDE`, in a process of its own.
 
 For every n the n-th allocation of the program fails (sticky: and forty more). Then
-  - the failure shows: MemoryError, or the program ends as if nothing had failed (a cache that could not grow), or what native
-    generators end in when the interpreter itself meets a failure,
+  - the failure shows: MemoryError, or the program ends as if nothing had failed (a cache that could not grow), or, where it
+    was not the engine that asked for memory, what native generators end in when the interpreter itself meets a failure,
   - each generator made is closed or goes on (programs.py, probe),
   - nothing is left behind: doing it again and again does not make the number of allocated blocks grow.
 """
@@ -27,6 +27,7 @@ def fail_at(function, n, sticky):
     except BaseException as error:
         count = failing.disarm()
         came = error
+    trial.engine_alone = failing.engine_alone()
     return count, came, trial
 
 
@@ -70,9 +71,9 @@ def judge(came, trial, allowed):
     said = texts(came)
     lost = "returned NULL without setting an exception"
     theirs = lost in said[0] and ("of 'coroutine' objects" in said[0] or "_PyEval_EvalFrame" in said[0]) if said else False
-    clean = not said or "MemoryError()" in said or said[0] in allowed or theirs
+    clean = not said or "MemoryError()" in said or not trial.engine_alone and (said[0] in allowed or theirs)
     if not clean:
-        return said[0]
+        return f"{said[0]}, where {'the engine alone' if trial.engine_alone else 'the interpreter, too,'} got no memory"
     for generator in trial.generators:
         complaint = probe(generator)
         if complaint is not None:
