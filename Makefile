@@ -4,7 +4,7 @@ VERSIONS ?=
 BENCH = $(PYTHON) bench/python/bench.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-handoff bench-instructions docs lint clean
+.PHONY: help demo test test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-bridge bench-handoff bench-instructions docs lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
@@ -33,7 +33,7 @@ real-code:  ## run the tests of other packages on this one, beside the same on 1
 build:  ## build the package for every interpreter found, into environments under .venv/
 	@$(PYTHON) tools/environment $(VERSIONS)
 
-bench: bench-instructions bench-python bench-cpp bench-handoff  ## the figures of both faces, each beside its peers
+bench: bench-instructions bench-python bench-cpp bench-bridge bench-handoff  ## the figures of both faces, each beside its peers
 
 bench-python:  ## nanoseconds per item against native and 1.10
 	@$(BENCH) time --python $(VERSIONS)
@@ -43,6 +43,9 @@ bench-cpp:  ## the C++ library against its peers: nanoseconds and instructions p
 
 bench-handoff:  ## items from a C++ thread to an event loop: CPU and latency against call_soon_threadsafe; fairness
 	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13)) bench/bridge/handoff.py --json bench/bridge/results.json
+
+bench-bridge:  ## instructions per item of C++ generators in Python against native, under valgrind
+	@$(PYTHON) bench/bridge/bench.py $(VERSIONS)
 
 bench-instructions:  ## Python's instructions per item, under valgrind: no noise
 	@$(BENCH) instructions --python $(VERSIONS)

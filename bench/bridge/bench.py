@@ -1,6 +1,7 @@
 """Instructions per item of C++ generators in Python against the same in native syntax, under callgrind.
 
-bench.py [VERSION ...]       default: every interpreter found; each is set up by tools/environment
+bench.py [VERSION ...]       default: every interpreter found, and the figures are kept in instructions.json; each is set
+                             up by tools/environment
 """
 
 import json
@@ -14,6 +15,10 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "python"))
 
 from bench import child, pythons, totals  # noqa: E402
+
+sys.path[:0] = [str(HERE), str(ROOT / "tools")]
+import machine  # noqa: E402
+import tables  # noqa: E402
 
 # The ratio that is asked of each case, and the one aimed at.
 BARS = {
@@ -63,10 +68,10 @@ def main():
                 f"  (must {must:.2f}, aim {aim:.2f}){mark}",
                 flush=True,
             )
+    print("\n" + tables.instructions(results))
     if not sys.argv[1:]:
-        file = HERE / "results" / "instructions.json"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps({"what": "instructions", "results": results}, indent=1) + "\n")
+        kept = {"what": "instructions", **machine.describe(), "results": results}
+        (HERE / "instructions.json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

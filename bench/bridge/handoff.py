@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import extensions  # noqa: E402
 import machine  # noqa: E402
+import tables  # noqa: E402
 
 handoff = extensions.load(ROOT / "bench" / "bridge" / "handoff", "handoff")
 CAPACITY = 1024
@@ -168,30 +169,6 @@ def fairness():
     return rows
 
 
-def fairness_table(rows):
-    lines = ["| slice | 1 ms ticker late by, median | 99 of 100 | worst |", "|---|--:|--:|--:|"]
-    for row in rows:
-        lines.append(
-            "| {slice} | {late_us_median:.0f} µs | {late_us_99:.0f} µs | {late_us_worst:.0f} µs |".format(**row)
-        )
-    return "\n".join(lines)
-
-
-def table(rows):
-    base = next(row for row in rows if row["case"] == BASELINE)
-    lines = [
-        "| hand-off | CPU per item | of the baseline | latency, 1 ms apart | of the baseline |",
-        "|---|--:|--:|--:|--:|",
-    ]
-    for row in rows:
-        cpu, latency = row["cpu_ns_per_item"], row["latency_us"]
-        lines.append(
-            f"| {row['case']} | {cpu / 1000:.2f} µs | {cpu / base['cpu_ns_per_item']:.3f} "
-            f"| {latency:.0f} µs | {latency / base['latency_us']:.2f} |"
-        )
-    return "\n".join(lines)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
@@ -200,13 +177,13 @@ def main():
     arguments = parser.parse_args()
     rows = measure(arguments.items, arguments.rounds)
     print(f"CPython {platform.python_version()}, capacity {CAPACITY}; the baseline is: {BASELINE}\n")
-    print(table(rows))
+    print(tables.handoff(rows, BASELINE))
     fair = fairness()
-    print(f"\n{fairness_table(fair)}")
+    print(f"\n{tables.fairness(fair)}")
     if arguments.json:
         result = {**machine.describe(), "python": platform.python_version(), "capacity": CAPACITY, "baseline": BASELINE}
         result |= {"rows": rows, "fairness": fair}
-        Path(arguments.json).write_text(json.dumps(result, indent=1))
+        Path(arguments.json).write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

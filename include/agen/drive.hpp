@@ -47,9 +47,11 @@ class driver {
     detail::desert(own());
   }
 
-  AGEN_ALWAYS_INLINE auto anext() noexcept -> step { return iterate(operation::anext, nullptr); }
+  AGEN_ALWAYS_INLINE auto anext() noexcept -> step { return iterate(operation::anext, nullptr, sends_nothing_); }
+  /// The same, where it is known that anext() can resume the generator at any co_yield.
+  AGEN_ALWAYS_INLINE auto anext_sending_nothing() noexcept -> step { return iterate(operation::anext, nullptr, true); }
   /// \param value  the Send object, moved from by the body when it is resumed; it must live until then
-  auto asend(void* value) noexcept -> step { return iterate(operation::asend, value); }
+  auto asend(void* value) noexcept -> step { return iterate(operation::asend, value, true); }
   auto athrow(std::exception_ptr error) noexcept -> step {
     return perform(way::throws, [this, &error] { return &throwing_.emplace(iterating_.of(), std::move(error)); });
   }
@@ -73,7 +75,7 @@ class driver {
   auto go_on(std::coroutine_handle<> body) noexcept -> step {
     within_ = false;
     body.resume();
-    return iterating_.drive_on(waiter()) ? step::awaits : iterated();
+    return resumed();
   }
 
   /// The step of the last operation.
@@ -100,14 +102,17 @@ class driver {
    public:
     using operation_base::operation_base;
     auto of() const noexcept -> detail::frame& { return *frame_; }
-    AGEN_ALWAYS_INLINE auto drive(void* value, std::coroutine_handle<> h) noexcept -> bool {
-      frame_->own.slot = value;
-      return detail::drive(frame_->own, *this, h);
+    /// What detail::drive() does before it looks where the body has got to.
+    AGEN_ALWAYS_INLINE void resume(void* value) noexcept {
+      detail::control& c = frame_->own;
+      c.slot = value;
+      c.link = this;
+      c.now = detail::stage::running;
+      c.leaf.resume();
     }
-    /// The rest of drive(), when the body was resumed by somebody else.
-    AGEN_ALWAYS_INLINE auto drive_on(std::coroutine_handle<> h) noexcept -> bool {
-      return detail::load(this->at) != detail::arrived && detail::drive_on(frame_->own, *this, h);
-    }
+    auto has_arrived() const noexcept -> bool { return detail::load(this->at) == detail::arrived; }
+    /// What it does after that.
+    auto waits(std::coroutine_handle<> h) noexcept -> bool { return detail::drive_on(frame_->own, *this, h); }
   };
   class throwing : public detail::throwing_operation {
    public:
@@ -151,23 +156,26 @@ class driver {
 
   auto own() const noexcept -> detail::control& { return iterating_.of().own; }
 
-  AGEN_ALWAYS_INLINE auto iterate(operation op, void* value) noexcept -> step {
-    bool const plain = op == operation::asend || sends_nothing_;
+  AGEN_ALWAYS_INLINE auto iterate(operation op, void* value, bool plain) noexcept -> step {
     if (own().now != detail::stage::suspended || !plain) [[unlikely]] {  // suspended: and so nothing is under way
       if (!begins_iteration(op)) return answer_;
     }
     under_way_ = way::iterates;
-    // Touches nothing when the answer is to come: the callback may have run, and destroyed the driver.
-    return iterating_.drive(value, waiter()) ? step::awaits : iterated();
+    iterating_.resume(value);
+    return resumed();
   }
-  /// The body has come back to the call that resumed it: it has answered, or is_within().
-  AGEN_ALWAYS_INLINE auto iterated() noexcept -> step {
-    if (own().slot != nullptr) [[likely]] {
-      under_way_ = way::none;
-      return answer_ = step::yielded;
-    }
-    return within_ ? step::awaits : conclude();
+  /// The call that resumed the body has come back: the body has answered, is_within(), or waits elsewhere. Touches
+  /// nothing then: the callback may have run, and destroyed the driver.
+  AGEN_ALWAYS_INLINE auto resumed() noexcept -> step {
+    if (!iterating_.has_arrived() && waits()) [[unlikely]]
+      return step::awaits;
+    if (own().slot == nullptr) [[unlikely]]
+      return within_ ? step::awaits : conclude();
+    under_way_ = way::none;
+    return answer_ = step::yielded;
   }
+  // Out of line: an item that comes at once has arrived.
+  AGEN_NOINLINE auto waits() noexcept -> bool { return iterating_.waits(waiter()); }
   /// The slow half of iterate: false if the answer is there already.
   AGEN_NOINLINE auto begins_iteration(operation op) noexcept -> bool {
     if (refuses()) return false;

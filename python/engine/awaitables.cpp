@@ -98,7 +98,7 @@ auto conclude_aclose(Generator& generator, Outcome outcome, PyObject** out) -> P
 }
 
 /// The answer of an operation after a resumption.
-auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
+inline auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
   if (outcome == Outcome::awaits) {
     generator.flags.clear(flag::executing);
     track(awaitable);
@@ -175,7 +175,6 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
 
 /// asend_send() for a body in C++ whose operation has begun.
 [[gnu::noinline]] auto asend_resume_cpp(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
-  *out = nullptr;
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
   bool const goes_on = awaitable.stage == Stage::started &&
@@ -186,12 +185,12 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
 /// asend_send() for a body in C++: where it stands at a yield or an await there is nothing to look up.
 // Kept small, with all else out of line: an item of such a body costs little more than the registers to be saved.
 [[gnu::noinline]] auto asend_send_cpp(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
-  *out = nullptr;
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
   if (compat::free_threaded && awaitable.stage != Stage::initial) return resume(awaitable, value, out);
   Generator& generator = *awaitable.generator.get();
-  if (value == Py_None && awaitable.argument) value = awaitable.argument.get();
+  if (awaitable.argument && value == Py_None) [[unlikely]]
+    value = awaitable.argument.get();
   if (!generator.flags.claim(flag::running | flag::executing, flag::busy | flag::within)) [[unlikely]]
     return begin_iteration(awaitable, value, out);
   awaitable.stage = Stage::started;
@@ -206,64 +205,32 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   return answer_cpp(awaitable, outcome, true, out);
 }
 
-/// An anext or asend of a generator that delegates.
-[[gnu::noinline]] auto iterate_chain(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
-  Generator& generator = *awaitable.generator.get();
-  Outcome outcome;
-  {
-    Resuming const resuming(awaitable.resumption, generator);
-    outcome = drive_chain(*awaitable.state, awaitable.resumption, generator, value, true, out);
-  }
-  return conclude(awaitable, generator, outcome, out);
-}
-
-/// The rest of an anext or asend whose body did not answer with an item at once.
-[[gnu::noinline]] auto go_on(Awaitable& awaitable, PySendResult result, PyObject** out) -> PySendResult {
-  Generator& generator = *awaitable.generator.get();
-  Outcome outcome;
-  {
-    Resuming const resuming(awaitable.resumption, generator);
-    outcome = drive_from(*awaitable.state, awaitable.resumption, generator, result, true, out);
-  }
-  return conclude(awaitable, generator, outcome, out);
-}
-
-// The hot path: a body that stands at a real yield, delegates to nobody and yields again. Whatever else there is stands
-// in functions that are not inlined, and costs an item neither a register nor a jump.
 [[gnu::noinline]] auto asend_send_python(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
-  *out = nullptr;
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
   if (awaitable.stage != Stage::initial) [[unlikely]]
     return resume(awaitable, value, out);
-  if (value == Py_None && awaitable.argument) value = awaitable.argument.get();
+  if (awaitable.argument && value == Py_None) [[unlikely]]
+    value = awaitable.argument.get();
   Generator& generator = *awaitable.generator.get();
   if (!generator.flags.claim(flag::running | flag::executing, flag::busy)) [[unlikely]]
     return begin_iteration(awaitable, value, out);
   awaitable.stage = Stage::started;
-  if (generator.flags.has(flag::within)) [[unlikely]]
-    return iterate_chain(awaitable, value, out);
-  PySendResult result;
-  {
-    Resuming const resuming(awaitable.resumption, generator);
-    result = body_send(generator, value, out);
-  }
-  State& state = *awaitable.state;
-  if (!is_item(state, result, *out)) [[unlikely]]
-    return go_on(awaitable, result, out);
-  *out = take_from_box(state, *out);
-  if (is_boxed_request(state, *out)) [[unlikely]]
-    return go_on(awaitable, result, out);
-  generator.flags.clear(flag::running | flag::executing);
-  awaitable.stage = Stage::finished;
-  return PYGEN_RETURN;
+  return conclude(awaitable, generator, drive_send(*awaitable.state, awaitable.resumption, generator, value, true, out),
+                  out);
 }
 
-auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+/// asend_send(), with a null in `*out`.
+inline auto send_into(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
   auto& awaitable = as<Awaitable>(self);
   if (!awaitable.generator->flags.has(flag::cpp)) return asend_send_python(awaitable, value, out);
   return awaitable.stage == Stage::initial ? asend_send_cpp(awaitable, value, out)
                                            : asend_resume_cpp(awaitable, value, out);
+}
+
+auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+  *out = nullptr;
+  return send_into(self, value, out);
 }
 
 /// The exception that an athrow or aclose throws; null with TypeError set.
@@ -351,7 +318,7 @@ auto awaitable_close(PyObject* self, PyObject*) -> PyObject* {
 /// send() of an anext or asend: unlike other awaitables an item None is StopIteration(None), with an argument.
 auto asend_send_method(PyObject* self, PyObject* value) -> PyObject* {
   PyObject* result = nullptr;
-  if (asend_send(self, value, &result) != PYGEN_RETURN) return result;
+  if (send_into(self, value, &result) != PYGEN_RETURN) return result;
   auto const item = steal(result);
   if (item.get() != Py_None) {
     set_stop_iteration(item.get());
@@ -366,7 +333,7 @@ auto asend_next_method(PyObject* self, PyObject*) -> PyObject* { return asend_se
 /// What `async for` calls on 3.12 to 3.14: the item travels in a StopIteration, so that is recycled.
 auto asend_iternext(PyObject* self) -> PyObject* {
   PyObject* result = nullptr;
-  if (asend_send(self, Py_None, &result) != PYGEN_RETURN) return result;
+  if (send_into(self, Py_None, &result) != PYGEN_RETURN) return result;
   if constexpr (!compat::send_uses_iternext) {
     if (result != Py_None) set_stop_iteration(result);
     Py_DECREF(result);
@@ -457,39 +424,44 @@ auto awaitable_clear(PyObject* self) -> int {
   return 0;  // the generator stays: an awaitable without one would have to check for it at every step
 }
 
-/// Frees the memory, or keeps it for another operation.
-inline void free_awaitable(Awaitable& awaitable, bool recycles) {
-  PyObject* carried = iterates(awaitable) ? take_carried_item(*awaitable.state).release() : nullptr;
+[[gnu::noinline]] void free_memory(Awaitable& awaitable) {
+  PyTypeObject* type = Py_TYPE(&awaitable);
+  PyObject_GC_Del(&awaitable);
+  Py_DECREF(type);
+}
+
+/// Empties the awaitable, and frees its memory or keeps it for another operation.
+template <bool iterates>
+[[gnu::always_inline]] inline void free_awaitable(Awaitable& awaitable, bool recycles) {
+  PyObject* carried = iterates ? take_carried_item(*awaitable.state).release() : nullptr;
   PyObject* generator = object_of(*awaitable.generator.release());
   PyObject* argument = awaitable.argument.release();
-  if (!recycles || !awaitable.state->awaitables.give(&awaitable)) {
-    PyTypeObject* type = Py_TYPE(&awaitable);
-    PyObject_GC_Del(&awaitable);
-    Py_DECREF(type);
-  }
+  if (!recycles || !awaitable.state->awaitables.give(&awaitable)) [[unlikely]]
+    free_memory(awaitable);
   Py_DECREF(generator);
   Py_XDECREF(argument);
   Py_XDECREF(carried);
 }
 
 // Out of line: it is none of what `async for` drops.
-[[gnu::noinline]] void finalize_and_free(Awaitable& awaitable) {
-  PyObject* self = object_of(awaitable);
+template <bool iterates>
+[[gnu::noinline]] void finalize_and_free(PyObject* self) {
+  auto& awaitable = as<Awaitable>(self);
   // What was finalized once is not finalized again, so its memory is not used for another, which would be dropped
   // unseen.
   bool finalized = awaitable.stage != Stage::finished;
   if (finalized && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   finalized |= awaitable.tracked && PyObject_GC_IsFinalized(self) != 0;
   if (awaitable.tracked) PyObject_GC_UnTrack(self);
-  free_awaitable(awaitable, iterates(awaitable) && !finalized);
+  free_awaitable<iterates>(awaitable, iterates && !finalized);
 }
 
-void awaitable_dealloc(PyObject* self) {
+void asend_dealloc(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
-  if (awaitable.stage == Stage::finished && !awaitable.tracked && iterates(awaitable)) [[likely]]
-    free_awaitable(awaitable, true);
+  if (awaitable.stage == Stage::finished && !awaitable.tracked) [[likely]]
+    free_awaitable<true>(awaitable, true);
   else
-    finalize_and_free(awaitable);
+    finalize_and_free<true>(self);
 }
 
 using AsendSlots = AwaitableSlots<Awaitable, asend_send, awaitable_raise, awaitable_close>;
@@ -507,7 +479,7 @@ PyMethodDef asend_methods[] = {
 };
 
 PyType_Slot asend_slots[] = {
-    {Py_tp_dealloc, reinterpret_cast<void*>(awaitable_dealloc)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(asend_dealloc)},
     {Py_tp_traverse, reinterpret_cast<void*>(awaitable_traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(awaitable_clear)},
     {Py_tp_finalize, reinterpret_cast<void*>(awaitable_finalize)},
@@ -521,7 +493,7 @@ PyType_Slot asend_slots[] = {
 };
 
 PyType_Slot athrow_slots[] = {
-    {Py_tp_dealloc, reinterpret_cast<void*>(awaitable_dealloc)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(finalize_and_free<false>)},
     {Py_tp_traverse, reinterpret_cast<void*>(awaitable_traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(awaitable_clear)},
     {Py_tp_finalize, reinterpret_cast<void*>(awaitable_finalize)},

@@ -8,18 +8,9 @@ namespace engine {
 
 namespace {
 
-/// True when nobody else has the exception, of which we have `references`, or its arguments. (So they are not empty:
-/// the empty tuple is everybody's.)
-auto ours_alone(PyStopIterationObject& stop, Py_ssize_t references) noexcept -> bool {
-  return Py_REFCNT(&stop) == references && Py_REFCNT(stop.args) == 1;
-}
-
-/// True when one more reference is all that was added to it since it was made, and it carries nothing.
-auto usable(PyStopIterationObject& stop) noexcept -> bool {
-  auto& exception = *reinterpret_cast<PyBaseExceptionObject*>(&stop);
-  return ours_alone(stop, 2) && stop.value == nullptr && PyTuple_GET_ITEM(stop.args, 0) == Py_None &&
-         exception.traceback == nullptr && exception.context == nullptr && exception.cause == nullptr &&
-         exception.dict == nullptr && compat::exception_notes(exception) == nullptr;
+/// True when nobody else has the exception, or its arguments. (So they are not empty: the empty tuple is everybody's.)
+auto ours_alone(PyStopIterationObject& stop) noexcept -> bool {
+  return Py_REFCNT(&stop) == 1 && Py_REFCNT(stop.args) == 1;
 }
 
 /// A StopIteration that carries nothing: its argument is None. Null with an exception set.
@@ -29,11 +20,35 @@ auto new_stop() -> Ref<PyStopIterationObject> {
   return Ref<PyStopIterationObject>::borrow(reinterpret_cast<PyStopIterationObject*>(made.get()));
 }
 
+/// Raises the exception, of which nobody else has a reference, with `item`, whose reference it takes over.
+void raise_with(PyStopIterationObject& stop, PyObject* item) noexcept {
+  PyTuple_SET_ITEM(stop.args, 0, Py_NewRef(item));
+  stop.value = item;
+  compat::restore_exception(borrow(reinterpret_cast<PyObject*>(&stop)));
+}
+
+/// Lets the user have the exception.
+[[gnu::noinline]] auto leave_stop(State& state) noexcept -> Object {
+  state.stop.reset();
+  return nullptr;
+}
+
+// Out of line: what it owns would cost every item the saving of registers.
+[[gnu::noinline]] void set_new_stop(State& state, PyObject* item) {
+  auto owned = steal(item);
+  auto const stop = new_stop();
+  if (!stop) return;
+  state.stop = stop;  // what was there may run code of the user, which may need another
+  raise_with(*stop, owned.release());
+}
+
 }  // namespace
 
 auto take_item_of_stop(State& state) noexcept -> Object {
   auto& stop = *state.stop;
-  if (!ours_alone(stop, 1)) return nullptr;
+  // Whoever catches it has it while its awaitable dies, or has left a traceback in it.
+  if (!ours_alone(stop) || reinterpret_cast<PyBaseExceptionObject&>(stop).traceback != nullptr) [[unlikely]]
+    return leave_stop(state);
   PyObject* shown = PyTuple_GET_ITEM(stop.args, 0);
   PyTuple_SET_ITEM(stop.args, 0, Py_None);  // where this is used, None needs no counting
   Py_DECREF(shown);                         // not the last reference: the value is the same object
@@ -42,17 +57,10 @@ auto take_item_of_stop(State& state) noexcept -> Object {
 
 void set_recycled_stop(State& state, PyObject* item) {
   if constexpr (!compat::recycles || !compat::send_uses_iternext) return set_stop_iteration(steal(item).get());
-  auto stop = state.stop;
-  if (!stop || !usable(*stop)) [[unlikely]] {
-    auto owned = steal(item);
-    stop = new_stop();
-    if (!stop) return;
-    state.stop = stop;  // what was there may run code of the user, which may need another
-    item = owned.release();
-  }
-  PyTuple_SET_ITEM(stop->args, 0, Py_NewRef(item));
-  stop->value = item;
-  compat::restore_exception(steal(reinterpret_cast<PyObject*>(stop.release())));
+  PyStopIterationObject* stop = state.stop.get();
+  if (stop == nullptr || !ours_alone(*stop) || stop->value != nullptr) [[unlikely]]
+    return set_new_stop(state, item);
+  raise_with(*stop, item);
 }
 
 }  // namespace engine

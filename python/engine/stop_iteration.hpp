@@ -15,8 +15,8 @@ void set_recycled_stop(State& state, PyObject* item);
 auto take_item_of_stop(State& state) noexcept -> Object;
 
 /// Takes back what the recycled exception still holds of the item that it carried; null if there is nothing, or if a
-/// user has the exception. To be asked when the awaitable dies, which `async for` and `await` let it do before the item
-/// is theirs: so an item lives no longer than with an exception of its own.
+/// user has the exception, which is then not used again. To be asked when the awaitable dies, which `async for` and
+/// `await` let it do before the item is theirs: so an item lives no longer than with an exception of its own.
 inline auto take_carried_item(State& state) noexcept -> Object {
   if (!compat::recycles || !compat::send_uses_iternext || !state.stop || state.stop->value == nullptr) return nullptr;
   return take_item_of_stop(state);

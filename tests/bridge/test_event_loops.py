@@ -354,6 +354,31 @@ def test_trio_as_a_guest_of_asyncio_waits_by_trio(pipe):
     assert seen == ["asyncio", "trio"]
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_anyio_is_the_loop_below_it(pipe, backend):
+    anyio = pytest.importorskip("anyio")
+    pytest.importorskip(backend)
+    reading, writing = pipe
+    order = []
+
+    async def reads():
+        await bridge.wait_readable(reading)
+        order.append(os.read(reading, 9))
+
+    async def main():
+        async with anyio.create_task_group() as group:
+            group.start_soon(reads)
+            await bridge.checkpoint()
+            order.append("writes")
+            os.write(writing, b"1")
+        with anyio.move_on_after(0.01) as scope:
+            await bridge.wait_readable(reading)
+        assert scope.cancel_called
+
+    anyio.run(main, backend=backend)
+    assert order == ["writes", b"1"]
+
+
 def test_importing_it_imports_no_event_loop():
     code = "import sys, async_generator.bridge; print(*(n for n in ('asyncio', 'trio', 'curio', 'anyio') if n in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,6 +6,7 @@ import traceback
 
 import pytest
 from async_generator import AlreadyRunning
+from loops import every_loop
 
 
 def run(coroutine):
@@ -113,6 +114,33 @@ def test_what_an_awaitable_raises_keeps_its_traceback(bodies):
     with pytest.raises(ZeroDivisionError) as raised:
         run(awaited(bodies.fetch_through(fails(), 3)))
     assert "fails" in [frame.name for frame in traceback.extract_tb(raised.value.__traceback__)]
+
+
+@every_loop
+def test_exceptions_cross_on_every_loop(loop, bodies):
+    """From C++ to Python, from Python into a body and out of it, and to C++ and back through what waits on the loop."""
+
+    async def through(inner):
+        await loop.sleep(0)
+        return await inner
+
+    async def main():
+        with pytest.raises(IndexError, match="out"):
+            await collect(bodies.raises("out_of_range"))
+        numbers = bodies.count(3)
+        await anext(numbers)
+        thrown = ValueError("thrown")
+        with pytest.raises(ValueError) as raised:
+            await numbers.athrow(thrown)
+        assert raised.value is thrown
+        later = bodies.rethrows_later(lambda: loop.sleep(0))
+        await anext(later)
+        with pytest.raises(ValueError) as raised:
+            await later.athrow(thrown)
+        assert raised.value is thrown
+        assert await bodies.crosses_twice(through) is True
+
+    loop.run(main)
 
 
 def test_an_error_that_is_kept_over_an_await_is_the_same_later(bodies):

@@ -30,16 +30,19 @@ class session {
   /// The session that runs on this thread now; null outside of all.
   static auto current() noexcept -> session* { return current_; }
 
-  /// Makes a session the current one, for a scope.
+  /// Makes the session the current one, until leave(). It is not entered again meanwhile.
+  void enter() noexcept { outer_ = std::exchange(current_, this); }
+  void leave() noexcept { current_ = outer_; }
+  /// The same for a scope.
   class scope {
    public:
-    explicit scope(session& entered) noexcept : outer_(std::exchange(current_, &entered)) {}
+    explicit scope(session& entered) noexcept : entered_(entered) { entered.enter(); }
     scope(scope const&) = delete;
     auto operator=(scope const&) -> scope& = delete;
-    ~scope() { current_ = outer_; }
+    ~scope() { entered_.leave(); }
 
    private:
-    session* outer_;
+    session& entered_;
   };
 
  protected:
@@ -56,7 +59,7 @@ class session {
     return thrown_;
   }
   /// Raises in Python what left the body.
-  void leave(std::exception_ptr const& exception) noexcept {
+  void raise(std::exception_ptr const& exception) noexcept {
     if (exception == thrown_ && thrown_object_) {
       restore_exception(std::move(thrown_object_));
     } else {
@@ -81,6 +84,7 @@ class session {
   }
 
   awaiting* waiting_ = nullptr;
+  session* outer_;  ///< while it is the current one: the one before
   visible* visible_ = nullptr;
   driver& drive_;
   bool delegates_;

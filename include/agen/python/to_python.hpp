@@ -48,8 +48,10 @@ class body : session {
   AGEN_OUT_OF_LINE static auto iterate(void* self, PyObject* /*value*/, PyObject* /*exception*/, PyObject** out,
                                        PyObject** iterator) noexcept -> int {
     auto& resumed = *static_cast<body*>(self);
-    scope const current(resumed);
-    return resumed.deliver(resumed.drive_.anext(), out, iterator);
+    resumed.enter();  // without a scope: it would keep registers for a cleanup that nothing here needs
+    int const answered = resumed.deliver(resumed.drive_.anext_sending_nothing(), out, iterator);
+    resumed.leave();
+    return answered;
   }
   /// answer(), with an item or an await at hand.
   AGEN_ALWAYS_INLINE auto deliver(step answered, PyObject** out, PyObject** iterator) noexcept -> int {
@@ -72,7 +74,7 @@ class body : session {
     return exception != nullptr ? answer(drive_.athrow(arriving(exception)), out, iterator)
                                 : send(value, out, iterator);
   } catch (...) {
-    leave(std::current_exception());
+    raise(std::current_exception());
     return abi::raised;
   }
 
@@ -114,12 +116,12 @@ class body : session {
           answered = fail_item();
           break;
         case step::returned: return result(out);
-        case step::raised: leave(drive_.take_error()); return abi::raised;
+        case step::raised: raise(drive_.take_error()); return abi::raised;
         case step::awaits: return awaited(out, iterator);
       }
     }
   } catch (...) {
-    leave(std::current_exception());
+    raise(std::current_exception());
     return abi::raised;
   }
   /// What cannot be converted fails in the body, at its co_yield.
@@ -127,7 +129,7 @@ class body : session {
   AGEN_NOINLINE auto go_on_after_failure(PyObject** out, PyObject** iterator) noexcept -> int try {
     return answer(fail_item(), out, iterator);
   } catch (...) {
-    leave(std::current_exception());
+    raise(std::current_exception());
     return abi::raised;
   }
 
