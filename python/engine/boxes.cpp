@@ -57,4 +57,10 @@ auto unbox(State& state, PyObject* box) -> Object {
   return borrow(item);
 }
 
+[[gnu::noinline]] auto take_by_copy(State& state, PyObject* box) -> PyObject* {
+  Object item = unbox(state, box);
+  Py_DECREF(box);
+  return item.release();
+}
+
 }  // namespace engine

@@ -21,14 +21,14 @@ inline auto slot_of(PyObject* box) noexcept -> PyObject** {
   return reinterpret_cast<PyObject**>(reinterpret_cast<char*>(box) + sizeof(PyObject));
 }
 
+/// take_from_box() where somebody else has the box, or its layout is not known.
+auto take_by_copy(State& state, PyObject* box) -> PyObject*;
+
 /// Takes the item out of a box that the caller owns, and drops the box.
 inline auto take_from_box(State& state, PyObject* box) -> PyObject* {
-  PyObject* item;
-  if (state.boxes_directly && Py_REFCNT(box) == 1) [[likely]] {
-    item = std::exchange(*slot_of(box), nullptr);
-  } else {
-    item = unbox(state, box).release();
-  }
+  if (!state.boxes_directly || Py_REFCNT(box) != 1) [[unlikely]]
+    return take_by_copy(state, box);
+  PyObject* item = std::exchange(*slot_of(box), nullptr);
   Py_DECREF(box);
   return item;
 }

@@ -86,8 +86,8 @@ inline auto generator_code(PyObject* generator) noexcept -> Ref<PyCodeObject> {
 #endif
 }
 
-/// True for a coroutine whose frame the collector has taken apart: throw(), close() and cr_await of 3.10 read a stack that
-/// is gone. What asks the coroutine's other methods, or a newer version, is told that it has ended.
+/// True for a coroutine whose frame the collector has taken apart: throw(), close() and cr_await of 3.10 read a stack
+/// that is gone. What asks the coroutine's other methods, or a newer version, is told that it has ended.
 inline auto is_taken_apart([[maybe_unused]] PyObject* coroutine) noexcept -> bool {
 #if PY_VERSION_HEX >= 0x030B0000
   return false;

@@ -78,24 +78,20 @@ inline auto is_boxed_request(State& state, PyObject* item) noexcept -> bool {
   return compat::yields_wrap && Py_TYPE(item) == state.delegation_type && !as<Delegation>(item).tracked;
 }
 
-/// Sends `value` into the leaf. The answer's object goes to `*out` (a new reference); with `raised` the exception is
-/// the thread's current one.
-/// \param starting  an operation begins; otherwise one goes on after an await
-[[gnu::always_inline]] inline auto drive_send(State& state, Resumption& resumption, Generator& root, PyObject* value,
-                                              bool starting, PyObject** out) -> Outcome {
-  Resuming const resuming(resumption, root);
-  if (root.flags.has(flag::within | flag::cpp)) [[unlikely]]
-    return drive_chain(state, resumption, root, value, starting, out);
-  // The hot path: a body that stands at a real yield, delegates to nobody and yields again.
-  PySendResult const result = body_send(root, value, out);
-  if (result == PYGEN_NEXT) [[likely]] {
-    PyObject* object = *out;
-    if (Py_TYPE(object) == state.box_type && object != handed_up.box) [[likely]] {
-      *out = take_from_box(state, object);
-      if (!is_boxed_request(state, *out)) [[likely]]
-        return Outcome::yielded;
-      return drive_on(state, resumption, root, result, starting, out);
-    }
+/// True for an answer that is what a real yield hands out, and no more: an item in a box.
+inline auto is_item(State const& state, PySendResult result, PyObject* answer) noexcept -> bool {
+  return result == PYGEN_NEXT && Py_TYPE(answer) == state.box_type && answer != handed_up.box;
+}
+
+/// Goes on from an answer of the root's Python body; see drive_send().
+[[gnu::always_inline]] inline auto drive_from(State& state, Resumption& resumption, Generator& root,
+                                              PySendResult result, bool starting, PyObject** out) -> Outcome {
+  PyObject* object = *out;
+  if (is_item(state, result, object)) [[likely]] {
+    *out = take_from_box(state, object);
+    if (!is_boxed_request(state, *out)) [[likely]]
+      return Outcome::yielded;
+  } else if (result == PYGEN_NEXT) {
     if (Py_TYPE(object) == state.yield_type && as<Yield>(object).stage == Stage::initial) {
       auto const yield = Ref<Yield>::steal(&as<Yield>(object));
       yield->stage = Stage::finished;
@@ -109,6 +105,17 @@ inline auto is_boxed_request(State& state, PyObject* item) noexcept -> bool {
       return Outcome::awaits;
   }
   return drive_on(state, resumption, root, result, starting, out);
+}
+
+/// Sends `value` into the leaf. The answer's object goes to `*out` (a new reference); with `raised` the exception is
+/// the thread's current one.
+/// \param starting  an operation begins; otherwise one goes on after an await
+inline auto drive_send(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting,
+                       PyObject** out) -> Outcome {
+  Resuming const resuming(resumption, root);
+  if (root.flags.has(flag::within | flag::cpp)) [[unlikely]]
+    return drive_chain(state, resumption, root, value, starting, out);
+  return drive_from(state, resumption, root, body_send(root, value, out), starting, out);
 }
 
 /// A body is dropped that its generator could not close: the interpreter closes it once more. What it then yields

@@ -4,6 +4,7 @@ A scenario is run on native generators and on this package's, in native syntax a
 says of each is what must come out.
 """
 
+import contextlib
 import gc
 import inspect
 import re
@@ -135,6 +136,15 @@ class Native:
 
         return failing()
 
+    def stubborn(self):
+        @self.decorate
+        async def stubborn():
+            for _ in range(10):
+                with contextlib.suppress(GeneratorExit):
+                    yield
+
+        return stubborn()
+
     def chain(self, look):
         async def leaf():
             look()
@@ -242,6 +252,15 @@ class Operators(Ours):
             raise KeyError
 
         return failing()
+
+    def stubborn(self):
+        @self.decorate
+        async def stubborn():
+            for _ in range(10):
+                with contextlib.suppress(GeneratorExit):
+                    await yield_()
+
+        return stubborn()
 
 
 FORMS = {"native": Native, "ours": Ours, "operators": Operators}
@@ -502,6 +521,40 @@ def kept_awaitable(form):
     with pytest.raises(StopIteration) as stopped:
         consumer().send(None)
     return stopped.value.value[0]
+
+
+@row("copied-function", native=True, ours=VERSION != (3, 11))
+def copied_function(form):
+    form.counting()
+    function = form.functions[-1]
+    copy = types.FunctionType(function.__code__, function.__globals__, "copy", function.__defaults__, function.__closure__)
+    made = copy()
+    assert next_item(made) == "item 0"
+    return isinstance(made, types.AsyncGeneratorType)
+
+
+@row("replaced-code", native="item None", ours="KeyError")
+def replaced_code(form):
+    form.failing()
+    form.silent()
+    failing, silent = form.functions[-2:]
+    failing.__code__ = silent.__code__
+    return next_item(failing())
+
+
+@row("exit-ignored-again", native=["async generator"], ours=["async generator", "coroutine"])
+def exit_ignored_again(form):
+    reports = []
+    before, sys.unraisablehook = sys.unraisablehook, lambda report: reports.append(str(report.exc_value))
+    try:
+        generator = form.stubborn()
+        next_item(generator)
+        del generator
+        gc.collect()
+    finally:
+        sys.unraisablehook = before
+    assert all(report.endswith(" ignored GeneratorExit") for report in reports)
+    return [report.removesuffix(" ignored GeneratorExit") for report in reports]
 
 
 @row("frames", native=["leaf", "middle", "root"], ours=["leaf"])
