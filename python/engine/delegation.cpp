@@ -270,7 +270,8 @@ auto answer(Delegation& delegation, Outcome outcome, PyObject** out) -> PySendRe
     }
     case Outcome::raised:
     case Outcome::refused:
-    case Outcome::delegates: delegation.stage = Stage::finished; return PYGEN_ERROR;
+    case Outcome::delegates:
+    case Outcome::goes_on: delegation.stage = Stage::finished; return PYGEN_ERROR;
     case Outcome::returned: break;
   }
   delegation.stage = Stage::finished;
