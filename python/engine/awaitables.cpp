@@ -205,9 +205,12 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   return answer_cpp(awaitable, outcome, true, out);
 }
 
-/// An anext or asend of a generator that delegates.
-[[gnu::noinline]] auto iterate_chain(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
+/// An anext or asend that does not find a Python body idle at a real yield.
+[[gnu::noinline]] auto begin_elsewhere(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Generator& generator = *awaitable.generator.get();
+  if (!generator.flags.claim(flag::running | flag::executing, flag::busy))
+    return begin_iteration(awaitable, value, out);
+  awaitable.stage = Stage::started;
   Outcome outcome;
   {
     Resuming const resuming(awaitable.resumption, generator);
@@ -237,11 +240,9 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   if (awaitable.argument && value == Py_None) [[unlikely]]
     value = awaitable.argument.get();
   Generator& generator = *awaitable.generator.get();
-  if (!generator.flags.claim(flag::running | flag::executing, flag::busy)) [[unlikely]]
-    return begin_iteration(awaitable, value, out);
+  if (!generator.flags.claim(flag::running | flag::executing, flag::busy | flag::within)) [[unlikely]]
+    return begin_elsewhere(awaitable, value, out);
   awaitable.stage = Stage::started;
-  if (generator.flags.has(flag::within)) [[unlikely]]
-    return iterate_chain(awaitable, value, out);
   PySendResult result;
   {
     Resuming const resuming(awaitable.resumption, generator);
