@@ -15,6 +15,7 @@ On the first use a sample is rewritten and run.  Where it does not do what the o
 nothing is rewritten: the plain path gives the same results.
 """
 
+import bisect
 import dis
 import inspect
 import sys
@@ -104,7 +105,7 @@ def _rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple
         if call is None or await_ is None:
             continue
         start = instructions[call].offset
-        simple = not any(instruction.offset < handler <= start for handler in handlers)
+        simple = bisect.bisect_right(handlers, instruction.offset) == bisect.bisect_right(handlers, start)
         if not (simple and operator is yield_ and _replace_call(instructions, index, call, await_, changed)):
             if operator is yield_from_ and index > in_handlers:
                 continue
@@ -237,7 +238,11 @@ def _stack_size(code: CodeType) -> int:
     (Python/flowgraph.c, calculate_stackdepth)."""
     instructions = list(dis.get_instructions(code))
     index_of = {instruction.offset: index for index, instruction in enumerate(instructions)}
-    handlers = getattr(dis.Bytecode(code), "exception_entries", ())
+    offsets = list(index_of)
+    handlers: dict[int, tuple[int, int]] = {}  # where an exception at an index goes, and how deep the stack is there
+    for one in getattr(dis.Bytecode(code), "exception_entries", ()):
+        covered = range(bisect.bisect_left(offsets, one.start), bisect.bisect_left(offsets, one.end))
+        handlers.update(dict.fromkeys(covered, (index_of[one.target], one.depth + one.lasti + 1)))
     depths: dict[int, int] = {}  # the greatest seen, by index
     paths = [(0, 1 if instructions[0].opname == "GEN_START" else 0)]
     deepest = 0
@@ -246,8 +251,8 @@ def _stack_size(code: CodeType) -> int:
         while depths.get(index, -1) < depth:
             depths[index] = depth
             instruction = instructions[index]
-            here = [one for one in handlers if one.start <= instruction.offset < one.end]
-            paths += [(index_of[one.target], one.depth + one.lasti + 1) for one in here]
+            if index in handlers:
+                paths.append(handlers[index])
             if instruction.opcode in _JUMPS:
                 paths.append((index_of[instruction.argval], depth + _effect(instruction, jump=True)))
             before, depth = depth, depth + _effect(instruction)
