@@ -277,9 +277,9 @@ auto Drive::arrives_as_error(PyObject* exception) const -> bool {
 /// Finds the leaf. False when a delegate on the way runs, or has ended, by somebody else's hand.
 auto Drive::enter(PyObject** out) -> bool {
   *out = nullptr;
+  compat::Lock lock(state_.chains);  // first of all: another thread may close the delegation by hand
   Delegation* first = delegation_of(state_, root_);
   if (first == nullptr) return true;
-  compat::Lock lock(state_.chains);
   // What is driven here may be a link of a longer chain: whoever remembers its leaf must look again.
   forget_leaf(*first);
   if (!knows_leaf(*first)) find_leaf(*first, starting_);
