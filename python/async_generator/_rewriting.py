@@ -205,7 +205,7 @@ def _join_calls(
         return False
     own = 2 if _CALL == "PRECALL" else 1
     first, inner = call - own + 1, _find_call(instructions, index + 1)
-    if inner != first - 1 or instructions[first].arg != 1:
+    if inner is None or inner != first - 1 or instructions[first].arg != 1:
         return False
     call_function = instructions[inner - own + 1 : first]
     if (call_function[0].arg or 0) > 253 or instructions[inner - own].opname == "KW_NAMES":

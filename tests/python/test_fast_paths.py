@@ -200,4 +200,5 @@ def test_long_functions_are_prepared_in_linear_time():
         return best
 
     seconds(10)  # the sample is run once
-    assert seconds(240) / seconds(30) < 24  # 8 when linear, 64 when quadratic
+    # 8 when linear, 64 when quadratic; before 3.13 dis itself looks through a list of labels for each instruction.
+    assert seconds(240) / seconds(30) < 40
