@@ -194,13 +194,15 @@ def test_a_refusal_inside_a_chain_is_raised_where_the_member_delegates():
         at_once(use, use, lambda: pull(inner, []))
 
 
-def test_a_root_is_dropped_while_another_thread_iterates_the_middle(link):
+def test_a_root_is_dropped_while_another_thread_iterates_the_middle(link, unraisable):
     for _ in range(200):
         members = chain(30, 3, link)
         roots, middle, taken = [members.pop()], members[-2], []
         assert run(roots[0].__anext__()) == 0
         at_once(roots.clear, lambda: pull(middle, taken))
         assert taken == list(range(1, len(taken) + 1))
+    # Where the middle was at work just then, the dropped root was refused, and its body awaits to try again.
+    unraisable[:] = [report for report in unraisable if "awaited during finalization" not in str(report.exc_value)]
 
 
 def find_awaited(coroutine):
