@@ -218,6 +218,7 @@ class Drive {
   auto resume_send(PyObject** out) -> Outcome;
   auto resume_send_handling(PyObject* value, PyObject** out) -> Outcome;
   auto send_body(PyObject* value, PyObject** out) -> Outcome;
+  [[nodiscard]] auto leave_at(PyObject* suspension, Object& exception) const -> bool;
   auto resume_raise(Object exception, PyObject** out) -> Outcome;
   auto raise_current(PyObject** out) -> Outcome;
   auto close_chain(Object exit) -> Object;
@@ -500,6 +501,25 @@ auto Drive::settle(Outcome outcome, PyObject** out) -> Outcome {
   }
 }
 
+/// Leaves `exception` at the yield_() or yield_from_() that a frame awaits, to be raised when that is resumed: so every
+/// helper on the way may await while it cleans up. False, and nothing done, at a real yield; and for an exit where a
+/// helper has ended already (by hand, or the collector came to it first): then the body has only to be closed itself.
+auto Drive::leave_at(PyObject* suspension, Object& exception) const -> bool {
+  bool const exits = is_generator_exit(exception.get());
+  if (Py_TYPE(suspension) == state_.yield_type) {
+    auto& yield = as<Yield>(suspension);
+    if (exits && yield.stage != Stage::started) return false;
+    yield.handled = compat::handled_exception();
+    yield.pending = std::move(exception);
+    yield.held = false;
+    return true;
+  }
+  auto& delegation = as<Delegation>(suspension);
+  if (!delegation.awaited || (exits && delegation.stage != Stage::started)) return false;
+  delegation.pending = std::move(exception);
+  return true;
+}
+
 auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
   HandledScope const scope(foreign_ != nullptr ? foreign_ : inner_);
   if (foreign_ != nullptr) {
@@ -507,17 +527,7 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
     return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
   }
   Object suspension = take_suspension(*member_);
-  if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) {
-    // Sent up as a value so that every helper on the way may await while it cleans up.
-    as<Yield>(suspension.get()).handled = compat::handled_exception();
-    as<Yield>(suspension.get()).pending = std::move(exception);
-    as<Yield>(suspension.get()).held = false;
-    return send_body(Py_None, out);
-  }
-  if (suspension && as<Delegation>(suspension.get()).awaited) {
-    as<Delegation>(suspension.get()).pending = std::move(exception);
-    return send_body(Py_None, out);
-  }
+  if (suspension && leave_at(suspension.get(), exception)) return send_body(Py_None, out);
   suspension.reset();
   if (member_->flags.has(flag::cpp))
     return classify_cpp(cpp_raise(member_->body.get(), std::move(exception), out), out);

@@ -9,7 +9,6 @@ import gc
 import inspect
 import re
 import sys
-import sysconfig
 import types
 import warnings
 import weakref
@@ -18,6 +17,7 @@ from pathlib import Path
 import async_generator
 import pytest
 from async_generator import yield_, yield_from_
+from driving import FREE_THREADED
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "differences.md"
 if not PAGE.exists():
@@ -26,7 +26,6 @@ if not PAGE.exists():
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \|", re.MULTILINE)
 ROWS = ROW.findall(PAGE.read_text(encoding="utf-8"))
 VERSION = sys.version_info[:2]
-FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 SCENARIOS = {}
 
 
@@ -338,6 +337,28 @@ def drop_suspended(form):
     del awaitable
     gc.collect()
     return generator.ag_running, kind(next_item(generator)), form.log.copy()
+
+
+@row("helper-closed", native=("RuntimeError", ["RuntimeError"]), ours=("item None", ["GeneratorExit"]))
+def helper_closed(form):
+    async def helper():
+        await yield_()
+
+    inside = helper()
+
+    @form.decorate
+    async def body():
+        try:
+            await inside
+        except BaseException as error:
+            form.log.append(type(error).__name__)
+            raise
+        yield
+
+    generator = body()
+    next_item(generator)
+    inside.close()
+    return kind(step(generator.aclose())), form.log
 
 
 @row("never-awaited", native=since((3, 13), ["asend", "athrow", "aclose"], []), ours=["asend", "athrow", "aclose"])

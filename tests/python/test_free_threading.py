@@ -5,17 +5,16 @@ the GIL is on. How long each takes is bounded: the races they look for show up i
 """
 
 import gc
+import subprocess
 import sys
-import sysconfig
 import threading
 import types
 
 import pytest
 from async_generator import AlreadyRunning, async_generator, yield_, yield_from_
 from counting import KINDS, numbers
-from driving import run, trap
+from driving import FREE_THREADED, run, trap
 
-FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 needs_no_gil = pytest.mark.skipif(not FREE_THREADED, reason="with the GIL no two threads are inside the engine at once")
 
 
@@ -101,7 +100,8 @@ def chain(count, depth, link):
 
 @pytest.mark.skipif(not FREE_THREADED, reason="a build with the GIL has none to do without")
 def test_importing_the_engine_leaves_the_gil_off():
-    assert not sys._is_gil_enabled()
+    code = "import sys, async_generator; sys.exit(sys._is_gil_enabled())"
+    subprocess.run([sys.executable, "-I", "-W", "error", "-c", code], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("operation", ["__anext__", "asend", "athrow", "aclose"])

@@ -1,12 +1,13 @@
 """What only the package can: yield_ in coroutines that the body awaits, and values returned by a generator."""
 
 import asyncio
+import gc
 import importlib
 import inspect
 import types
 
 import pytest
-from async_generator import _rewriting, async_generator, yield_
+from async_generator import _rewriting, async_generator, yield_, yield_from_
 from driving import collect, finished, outcome, run, suspend, trap
 
 
@@ -596,3 +597,44 @@ def test_throwing_anywhere_writes_nowhere_but_into_the_frame():
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+async def one_item():
+    yield "item"
+
+
+async def delegating():
+    await yield_from_(one_item())
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("awaited", [lambda: helper("item"), delegating], ids=["yield_", "yield_from_"])
+@pytest.mark.parametrize("end", ["aclose", "drop", "athrow", "asend"])
+def test_helper_that_was_closed_by_hand_leaves_the_body_where_native_leaves_it(make, awaited, end):
+    log = []
+    inside = awaited()
+
+    @make
+    async def body():
+        try:
+            await inside
+        except BaseException as error:
+            log.append(repr(error))
+            raise
+
+    generator = body()
+    assert run(generator.__anext__()) == "item"
+    inside.close()
+    reused = "cannot reuse already awaited coroutine"
+    if end == "drop":
+        del generator
+        gc.collect()
+        assert log == ["GeneratorExit()"]
+    elif end == "aclose" and make is not undecorated:
+        run(generator.aclose())  # docs/differences.md: what is closed already needs no second time
+        assert log == ["GeneratorExit()"]
+    else:
+        operations = {"aclose": (), "athrow": (KeyError("thrown"),), "asend": ("sent",)}
+        operation = getattr(generator, end)(*operations[end])
+        assert outcome(run, operation) == ("error", "RuntimeError", reused)
+        assert log == [f"RuntimeError({reused!r})"]

@@ -4,7 +4,7 @@ import gc
 import sys
 
 import pytest
-from driving import Hold, collect, finished, outcome, run, suspend, trap
+from driving import Hold, collect, counts_code, finished, outcome, run, suspend, trap
 
 SCENARIOS = {}
 
@@ -222,6 +222,7 @@ class Item:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@counts_code
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_is_left_behind(implementation, name):
     body = steps(implementation)

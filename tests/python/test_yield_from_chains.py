@@ -18,7 +18,7 @@ import weakref
 import async_generator as package
 import pytest
 from async_generator import yield_, yield_from_
-from driving import Hold, trap
+from driving import Hold, counts_code, trap
 from yield_from_reference import KINDS, by_await, frames
 
 #: How the levels of a chain are made: each name stands for the kinds that follow each other from the root inwards.
@@ -1228,6 +1228,7 @@ SCENARIOS = [
 ]
 
 
+@counts_code
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 @pytest.mark.parametrize("name", ["coroutine", "syntax", "helper", "mixed"])
 def test_no_reference_leaks(name, scenario):
