@@ -384,8 +384,7 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
   if (type == state_.box_type) {
     // The same address is no proof: a generator in between may have taken that box, and this one been made where it
     // was. The yield_() of another copy of the module goes on by itself.
-    bool const by_us = handed_up.box == object && handed_up.yield->state == &state_;
-    if (foreign_ == nullptr && by_us && !stands_at_yield()) {
+    if (foreign_ == nullptr && handed_up.box == object && !stands_at_yield() && handed_up.yield->state == &state_) {
       auto yield = Ref<Yield>::borrow(std::exchange(handed_up, {}).yield);
       yield->held = true;
       suspend_at(*member_, steal(object_of(*yield.release())));
