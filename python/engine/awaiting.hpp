@@ -16,6 +16,29 @@ inline auto await_send(PyObject* iterator, PyObject* value, PyObject** out) -> P
     return methods->am_send(iterator, value, out);
   return PyIter_Send(iterator, value, out);
 }
+/// A step into something that may come back to the engine, for a scope. Awaitables that await each other nest on the C
+/// stack; where no frame of Python lies between, only this counts against the recursion limit. False with
+/// RecursionError set.
+class Nested {
+ public:
+  explicit Nested(char const* where) noexcept : entered_(Py_EnterRecursiveCall(where) == 0) {}
+  ~Nested() {
+    if (entered_) Py_LeaveRecursiveCall();
+  }
+  Nested(Nested const&) = delete;
+  auto operator=(Nested const&) -> Nested& = delete;
+  explicit operator bool() const noexcept { return entered_; }
+
+ private:
+  bool entered_;
+};
+/// await_send() from a body in C++. A coroutine of Python has a frame, which the interpreter counts.
+inline auto await_send_counted(PyObject* iterator, PyObject* value, PyObject** out) -> PySendResult {
+  if (PyCoro_CheckExact(iterator)) [[likely]]
+    return await_send(iterator, value, out);
+  Nested const nested(" while a C++ coroutine awaits");
+  return nested ? await_send(iterator, value, out) : PYGEN_ERROR;
+}
 /// Throws into what await_iterator() answered; GeneratorExit closes it (Objects/genobject.c, _gen_throw).
 auto await_raise(State& state, PyObject* iterator, PyObject* exception, PyObject** out) -> PySendResult;
 

@@ -30,7 +30,8 @@ auto cpp_raise(PyObject* object, Object exception, PyObject** out) -> Outcome {
   auto& body = as<CppBody>(object);
   *out = nullptr;
   if (Object iterator = exchange_awaiting(body, nullptr)) {
-    PySendResult const result = await_raise(*body.state, iterator.get(), exception.get(), out);
+    Nested const nested(" while a C++ coroutine awaits");
+    auto const result = nested ? await_raise(*body.state, iterator.get(), exception.get(), out) : PYGEN_ERROR;
     return cpp_go_on(body, std::move(iterator), result, out);
   }
   if (body.stage == Stage::initial) {  // it never begins
@@ -344,7 +345,7 @@ auto begin_await(PyObject* awaitable, int delegates, PyObject** out, PyObject** 
     awaited = await_iterator(awaitable);
     if (!awaited) return PYGEN_ERROR;
   }
-  PySendResult const result = await_send(awaited.get(), Py_None, out);
+  PySendResult const result = await_send_counted(awaited.get(), Py_None, out);
   if (result == PYGEN_NEXT) *iterator = awaited.release();
   return result;
 }

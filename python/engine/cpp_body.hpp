@@ -79,7 +79,7 @@ inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object
   }
   // While that executes the body does not wait: cr_await is None then, as native's is.
   Object iterator = exchange_awaiting(body, nullptr);
-  PySendResult const result = await_send(iterator.get(), value, out);
+  PySendResult const result = await_send_counted(iterator.get(), value, out);
   return cpp_go_on(body, std::move(iterator), result, out);
 }
 /// Throws into what the body awaits, or into the body.

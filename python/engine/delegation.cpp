@@ -79,25 +79,9 @@ auto raise_now(Object exception) -> Outcome {
   return Outcome::raised;
 }
 
-/// A call of an operation that may come back to the engine, for a scope. A chain of generators with other iterators in
-/// between nests without a Python frame: it would overflow the stack unseen. False with RecursionError set.
-class Nested {
- public:
-  Nested() noexcept : entered_(Py_EnterRecursiveCall(" while a generator delegates") == 0) {}
-  ~Nested() {
-    if (entered_) Py_LeaveRecursiveCall();
-  }
-  Nested(Nested const&) = delete;
-  auto operator=(Nested const&) -> Nested& = delete;
-  explicit operator bool() const noexcept { return entered_; }
-
- private:
-  bool entered_;
-};
-
 /// Sends into the operation under way, which lives until it has answered, even if it ends the delegation.
 auto go_on(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome {
-  Nested const nested;
+  Nested const nested(" while a generator delegates");
   Object const awaiting = delegation.awaiting;
   auto const result = nested ? await_send(awaiting.get(), value, out) : PYGEN_ERROR;
   return conclude(delegation, result, out);
@@ -105,7 +89,7 @@ auto go_on(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome {
 
 /// Throws into it.
 auto go_on_raising(Delegation& delegation, PyObject* exception, PyObject** out) -> Outcome {
-  Nested const nested;
+  Nested const nested(" while a generator delegates");
   Object const awaiting = delegation.awaiting;
   auto const result = nested ? await_raise(*delegation.state, awaiting.get(), exception, out) : PYGEN_ERROR;
   return conclude(delegation, result, out);

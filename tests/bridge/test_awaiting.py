@@ -4,6 +4,7 @@ import asyncio
 import collections.abc
 import gc
 import sys
+import types
 import weakref
 
 import pytest
@@ -309,3 +310,28 @@ def test_a_body_requests_what_a_python_body_would(bodies):
         return seen
 
     assert requests(bodies.awaits(1, lambda: Asks(3), None)) == requests(python_twin(1, lambda: Asks(3)))
+
+
+@types.coroutine
+def trap():
+    while True:
+        yield "trap"
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_a_long_chain_of_tasks_ends_in_recursion_error_not_in_the_end_of_the_stack(bodies):
+    chain = trap()
+    for _ in range(100_000):
+        chain = bodies.fetch(chain)
+    with pytest.raises(RecursionError, match=r"while a C\+\+ coroutine awaits"):
+        chain.send(None)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_a_chain_that_grew_while_it_waited_is_counted_when_it_goes_on(bodies):
+    chain = trap()
+    with pytest.raises(RecursionError):
+        for _ in range(500):
+            for _ in range(200):
+                chain = bodies.fetch(chain)
+            chain.send(None)
