@@ -59,7 +59,9 @@ def _download(scratch: Path) -> tuple[str, Path | None]:
 def _mirror() -> str | None:
     """The Debian archive that this machine uses."""
     for file in [*Path("/etc/apt/sources.list.d").glob("*"), Path("/etc/apt/sources.list")]:
-        if file.is_file() and (found := re.search(r"^(?:URIs:|deb) .*?(https?://\S*/debian)/?\s", file.read_text(), re.M)):
+        if file.is_file() and (
+            found := re.search(r"^(?:URIs:|deb) .*?(https?://\S*/debian)/?\s", file.read_text(), re.M)
+        ):
             return found[1]
     return None
 
@@ -78,7 +80,10 @@ def _build(scratch: Path, archive: Path, installed: Path) -> bool:
     with log.open("w") as output:
         for step in steps:
             if subprocess.run(step, cwd=source, stdout=output, stderr=output, check=False).returncode:
-                print(f"pythons: a CPython without the GIL could not be built: {' '.join(step)}, see {log}", file=sys.stderr)
+                print(
+                    f"pythons: a CPython without the GIL could not be built: {' '.join(step)}, see {log}",
+                    file=sys.stderr,
+                )
                 shutil.rmtree(installed, ignore_errors=True)
                 return False
     return True

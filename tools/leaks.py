@@ -1,8 +1,8 @@
 """A pytest plugin that runs each test several times over and fails one that leaves more allocated blocks behind each time.
 
 Used as `-p leaks` with this folder on PYTHONPATH. Caches and freelists fill in the first runs, so only the later ones count,
-and only growth in every one of them is a leak, where the same test does not grow with native generators. What a test leaves in the interpreter's memory outside Python's allocators
-(a C++ heap) is not seen here; the engine has none.
+and only growth in every one of them is a leak, where the same test does not grow with native generators. What a test leaves
+in the interpreter's memory outside Python's allocators (a C++ heap) is not seen here; the engine has none.
 """
 
 import gc
