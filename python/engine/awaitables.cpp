@@ -211,12 +211,9 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   if (!generator.flags.claim(flag::running | flag::executing, flag::busy))
     return begin_iteration(awaitable, value, out);
   awaitable.stage = Stage::started;
-  Outcome outcome;
-  {
-    Resuming const resuming(awaitable.resumption, generator);
-    outcome = drive_chain(*awaitable.state, awaitable.resumption, generator, value, true, out);
-  }
-  return conclude(awaitable, generator, outcome, out);
+  // Which looks again: another thread may have brought the body back to a real yield meanwhile.
+  return conclude(awaitable, generator, drive_send(*awaitable.state, awaitable.resumption, generator, value, true, out),
+                  out);
 }
 
 /// The rest of an anext or asend whose body did not answer with an item at once.

@@ -648,11 +648,13 @@ inline void Drive::detach(Delegation& delegation) {
   if (member_ != &root_) delegation_of(state_, root_)->innermost = inner_;
 }
 
-/// The body that delegates to the member becomes the member.
+/// The body that delegates to the member becomes the member. It is marked first: once its delegation is gone nothing
+/// leads another thread from it to the root, which says that it is at work.
 inline void Drive::ascend() {
   Delegation& delegation = *inner_;
   member_ = delegation.parent;
   inner_ = member_ == &root_ ? nullptr : delegation.outer;
+  if (member_ != &root_) member_->flags.set(flag::running);
   detach(delegation);
 }
 
@@ -662,7 +664,6 @@ auto Drive::hand_over_result(PyObject** out) -> Outcome {
   Generator& child = *member_;  // its parent keeps it until that is resumed
   ascend();
   child.flags.clear(flag::running);
-  if (member_ != &root_) member_->flags.set(flag::running);
   return go_on_with(std::move(answer));
 }
 
@@ -680,7 +681,6 @@ auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
   ascend();
   if (closing && outcome == Outcome::yielded) child->flags.set(flag::exit_ignored);
   child->flags.clear(flag::running);
-  if (member_ != &root_) member_->flags.set(flag::running);
   child.reset();  // the parent must not find its delegate alive because of us
   if (!closing) {
     return exception ? resume_raise(std::move(exception), out) : go_on_with(std::move(answer));
