@@ -71,7 +71,7 @@ def pytest_collection_finish(session):
 
 def pytest_collection_modifyitems(config, items):
     # The interpreter's own generators are run where ours leak only.
-    NATIVE[:] = [item for item in items if getattr(_parameters(item).get("implementation"), "name", "") == "native"]
+    NATIVE[:] = [item for item in items if "native" in _names(item)]
     left = set(NATIVE)
     config.hook.pytest_deselected(items=NATIVE)
     items[:] = [item for item in items if item not in left]
@@ -79,14 +79,17 @@ def pytest_collection_modifyitems(config, items):
 
 def _native_leaks(item, runs):
     """Whether the same test leaks with native generators: then it is not ours to mend."""
-    others = {name: value for name, value in _parameters(item).items() if name != "implementation"}
     for native in NATIVE:
-        if native.function is item.function and all(
-            _parameters(native)[name] is value for name, value in others.items()
-        ):
+        same = native.function is item.function and len(_names(native)) == len(_names(item))
+        if same and all(theirs in (ours, "native") for theirs, ours in zip(_names(native), _names(item), strict=True)):
             growth = _growth(native, WARMING + runs)
             return growth is not None and min(growth[WARMING:]) > 0
     return False
+
+
+def _names(item):
+    """The names of a test's parameters."""
+    return item.callspec.id.split("-") if hasattr(item, "callspec") else []
 
 
 def _parameters(item):
