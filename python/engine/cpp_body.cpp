@@ -206,11 +206,11 @@ auto cpp_body_clear(PyObject* self) -> int {
 
 void cpp_body_dealloc(PyObject* self) {
   auto& body = as<CppBody>(self);
-  if (body.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
+  if (body.weakrefs != nullptr) clear_weakrefs(self);
   if (body.is_coroutine && body.stage != Stage::finished && PyObject_CallFinalizerFromDealloc(self) != 0) return;
-  if (body.weakrefs != nullptr) PyObject_ClearWeakRefs(self);  // those that the end of the body made
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
+  if (body.weakrefs != nullptr) PyObject_ClearWeakRefs(self);  // those that the end of the body made
   Py_TRASHCAN_BEGIN(self, cpp_body_dealloc);
   cpp_drop(self);
   body.name.reset();

@@ -286,13 +286,13 @@ void take_apart(PyObject* self) {
 
 void generator_dealloc(PyObject* self) {
   auto& generator = as<Generator>(self);
-  if (generator.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
+  if (generator.weakrefs != nullptr) clear_weakrefs(self);
   auto const flags = generator.flags.get();
   bool const silent = (flags & flag::closed) != 0 || ((flags & flag::created) != 0 && !finalizer_of(generator));
   if (!silent && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  PyObject_GC_UnTrack(self);
   if (generator.weakrefs != nullptr) [[unlikely]]
     PyObject_ClearWeakRefs(self);  // those that the finalizer made; native leaves them dangling
-  PyObject_GC_UnTrack(self);
   // The frame of one generator may hold the next: a chain of them is taken apart without a C frame for each. The first
   // few are spared the bookkeeping of that.
   if (!generator.extra && generator.dict == nullptr && Dismantling::depth() < 16) [[likely]]

@@ -299,6 +299,14 @@ inline auto take_suspension(Generator& generator) noexcept -> Object {
   return suspension;
 }
 
+/// Clears the weak references to a tracked object that nobody has any more. Their callbacks run code, in which the
+/// collector must not come upon it: it would take an object without references for garbage, and free it a second time.
+inline void clear_weakrefs(PyObject* dying) {
+  PyObject_GC_UnTrack(dying);
+  PyObject_ClearWeakRefs(dying);
+  PyObject_GC_Track(dying);
+}
+
 template <class T>
 auto object_of(T& t) noexcept -> PyObject* {
   return reinterpret_cast<PyObject*>(&t);

@@ -182,6 +182,21 @@ def test_a_weak_reference_that_the_finalizer_makes_is_cleared(implementation):
     assert reference() is None
 
 
+@pytest.mark.parametrize("end", ["unstarted", "suspended", "closed"])
+def test_a_collection_in_the_callback_of_a_weak_reference_leaves_the_dying_generator_alone(implementation, end):
+    collections, done = [], []
+    generator = recording(implementation, done)
+    if end != "unstarted":
+        run(generator.__anext__())
+    if end == "closed":
+        run(generator.aclose())
+    reference = weakref.ref(generator, lambda _: collections.append(gc.collect()))
+    del generator
+    assert len(collections) == 1
+    assert reference() is None
+    assert done == ([] if end == "unstarted" else ["finally"])
+
+
 def test_a_body_whose_finalizer_does_nothing(implementation, hooks):
     done = []
     sys.set_asyncgen_hooks(firstiter=None, finalizer=lambda generator: None)
