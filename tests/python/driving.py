@@ -1,17 +1,6 @@
 """Driving awaitables by hand, one step at a time, without an event loop."""
 
-import sys
-import sysconfig
 import types
-
-import pytest
-
-FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-#: For tests that count memory blocks and make functions between two counts.
-counts_code = pytest.mark.skipif(
-    FREE_THREADED and sys.version_info[:2] == (3, 13),
-    reason="3.13 without the GIL keeps all code for ever once a thread was started (its how-to, Immortalization)",
-)
 
 #: More traps than any test has: whoever hands over more of them will not end.
 MANY = 100_000

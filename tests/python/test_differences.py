@@ -17,7 +17,7 @@ from pathlib import Path
 import async_generator
 import pytest
 from async_generator import yield_, yield_from_
-from driving import FREE_THREADED
+from builds import FREE_THREADED
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "differences.md"
 if not PAGE.exists():

@@ -12,8 +12,9 @@ import types
 
 import pytest
 from async_generator import AlreadyRunning, async_generator, yield_, yield_from_
+from builds import FREE_THREADED
 from counting import KINDS, numbers
-from driving import FREE_THREADED, run, trap
+from driving import run, trap
 
 needs_no_gil = pytest.mark.skipif(not FREE_THREADED, reason="with the GIL no two threads are inside the engine at once")
 

@@ -5,7 +5,8 @@ import random
 
 import pytest
 from async_generator import async_generator, yield_, yield_from_
-from driving import FREE_THREADED, outcome, run
+from builds import FREE_THREADED
+from driving import outcome, run
 
 if FREE_THREADED:
     pytest.skip("greenlet's own module turns the GIL on", allow_module_level=True)

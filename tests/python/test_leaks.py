@@ -4,7 +4,8 @@ import gc
 import sys
 
 import pytest
-from driving import Hold, collect, counts_code, finished, outcome, run, suspend, trap
+from builds import counts_code
+from driving import Hold, collect, finished, outcome, run, suspend, trap
 
 SCENARIOS = {}
 

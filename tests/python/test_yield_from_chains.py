@@ -18,7 +18,8 @@ import weakref
 import async_generator as package
 import pytest
 from async_generator import yield_, yield_from_
-from driving import Hold, counts_code, trap
+from builds import counts_code
+from driving import Hold, trap
 from yield_from_reference import KINDS, by_await, frames
 
 #: How the levels of a chain are made: each name stands for the kinds that follow each other from the root inwards.
