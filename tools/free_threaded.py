@@ -10,36 +10,35 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Where to look, in this order: a suite of Debian may name a source that its archive no longer has.
-SOURCES = [("python3.14", "sid"), ("python3.14", "testing"), ("python3.13", "testing"), ("python3.13", "trixie")]
+# What each suite of Debian may have, looked for in this order: some name a source that the archive no longer has.
+SOURCES = {"sid": ["python3.14"], "testing": ["python3.14", "python3.13"], "trixie": ["python3.13"]}
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
-def build(folder: Path) -> Path | None:
+def build(folder: Path) -> None:
     """Builds one below `folder`, beside the system and without touching it, in about five minutes.
 
-    Returns the installation, named after its version and `t`; None, with a line on standard error, where there is no
-    Debian archive or the build fails.
+    The installation is named after its version and `t`. Where there is no Debian archive, or the build fails, there is
+    none, and a line on standard error says so.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".free-threaded-") as scratch:
-        package, archive = _download(Path(scratch))
-        if archive is None:
-            return None
-        installed = folder / (package.removeprefix("python") + "t")
-        return installed if _build(Path(scratch), archive, installed) else None
+        archive = _download(Path(scratch))
+        if archive is not None:
+            version = archive.name.partition("_")[0].removeprefix("python")
+            _build(Path(scratch), archive, folder / f"{version}t")
 
 
-def _download(scratch: Path) -> tuple[str, Path | None]:
+def _download(scratch: Path) -> Path | None:
     """The first source that the archive has. (The machine's own suite may be older: apt gets lists of its own.)"""
     mirror = _mirror()
     if mirror is None or not shutil.which("apt-get") or not KEYRING.exists():
         print("pythons: no Debian archive is set up here, so no source of CPython either", file=sys.stderr)
-        return "", None
-    for package, suite in SOURCES:
+        return None
+    for suite, packages in SOURCES.items():
         apt = scratch / suite
         for part in ("state/lists/partial", "cache/archives/partial", "parts"):
-            (apt / part).mkdir(parents=True, exist_ok=True)
+            (apt / part).mkdir(parents=True)
         (apt / "state/status").touch()
         (apt / "sources.list").write_text(f"deb-src [signed-by={KEYRING}] {mirror} {suite} main\n")
         (apt / "apt.conf").write_text(
@@ -48,12 +47,13 @@ def _download(scratch: Path) -> tuple[str, Path | None]:
             'APT::Sandbox::User "root";\n'
         )
         environment = os.environ | {"APT_CONFIG": str(apt / "apt.conf")}
-        for command in (["update"], ["source", "--tar-only", "--download-only", package]):
+        downloads = [["source", "--tar-only", "--download-only", package] for package in packages]
+        for command in (["update"], *downloads):
             subprocess.run(["apt-get", "-qq", *command], cwd=apt, env=environment, capture_output=True, check=False)
-        if found := sorted(apt.glob(f"{package}_*.orig.tar.*")):
-            return package, next(one for one in found if not one.name.endswith(".asc"))
+            if found := [one for one in apt.glob("python3*.orig.tar.*") if one.suffix != ".asc"]:
+                return found[0]
     print("pythons: Debian's archive has no source of a CPython that can do without the GIL", file=sys.stderr)
-    return "", None
+    return None
 
 
 def _mirror() -> str | None:
@@ -66,7 +66,7 @@ def _mirror() -> str | None:
     return None
 
 
-def _build(scratch: Path, archive: Path, installed: Path) -> bool:
+def _build(scratch: Path, archive: Path, installed: Path) -> None:
     source = scratch / "source"
     source.mkdir()
     jobs = f"-j{os.environ.get('AGEN_JOBS') or os.cpu_count()}"
@@ -85,5 +85,4 @@ def _build(scratch: Path, archive: Path, installed: Path) -> bool:
                     file=sys.stderr,
                 )
                 shutil.rmtree(installed, ignore_errors=True)
-                return False
-    return True
+                return

@@ -148,9 +148,8 @@ auto add_public(PyObject* module, State& state) -> bool {
 
 auto module_exec(PyObject* module) -> int {
   State& state = *new (PyModule_GetState(module)) State();
-  state.empty_tuple = steal(PyTuple_New(0));
-  bool const done = state.empty_tuple && intern_names(state.names) && make_types(module, state) &&
-                    make_error(state, module) && add_public(module, state);
+  bool const done =
+      intern_names(state.names) && make_types(module, state) && make_error(state, module) && add_public(module, state);
   if (!done) return -1;
   if (main_interpreter.state == nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) {
     main_interpreter.state = &state;

@@ -230,7 +230,6 @@ struct State {
   PyTypeObject* box_type;  ///< the interpreter's async_generator_wrapped_value
   Object already_running;  ///< the exception class
   Object boxer;            ///< a native async generator that wraps what is sent into it
-  Object empty_tuple;
   Names names;
   bool boxes_directly;  ///< the layout of box_type was verified
   FreeList<Generator> generators;

@@ -152,32 +152,35 @@ def test_the_collector_sees_through_a_delegation_that_only_its_generator_has():
     assert gone() is None
 
 
-def test_a_long_chain_of_delegations_is_dropped_without_overflowing_the_stack():
+def chain_of_delegations(depth):
     @async_generator
     async def level(depth):
         if depth:
             await yield_from_(level(depth - 1))
         await yield_(depth)
 
-    generator = level(20_000)
+    generator = level(depth)
     with pytest.raises(StopIteration):
         generator.asend(None).send(None)
-    last = weakref.ref(generator)
-    del generator
-    gc.collect()
-    assert last() is None
+    return generator
 
 
-def test_a_long_chain_of_generators_in_frames_is_dropped_without_overflowing_the_stack():
+def chain_in_frames(depth):
     @async_generator
     async def holder(held):
         await yield_(1)
 
     generator = None
-    for _ in range(20_000):
+    for _ in range(depth):
         generator = holder(generator)
         with pytest.raises(StopIteration):
             generator.asend(None).send(None)
+    return generator
+
+
+@pytest.mark.parametrize("chain", [chain_of_delegations, chain_in_frames])
+def test_a_long_chain_is_dropped_without_overflowing_the_stack(chain):
+    generator = chain(20_000)
     last = weakref.ref(generator)
     del generator
     gc.collect()

@@ -8,6 +8,15 @@ from async_generator import async_generator, yield_
 from driving import collect, finished, outcome, run, suspend, trap
 
 
+def letters(implementation):
+    @implementation
+    async def body():
+        yield "a"
+        yield "b"
+
+    return body()
+
+
 def echo(implementation):
     """A generator that yields what it was sent."""
 
@@ -249,12 +258,7 @@ def test_stop_iteration_of_a_step_carries_the_item_alone(implementation, item):
 
 @pytest.mark.parametrize("step", [next, lambda awaiting: awaiting.send(None), lambda awaiting: awaiting.__next__()], ids=["next", "send", "__next__"])
 def test_stop_iterations_are_independent_objects(implementation, step):
-    @implementation
-    async def body():
-        yield "a"
-        yield "b"
-
-    generator = body()
+    generator = letters(implementation)
     kept = []
     for _ in range(2):
         with pytest.raises(StopIteration) as stopped:
@@ -270,13 +274,7 @@ def test_stop_iterations_are_independent_objects(implementation, step):
 @pytest.mark.parametrize("change", ["traceback", "arguments", "value", "attribute", "cause", "note"])
 def test_what_becomes_of_a_stop_iteration_is_not_seen_in_the_next(implementation, change):
     """On 3.12 to 3.14 `next(awaitable)` may be given one that was there before."""
-
-    @implementation
-    async def body():
-        yield "a"
-        yield "b"
-
-    generator = body()
+    generator = letters(implementation)
     with pytest.raises(StopIteration) as stopped:
         next(generator.__anext__())
     stop = stopped.value
@@ -303,12 +301,7 @@ def test_what_becomes_of_a_stop_iteration_is_not_seen_in_the_next(implementation
 
 
 def test_arguments_that_were_kept_of_a_stop_iteration_stay(implementation):
-    @implementation
-    async def body():
-        yield "a"
-        yield "b"
-
-    generator = body()
+    generator = letters(implementation)
     kept = []
     for _ in range(2):
         try:
