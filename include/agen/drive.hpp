@@ -48,8 +48,23 @@ class driver {
   }
 
   AGEN_ALWAYS_INLINE auto anext() noexcept -> step { return iterate(operation::anext, nullptr, sends_nothing_); }
-  /// The same, where it is known that anext() can resume the generator at any co_yield.
-  AGEN_ALWAYS_INLINE auto anext_sending_nothing() noexcept -> step { return iterate(operation::anext, nullptr, true); }
+  /// anext() in parts, of which the first two are short enough for a hot path, where it is known that anext() can
+  /// resume the generator at any co_yield. Not at a yield: anext_anywhere() gives the step. True from anext_to_item():
+  /// an item is there. False: anext_on() gives the step.
+  [[nodiscard]] AGEN_ALWAYS_INLINE auto is_at_yield() const noexcept -> bool {
+    return own().now == detail::stage::suspended;
+  }
+  AGEN_ALWAYS_INLINE auto anext_to_item() noexcept -> bool {
+    under_way_ = way::iterates;
+    iterating_.resume(nullptr);
+    if (!iterating_.has_arrived() || own().slot == nullptr) [[unlikely]]
+      return false;
+    under_way_ = way::none;
+    answer_ = step::yielded;
+    return true;
+  }
+  AGEN_ALWAYS_INLINE auto anext_on() noexcept -> step { return resumed(); }
+  auto anext_anywhere() noexcept -> step { return iterate(operation::anext, nullptr, true); }
   /// \param value  the Send object, moved from by the body when it is resumed; it must live until then
   auto asend(void* value) noexcept -> step { return iterate(operation::asend, value, true); }
   auto athrow(std::exception_ptr error) noexcept -> step {
@@ -157,7 +172,7 @@ class driver {
   auto own() const noexcept -> detail::control& { return iterating_.of().own; }
 
   AGEN_ALWAYS_INLINE auto iterate(operation op, void* value, bool plain) noexcept -> step {
-    if (own().now != detail::stage::suspended || !plain) [[unlikely]] {  // suspended: and so nothing is under way
+    if (!is_at_yield() || !plain) [[unlikely]] {  // at a yield: and so nothing is under way
       if (!begins_iteration(op)) return answer_;
     }
     under_way_ = way::iterates;
@@ -206,7 +221,8 @@ class driver {
     return conclude();
   }
   /// The operation under way has its answer.
-  auto conclude() noexcept -> step {
+  // Out of line: an item that comes at once needs none of it.
+  AGEN_NOINLINE auto conclude() noexcept -> step {
     way const which = std::exchange(under_way_, way::none);
     if (which != way::closes) {
       if (which == way::throws) (*throwing_).finished();

@@ -173,6 +173,16 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   return answer_cpp(awaitable, outcome, starting, out);
 }
 
+/// The rest of an anext or asend whose body in C++ did not answer with an item at once.
+[[gnu::noinline]] auto step_on_cpp(Awaitable& awaitable, int step, PyObject** out) -> PySendResult {
+  auto outcome = Outcome::awaits;
+  if (step != agen::python::abi::awaits) {
+    Resuming const resuming(awaitable.resumption, *awaitable.generator.get());
+    outcome = cpp_answered(as<CppBody>(awaitable.generator->body.get()), step);
+  }
+  return conclude_cpp(awaitable, outcome, true, out);
+}
+
 /// asend_send() for a body in C++ whose operation has begun.
 [[gnu::noinline]] auto asend_resume_cpp(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Occupied const occupied(awaitable.occupancy);
@@ -182,6 +192,12 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   return goes_on ? go_on_cpp(awaitable, value, false, out) : resume(awaitable, value, out);
 }
 
+/// What an asend sends when it begins: its argument, unless the first send() says otherwise.
+// Out of line: inlined, the compiler puts it in the way of an anext.
+[[gnu::noinline]] auto value_sent(Awaitable const& awaitable, PyObject* value) noexcept -> PyObject* {
+  return value == Py_None ? awaitable.argument.get() : value;
+}
+
 /// asend_send() for a body in C++: where it stands at a yield or an await there is nothing to look up.
 // Kept small, with all else out of line: an item of such a body costs little more than the registers to be saved.
 [[gnu::noinline]] auto asend_send_cpp(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
@@ -189,20 +205,24 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   if (!occupied) return refuse_occupied(awaitable);
   if (compat::free_threaded && awaitable.stage != Stage::initial) return resume(awaitable, value, out);
   Generator& generator = *awaitable.generator.get();
-  if (awaitable.argument && value == Py_None) [[unlikely]]
-    value = awaitable.argument.get();
+  if (awaitable.argument) [[unlikely]]
+    value = value_sent(awaitable, value);
   if (!generator.flags.claim(flag::running | flag::executing, flag::busy | flag::within)) [[unlikely]]
     return begin_iteration(awaitable, value, out);
   awaitable.stage = Stage::started;
   auto& body = as<CppBody>(generator.body.get());
-  if (body.awaiting) [[unlikely]]
+  if (body.awaiting || body.self == nullptr) [[unlikely]]
     return go_on_cpp(awaitable, value, true, out);
-  Outcome outcome;
+  int step = 0;
   {
     Resuming const resuming(awaitable.resumption, generator);
-    outcome = cpp_resume(body, value, nullptr, out);
+    step = cpp_step(body, value, nullptr, out);
   }
-  return answer_cpp(awaitable, outcome, true, out);
+  if (step != agen::python::abi::yielded) [[unlikely]]
+    return step_on_cpp(awaitable, step, out);
+  awaitable.generator->flags.clear(flag::running | flag::executing);
+  awaitable.stage = Stage::finished;
+  return PYGEN_RETURN;
 }
 
 /// An anext or asend that does not find a Python body idle at a real yield.
@@ -234,8 +254,8 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   if (!occupied) return refuse_occupied(awaitable);
   if (awaitable.stage != Stage::initial) [[unlikely]]
     return resume(awaitable, value, out);
-  if (awaitable.argument && value == Py_None) [[unlikely]]
-    value = awaitable.argument.get();
+  if (awaitable.argument) [[unlikely]]
+    value = value_sent(awaitable, value);
   Generator& generator = *awaitable.generator.get();
   if (!generator.flags.claim(flag::running | flag::executing, flag::busy | flag::within)) [[unlikely]]
     return begin_elsewhere(awaitable, value, out);
@@ -246,11 +266,9 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
     result = body_send(generator, value, out);
   }
   State& state = *awaitable.state;
-  if (!is_item(state, result, *out)) [[unlikely]]
+  if (result != PYGEN_NEXT || !holds_item(state, *out)) [[unlikely]]
     return go_on(awaitable, result, out);
-  *out = take_from_box(state, *out);
-  if (is_boxed_request(state, *out)) [[unlikely]]
-    return go_on(awaitable, result, out);
+  *out = take_from_own_box(*out);
   generator.flags.clear(flag::running | flag::executing);
   awaitable.stage = Stage::finished;
   return PYGEN_RETURN;
@@ -472,6 +490,8 @@ template <bool iterates>
   PyObject* carried = iterates ? take_carried_item(*awaitable.state).release() : nullptr;
   PyObject* generator = object_of(*awaitable.generator.release());
   PyObject* argument = awaitable.argument.release();
+  std::destroy_at(&awaitable.generator);
+  std::destroy_at(&awaitable.argument);
   if (!recycles || !awaitable.state->awaitables.give(&awaitable)) [[unlikely]]
     free_memory(awaitable);
   Py_DECREF(generator);
@@ -494,7 +514,7 @@ template <bool iterates>
 
 void asend_dealloc(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
-  if (awaitable.stage == Stage::finished && !awaitable.tracked) [[likely]]
+  if (awaitable.stage == Stage::finished && !awaitable.tracked && !awaitable.argument) [[likely]]
     free_awaitable<true>(awaitable, true);
   else
     finalize_and_free<true>(self);

@@ -14,6 +14,19 @@ inline void track(Awaitable& awaitable) noexcept {
   PyObject_GC_Track(&awaitable);
 }
 
+/// Begins the life of an awaitable whose type and state are set.
+[[gnu::always_inline]] inline auto set_up(Awaitable& awaitable, Generator& generator, agen::operation operation,
+                                          PyObject* argument, bool packed = false) -> PyObject* {
+  new (&awaitable.occupancy) Occupancy;  // without (): nothing is written where it is empty
+  new (&awaitable.generator) Ref<Generator>(Ref<Generator>::borrow(&generator));
+  new (&awaitable.argument) Object(borrow(argument));
+  awaitable.operation = operation;
+  awaitable.stage = Stage::initial;
+  awaitable.packed = packed;
+  awaitable.tracked = false;
+  return object_of(awaitable);
+}
+
 /// The awaitable of one operation. Calls the hooks if this is the generator's first. Null with an exception set.
 /// \param argument  asend: the value; athrow: the exception, or its tuple of arguments if `packed`; otherwise null
 /// \param tracked   the caller may keep the awaitable: the cyclic collector must see it from the start
@@ -30,15 +43,9 @@ inline void track(Awaitable& awaitable) noexcept {
     if (awaitable == nullptr) return nullptr;
     awaitable->state = &state;
   }
-  new (&awaitable->occupancy) Occupancy;  // without (): nothing is written where it is empty
-  new (&awaitable->generator) Ref<Generator>(Ref<Generator>::borrow(&generator));
-  new (&awaitable->argument) Object(borrow(argument));
-  awaitable->operation = operation;
-  awaitable->stage = Stage::initial;
-  awaitable->packed = packed;
-  awaitable->tracked = false;
+  PyObject* const made = set_up(*awaitable, generator, operation, argument, packed);
   if (tracked) track(*awaitable);
-  return object_of(*awaitable);
+  return made;
 }
 
 /// Closes a generator from a destructor: one step, without a loop. Sets the error that this ends in and answers false.

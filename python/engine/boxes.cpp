@@ -33,25 +33,26 @@ auto set_up_boxes(State& state, PyObject* native_generator) -> bool {
   auto const sample = box_by_generator(state, probe.get());
   if (!sample) return false;
   state.box_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(sample.get()))));
-  state.boxes_directly =
-      state.box_type->tp_basicsize == static_cast<Py_ssize_t>(sizeof(PyObject) + sizeof(PyObject*)) &&
-      PyType_IS_GC(state.box_type) && state.box_type->tp_itemsize == 0 && *slot_of(sample.get()) == probe.get();
+  bool const known = state.box_type->tp_basicsize == static_cast<Py_ssize_t>(sizeof(PyObject) + sizeof(PyObject*)) &&
+                     PyType_IS_GC(state.box_type) && state.box_type->tp_itemsize == 0 &&
+                     *slot_of(sample.get()) == probe.get();
+  state.direct_box_type = known ? state.box_type : nullptr;
   return true;
 }
 
 auto box(State& state, Object item) -> Object {
-  if (!state.boxes_directly) return box_by_generator(state, item.get());
+  if (state.direct_box_type == nullptr) return box_by_generator(state, item.get());
   PyObject* made = PyObject_GC_New(PyObject, state.box_type);
   if (made == nullptr) return nullptr;
   *slot_of(made) = item.release();
   PyObject_GC_Track(made);
   // A yield_() that died on another thread is still remembered here; the box that it handed up is gone, too.
-  if (handed_up.box == made) handed_up = {};
+  if (this_thread.handed_up.box == made) this_thread.handed_up = {};
   return steal(made);
 }
 
 auto unbox(State& state, PyObject* box) -> Object {
-  if (state.boxes_directly) return borrow(*slot_of(box));
+  if (state.direct_box_type != nullptr) return borrow(*slot_of(box));
   PyObject* item = nullptr;
   state.box_type->tp_traverse(box, take_first, &item);
   return borrow(item);

@@ -24,13 +24,21 @@ inline auto slot_of(PyObject* box) noexcept -> PyObject** {
 /// take_from_box() where somebody else has the box, or its layout is not known.
 auto take_by_copy(State& state, PyObject* box) -> PyObject*;
 
-/// Takes the item out of a box that the caller owns, and drops the box.
-inline auto take_from_box(State& state, PyObject* box) -> PyObject* {
-  if (!state.boxes_directly || Py_REFCNT(box) != 1) [[unlikely]]
-    return take_by_copy(state, box);
+/// True for a box of the checked layout that only the caller has.
+inline auto is_own_box(State const& state, PyObject* object) noexcept -> bool {
+  return Py_TYPE(object) == state.direct_box_type && Py_REFCNT(object) == 1;
+}
+
+/// Takes the item out of such a box, and drops the box.
+inline auto take_from_own_box(PyObject* box) -> PyObject* {
   PyObject* item = std::exchange(*slot_of(box), nullptr);
   Py_DECREF(box);
   return item;
+}
+
+/// Takes the item out of a box that the caller owns, and drops the box.
+inline auto take_from_box(State& state, PyObject* box) -> PyObject* {
+  return is_own_box(state, box) ? take_from_own_box(box) : take_by_copy(state, box);
 }
 
 }  // namespace engine

@@ -21,6 +21,7 @@ auto cpp_ended(PyObject* exception, PyObject** out) -> Outcome {
 }
 
 auto cpp_answered(CppBody& body, int step) -> Outcome {
+  if (step == abi::awaits) return Outcome::awaits;
   if (step == abi::refused) return Outcome::refused;
   cpp_drop(object_of(body));
   return step == abi::returned ? Outcome::returned : Outcome::raised;

@@ -28,7 +28,7 @@ struct CppBody {
   [[no_unique_address]] Occupancy occupancy;
 };
 
-/// cpp_send() after an answer that is neither an item nor an await, a step of agen::python::abi.
+/// cpp_send() after an answer that is no item, a step of agen::python::abi.
 auto cpp_answered(CppBody& body, int step) -> Outcome;
 /// cpp_send() for a body that has ended.
 auto cpp_ended(PyObject* exception, PyObject** out) -> Outcome;
@@ -39,21 +39,24 @@ inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object
   return std::exchange(body.awaiting, std::move(awaiting));
 }
 
+/// One step of a body that has begun, has not ended, and awaits nothing; see agen::python::abi::body_class::resume.
+[[gnu::always_inline]] inline auto cpp_step(CppBody& body, PyObject* value, PyObject* exception, PyObject** out)
+    -> int {
+  if constexpr (!compat::free_threaded) return body.kind->resume(body.self, value, exception, out, body.awaiting.out());
+  Object iterator;
+  int const step = body.kind->resume(body.self, value, exception, out, iterator.out());
+  exchange_awaiting(body, std::move(iterator));
+  return step;
+}
+
 /// Resumes the body with `value`, or with an exception: sent or thrown at its yield, or the answer of what it awaited.
 /// Nothing is awaited then, and the body has begun.
 [[gnu::always_inline]] inline auto cpp_resume(CppBody& body, PyObject* value, PyObject* exception, PyObject** out)
     -> Outcome {
-  namespace abi = agen::python::abi;
   if (body.self == nullptr) [[unlikely]]
     return cpp_ended(exception, out);
-  PyObject* iterator = nullptr;
-  int const step = body.kind->resume(body.self, value, exception, out, &iterator);
-  if (step == abi::yielded) return Outcome::yielded;
-  if (step != abi::awaits) [[unlikely]]
-    return cpp_answered(body, step);
-  compat::Lock const lock(body.state->chains);
-  body.awaiting = steal(iterator);
-  return Outcome::awaits;
+  int const step = cpp_step(body, value, exception, out);
+  return step == agen::python::abi::yielded ? Outcome::yielded : cpp_answered(body, step);
 }
 
 /// Goes on after `iterator`, which the body awaited, has answered.

@@ -9,9 +9,7 @@
 
 namespace engine {
 
-constinit thread_local Resumption* Resuming::innermost_ = nullptr;
-constinit thread_local HandedUp handed_up;
-constinit thread_local int Dismantling::depth_ = 0;
+constinit thread_local Thread this_thread;
 
 namespace {
 
@@ -99,7 +97,7 @@ void translate_escape(State& state) {
 }  // namespace
 
 void Resuming::take_out(Resumption& ended) noexcept {
-  Resumption** link = &innermost_;
+  Resumption** link = &this_thread.innermost;
   while (*link != nullptr && *link != &ended) link = &(*link)->outer;
   if (*link != nullptr) *link = ended.outer;
 }
@@ -203,6 +201,8 @@ class Drive {
 
  private:
   auto enter(PyObject** out) -> bool;
+  /// The delegation of the root, which has one.
+  [[nodiscard]] auto first() const noexcept -> Delegation& { return as<Delegation>(root_.extra.get()); }
   void release(Object suspension) noexcept;
   [[nodiscard]] auto knows_leaf(Delegation const& first) const noexcept -> bool;
   void find_leaf(Delegation& first, bool claims);
@@ -384,8 +384,9 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
   if (type == state_.box_type) {
     // The same address is no proof: a generator in between may have taken that box, and this one been made where it
     // was. The yield_() of another copy of the module goes on by itself.
-    if (foreign_ == nullptr && handed_up.box == object && !stands_at_yield() && handed_up.yield->state == &state_) {
-      auto yield = Ref<Yield>::borrow(std::exchange(handed_up, {}).yield);
+    if (foreign_ == nullptr && this_thread.handed_up.box == object && !stands_at_yield() &&
+        this_thread.handed_up.yield->state == &state_) {
+      auto yield = Ref<Yield>::borrow(std::exchange(this_thread.handed_up, {}).yield);
       yield->held = true;
       suspend_at(*member_, steal(object_of(*yield.release())));
     }
@@ -430,8 +431,8 @@ auto Drive::classify_cpp(Outcome outcome, PyObject** out) -> Outcome {
   if (result == PYGEN_RETURN) return Outcome::returned;
   if (result == PYGEN_NEXT) {
     if (Py_TYPE(*out) == state_.delegation_type) return Outcome::delegates;
-    if (Py_TYPE(*out) == state_.box_type && *out != handed_up.box) [[likely]] {
-      *out = take_from_box(state_, *out);
+    if (is_own_box(state_, *out) && *out != this_thread.handed_up.box) [[likely]] {
+      *out = take_from_own_box(*out);
       return is_boxed_request(state_, *out) ? Outcome::delegates : Outcome::yielded;
     }
   }
@@ -580,7 +581,7 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
   {
     compat::Lock lock(state_.chains);
     link(*delegation);
-    delegation_of(state_, root_)->innermost = foreign_;
+    first().innermost = foreign_;
   }
   HandledScope const scope(foreign_);
   Outcome const outcome = begin_foreign(*delegation, out);
@@ -627,7 +628,7 @@ auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
   if (member_ != &root_) member_->flags.clear(flag::running);
   delegation.delegate = &delegate;
   link(delegation);
-  delegation_of(state_, root_)->innermost = last;
+  first().innermost = last;
   if (last->delegate != nullptr) {
     inner_ = last;
     member_ = last->delegate;
@@ -645,7 +646,7 @@ inline void Drive::detach(Delegation& delegation) {
   Object const dropped = std::move(delegation.handled);  // outlives the lock
   compat::Lock lock(state_.chains);
   cut(delegation);
-  if (member_ != &root_) delegation_of(state_, root_)->innermost = inner_;
+  if (member_ != &root_) first().innermost = inner_;
 }
 
 /// The body that delegates to the member becomes the member. It is marked first: once its delegation is gone nothing

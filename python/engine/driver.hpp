@@ -17,38 +17,44 @@ enum class Outcome : std::uint8_t { awaits, yielded, returned, raised, refused, 
 auto drive_raise(State& state, Resumption& resumption, Generator& root, Object exception, bool starting, PyObject** out)
     -> Outcome;
 
+/// The yield_() of a thread that handed up a box last, so that the driver knows it when the box arrives. A generator
+/// in between may take the box, so both may be gone: `yield` leaves when it dies, `box` is compared, never followed.
+struct HandedUp {
+  PyObject* box = nullptr;
+  Yield* yield = nullptr;
+};
+
+/// What the driver remembers of a thread. In one object: an item asks for two of them.
+struct Thread {
+  Resumption* innermost = nullptr;  ///< the resumption begun last
+  HandedUp handed_up;
+  int dismantling = 0;  ///< how many bodies are being dropped, one out of the other
+};
+extern constinit thread_local Thread this_thread __attribute__((tls_model("initial-exec")));
+
 /// Counts a resumption among those of this thread, for a scope. The one begun last is `innermost()`; greenlets end
 /// theirs in any order.
 class Resuming {
  public:
   Resuming(Resumption& resumption, Generator& root) noexcept : resumption_(resumption) {
     resumption.member = &root;
-    resumption.outer = std::exchange(innermost_, &resumption);
+    resumption.outer = std::exchange(this_thread.innermost, &resumption);
   }
   ~Resuming() {
-    if (innermost_ == &resumption_) [[likely]]
-      innermost_ = resumption_.outer;
+    if (this_thread.innermost == &resumption_) [[likely]]
+      this_thread.innermost = resumption_.outer;
     else
       take_out(resumption_);
   }
   Resuming(Resuming const&) = delete;
   auto operator=(Resuming const&) -> Resuming& = delete;
 
-  static auto innermost() noexcept -> Resumption* { return innermost_; }
+  static auto innermost() noexcept -> Resumption* { return this_thread.innermost; }
 
  private:
   static void take_out(Resumption& ended) noexcept;
-  static constinit thread_local Resumption* innermost_ __attribute__((tls_model("initial-exec")));
   Resumption& resumption_;
 };
-
-/// The yield_() of this thread that handed up a box last, so that the driver knows it when the box arrives. A generator
-/// in between may take the box, so both may be gone: `yield` leaves when it dies, `box` is compared, never followed.
-struct HandedUp {
-  PyObject* box = nullptr;
-  Yield* yield = nullptr;
-};
-extern constinit thread_local HandedUp handed_up __attribute__((tls_model("initial-exec")));
 
 /// drive_send() for a root that does not stand at a real yield of its own.
 auto drive_chain(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out)
@@ -80,7 +86,12 @@ inline auto is_boxed_request(State& state, PyObject* item) noexcept -> bool {
 
 /// True for an answer that is what a real yield hands out, and no more: an item in a box.
 inline auto is_item(State const& state, PySendResult result, PyObject* answer) noexcept -> bool {
-  return result == PYGEN_NEXT && Py_TYPE(answer) == state.box_type && answer != handed_up.box;
+  return result == PYGEN_NEXT && Py_TYPE(answer) == state.box_type && answer != this_thread.handed_up.box;
+}
+
+/// is_item() for the hot path, of an answer that is not the body's last: false where it would take a closer look.
+inline auto holds_item(State& state, PyObject* answer) noexcept -> bool {
+  return is_own_box(state, answer) && answer != this_thread.handed_up.box && !is_boxed_request(state, *slot_of(answer));
 }
 
 /// Goes on from an answer of the root's Python body; see drive_send().
@@ -122,15 +133,12 @@ inline auto drive_send(State& state, Resumption& resumption, Generator& root, Py
 /// reaches nobody, and is not worth a warning.
 class Dismantling {
  public:
-  Dismantling() noexcept { ++depth_; }
-  ~Dismantling() { --depth_; }
+  Dismantling() noexcept { ++this_thread.dismantling; }
+  ~Dismantling() { --this_thread.dismantling; }
   Dismantling(Dismantling const&) = delete;
   auto operator=(Dismantling const&) -> Dismantling& = delete;
-  static auto under_way() noexcept -> bool { return depth_ != 0; }
-  static auto depth() noexcept -> int { return depth_; }
-
- private:
-  static constinit thread_local int depth_ __attribute__((tls_model("initial-exec")));
+  static auto under_way() noexcept -> bool { return depth() != 0; }
+  static auto depth() noexcept -> int { return this_thread.dismantling; }
 };
 
 /// True when `exception` is an instance of GeneratorExit.

@@ -120,8 +120,8 @@ auto module_unbox(PyObject* module, PyObject* boxed) -> PyObject* {
 /// fast_paths(): which of the optional fast paths are on.
 auto module_fast_paths(PyObject* module, PyObject*) -> PyObject* {
   auto const* state = static_cast<State*>(PyModule_GetState(module));
-  return Py_BuildValue("{sOsOsO}", "direct boxes", state->boxes_directly ? Py_True : Py_False, "recycled objects",
-                       compat::recycles ? Py_True : Py_False, "recycled StopIteration",
+  return Py_BuildValue("{sOsOsO}", "direct boxes", state->direct_box_type != nullptr ? Py_True : Py_False,
+                       "recycled objects", compat::recycles ? Py_True : Py_False, "recycled StopIteration",
                        compat::recycles && compat::send_uses_iternext ? Py_True : Py_False);
 }
 

@@ -227,11 +227,11 @@ struct State {
   PyTypeObject* maker_type;
   PyTypeObject* operator_type;
   PyTypeObject* cpp_body_type;
-  PyTypeObject* box_type;  ///< the interpreter's async_generator_wrapped_value
-  Object already_running;  ///< the exception class
-  Object boxer;            ///< a native async generator that wraps what is sent into it
+  PyTypeObject* box_type;         ///< the interpreter's async_generator_wrapped_value
+  PyTypeObject* direct_box_type;  ///< the same where its layout was verified, else null
+  Object already_running;         ///< the exception class
+  Object boxer;                   ///< a native async generator that wraps what is sent into it
   Names names;
-  bool boxes_directly;  ///< the layout of box_type was verified
   FreeList<Generator> generators;
   FreeList<Delegation> delegations;
   FreeList<Awaitable> awaitables;
@@ -252,8 +252,12 @@ extern MainInterpreter main_interpreter;
 /// The state behind the module that an instance's type belongs to.
 auto look_up_state(PyObject* instance) noexcept -> State&;
 
+inline auto is_of_main_interpreter(PyObject* generator) noexcept -> bool {
+  return Py_TYPE(generator) == main_interpreter.generator_type.load(std::memory_order_relaxed);
+}
+
 inline auto state_of(PyObject* generator) noexcept -> State& {
-  if (Py_TYPE(generator) == main_interpreter.generator_type.load(std::memory_order_relaxed)) [[likely]]
+  if (is_of_main_interpreter(generator)) [[likely]]
     return *main_interpreter.state;
   return look_up_state(generator);
 }

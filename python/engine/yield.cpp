@@ -57,7 +57,7 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
     yield.stage = Stage::finished;
     return PYGEN_ERROR;
   }
-  handed_up = {boxed.get(), &yield};
+  this_thread.handed_up = {boxed.get(), &yield};
   *out = boxed.release();
   return PYGEN_NEXT;
 }
@@ -109,7 +109,7 @@ void yield_dealloc(PyObject* self) {
   auto& yield = as<Yield>(self);
   if (yield.stage == Stage::initial && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   PyObject_GC_UnTrack(self);
-  if (handed_up.yield == &yield) handed_up = {};
+  if (this_thread.handed_up.yield == &yield) this_thread.handed_up = {};
   yield_clear(self);
   if (!PyObject_GC_IsFinalized(self) && yield.state->yields.give(&yield)) return;
   PyTypeObject* type = Py_TYPE(self);

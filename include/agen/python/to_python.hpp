@@ -44,14 +44,41 @@ class body : session {
   static void answered(void* self) noexcept { static_cast<body*>(self)->answered_ = true; }
 
   /// The hot path: a body that stands at a yield and yields again. nanobind compiles with -Os, which inlines nothing.
-  // The parameters of resume(), so that calling it from there is a jump.
+  // The parameters of resume(), so that calling it from there is a jump. Whatever else there is is out of line: it
+  // would keep registers.
   AGEN_OUT_OF_LINE static auto iterate(void* self, PyObject* /*value*/, PyObject* /*exception*/, PyObject** out,
                                        PyObject** iterator) noexcept -> int {
     auto& resumed = *static_cast<body*>(self);
-    resumed.enter();  // without a scope: it would keep registers for a cleanup that nothing here needs
-    int const answered = resumed.deliver(resumed.drive_.anext_sending_nothing(), out, iterator);
+    resumed.enter();
+    if (!resumed.drive_.is_at_yield()) [[unlikely]]
+      return resumed.iterate_elsewhere(out, iterator);
+    if (!resumed.drive_.anext_to_item()) [[unlikely]] {
+      if (!resumed.drive_.is_within()) return resumed.leave_without_item(out, iterator);
+      resumed.leave();
+      return resumed.awaited(out, iterator);
+    }
+    resumed.forget_thrown();
+    *out = resumed.item();
+    if (*out == nullptr) [[unlikely]]
+      return resumed.leave_after_failure(out, iterator);
     resumed.leave();
-    return answered;
+    return abi::yielded;
+  }
+  // How it goes on where that does not end with an item: the answer, and the leave() that is still due.
+  AGEN_NOINLINE auto leave_without_item(PyObject** out, PyObject** iterator) noexcept -> int {
+    int const told = answer(drive_.anext_on(), out, iterator);
+    leave();
+    return told;
+  }
+  AGEN_NOINLINE auto iterate_elsewhere(PyObject** out, PyObject** iterator) noexcept -> int {
+    int const told = answer(drive_.anext_anywhere(), out, iterator);
+    leave();
+    return told;
+  }
+  AGEN_NOINLINE auto leave_after_failure(PyObject** out, PyObject** iterator) noexcept -> int {
+    int const told = go_on_after_failure(out, iterator);
+    leave();
+    return told;
   }
   /// answer(), with an item or an await at hand.
   AGEN_ALWAYS_INLINE auto deliver(step answered, PyObject** out, PyObject** iterator) noexcept -> int {
@@ -155,11 +182,13 @@ class body : session {
     return *out != nullptr ? abi::returned : abi::raised;
   }
 
-  auto awaited(PyObject** out, PyObject** iterator) noexcept -> int {
-    if (is_waiting()) {
-      take_request(out, iterator);
-      return abi::awaits;
-    }
+  AGEN_ALWAYS_INLINE auto awaited(PyObject** out, PyObject** iterator) noexcept -> int {
+    if (!is_waiting()) [[unlikely]]
+      return refuse_await();
+    take_request(out, iterator);
+    return abi::awaits;
+  }
+  AGEN_NOINLINE static auto refuse_await() noexcept -> int {
     PyErr_SetString(PyExc_RuntimeError,
                     "a C++ body suspended in something that no Python event loop drives; await "
                     "agen::python::awaitable(), agen::python::readable() or an agen::channel there");
