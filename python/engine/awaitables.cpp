@@ -97,13 +97,16 @@ auto conclude_aclose(Generator& generator, Outcome outcome, PyObject** out) -> P
   return PYGEN_ERROR;
 }
 
+/// The answer of an operation whose body awaits.
+auto wait(Awaitable& awaitable) -> PySendResult {
+  awaitable.generator->flags.clear(flag::executing);
+  track(awaitable);
+  return PYGEN_NEXT;
+}
+
 /// The answer of an operation after a resumption.
 auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
-  if (outcome == Outcome::awaits) {
-    generator.flags.clear(flag::executing);
-    track(awaitable);
-    return PYGEN_NEXT;
-  }
+  if (outcome == Outcome::awaits) return wait(awaitable);
   generator.flags.clear(flag::running | flag::executing);
   awaitable.stage = Stage::finished;
   if (awaitable.operation == operation::aclose) [[unlikely]]
@@ -142,15 +145,21 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
   return conclude(awaitable, generator, drive_send(state, awaitable.resumption, generator, value, true, out), out);
 }
 
-/// What a body in C++ answered that does not end the operation with an item.
-[[gnu::noinline]] auto conclude_cpp(Awaitable& awaitable, Outcome outcome, bool starting, PyObject** out)
+[[gnu::noinline]] auto settle_cpp(Awaitable& awaitable, Outcome outcome, bool starting, PyObject** out)
     -> PySendResult {
   Generator& generator = *awaitable.generator.get();
-  if (outcome != Outcome::awaits || !is_for_the_loop(*awaitable.state, *out)) {
+  {
     Resuming const resuming(awaitable.resumption, generator);
     outcome = drive_cpp_on(*awaitable.state, awaitable.resumption, generator, outcome, starting, out);
   }
   return conclude(awaitable, generator, outcome, out);
+}
+
+/// What a body in C++ answered that does not end the operation with an item.
+[[gnu::noinline]] auto conclude_cpp(Awaitable& awaitable, Outcome outcome, bool starting, PyObject** out)
+    -> PySendResult {
+  bool const waits = outcome == Outcome::awaits && is_for_the_loop(*awaitable.state, *out);
+  return waits ? wait(awaitable) : settle_cpp(awaitable, outcome, starting, out);
 }
 
 /// The end of an operation's resumption of a body in C++, which has answered `outcome`.
@@ -204,9 +213,9 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
   if (compat::free_threaded && awaitable.stage != Stage::initial) return resume(awaitable, value, out);
-  Generator& generator = *awaitable.generator.get();
   if (awaitable.argument) [[unlikely]]
     value = value_sent(awaitable, value);
+  Generator& generator = *awaitable.generator.get();
   if (!generator.flags.claim(flag::running | flag::executing, flag::busy | flag::within)) [[unlikely]]
     return begin_iteration(awaitable, value, out);
   awaitable.stage = Stage::started;
@@ -479,23 +488,21 @@ auto awaitable_clear(PyObject* self) -> int {
 }
 
 [[gnu::noinline]] void free_memory(Awaitable& awaitable) {
+  if (awaitable.state->last_anext == &awaitable) awaitable.state->last_anext = &awaitable.state->spent;
   PyTypeObject* type = Py_TYPE(&awaitable);
   PyObject_GC_Del(&awaitable);
   Py_DECREF(type);
 }
 
-/// Empties the awaitable, and frees its memory or keeps it for another operation.
+/// Frees an awaitable without an argument, or keeps its memory for another operation.
 template <bool iterates>
 [[gnu::always_inline]] inline void free_awaitable(Awaitable& awaitable, bool recycles) {
   PyObject* carried = iterates ? take_carried_item(*awaitable.state).release() : nullptr;
   PyObject* generator = object_of(*awaitable.generator.release());
-  PyObject* argument = awaitable.argument.release();
   std::destroy_at(&awaitable.generator);
-  std::destroy_at(&awaitable.argument);
   if (!recycles || !awaitable.state->awaitables.give(&awaitable)) [[unlikely]]
     free_memory(awaitable);
   Py_DECREF(generator);
-  Py_XDECREF(argument);
   Py_XDECREF(carried);
 }
 
@@ -509,6 +516,7 @@ template <bool iterates>
   if (finalized && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   finalized |= awaitable.tracked && PyObject_GC_IsFinalized(self) != 0;
   if (awaitable.tracked) PyObject_GC_UnTrack(self);
+  Object const argument = std::move(awaitable.argument);  // outlives it: its end may run code
   free_awaitable<iterates>(awaitable, iterates && !finalized);
 }
 

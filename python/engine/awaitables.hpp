@@ -14,12 +14,11 @@ inline void track(Awaitable& awaitable) noexcept {
   PyObject_GC_Track(&awaitable);
 }
 
-/// Begins the life of an awaitable whose type and state are set.
+/// Begins the life of an awaitable whose type, state and argument are set.
 [[gnu::always_inline]] inline auto set_up(Awaitable& awaitable, Generator& generator, agen::operation operation,
-                                          PyObject* argument, bool packed = false) -> PyObject* {
+                                          bool packed = false) -> PyObject* {
   new (&awaitable.occupancy) Occupancy;  // without (): nothing is written where it is empty
   new (&awaitable.generator) Ref<Generator>(Ref<Generator>::borrow(&generator));
-  new (&awaitable.argument) Object(borrow(argument));
   awaitable.operation = operation;
   awaitable.stage = Stage::initial;
   awaitable.packed = packed;
@@ -43,7 +42,8 @@ inline void track(Awaitable& awaitable) noexcept {
     if (awaitable == nullptr) return nullptr;
     awaitable->state = &state;
   }
-  PyObject* const made = set_up(*awaitable, generator, operation, argument, packed);
+  new (&awaitable->argument) Object(borrow(argument));
+  PyObject* const made = set_up(*awaitable, generator, operation, packed);
   if (tracked) track(*awaitable);
   return made;
 }

@@ -14,17 +14,28 @@ namespace {
 
 using agen::operation;
 
+/// generator_anext(), by the long way.
 [[gnu::noinline]] auto anext_elsewhere(Generator& generator) -> PyObject* {
-  return new_awaitable(generator, operation::anext, nullptr, false);
+  PyObject* const made = new_awaitable(generator, operation::anext, nullptr, compat::free_threaded);
+  if (compat::free_threaded || made == nullptr) return made;
+  Awaitable& last = *std::exchange(as<Awaitable>(made).state->last_anext, &as<Awaitable>(made));
+  if (last.stage == Stage::initial && &last != &as<Awaitable>(made)) track(last);
+  return made;
 }
 
-/// `async for` and anext(): the awaitable is used up at once, as a rule.
+/// `async for` and anext(): the awaitable is used up at once, as a rule, so the cyclic collector need not know it. One
+/// that is not is shown to it when the next is made.
 // Calls nothing where memory is at hand, and so saves no register.
 auto generator_anext(PyObject* self) -> PyObject* {
   auto& generator = as<Generator>(self);
   if (generator.flags.has(flag::hooks_ready) && is_of_main_interpreter(self)) [[likely]] {
-    if (Awaitable* recycled = main_interpreter.state->awaitables.take()) [[likely]]
-      return set_up(*recycled, generator, operation::anext, nullptr);
+    State& state = *main_interpreter.state;
+    if (state.last_anext->stage != Stage::initial) [[likely]] {
+      if (Awaitable* recycled = state.awaitables.take()) [[likely]] {
+        state.last_anext = recycled;
+        return set_up(*recycled, generator, operation::anext);
+      }
+    }
   }
   return anext_elsewhere(generator);
 }

@@ -447,6 +447,28 @@ def test_a_generator_that_refers_to_itself_is_collected(implementation):
     assert done == ["finally"]
 
 
+@pytest.mark.filterwarnings("ignore:coroutine method 'asend' of:RuntimeWarning")
+def test_an_anext_that_nobody_awaits_is_collected_in_a_cycle_with_its_generator(implementation):
+    @implementation
+    async def body(cycle):
+        yield cycle
+        yield cycle
+
+    def make():
+        cycle = []
+        cycle.append(body(cycle))
+        run(cycle[0].__anext__())
+        cycle.append(anext(cycle[0]))
+        return weakref.ref(cycle[0])
+
+    gone = [make() for _ in range(3)]
+    other = body([])
+    run(anext(other))  # ours shows the collector an anext when the next one is made
+    gc.collect()
+    assert [one() for one in gone] == [None] * 3
+    run(other.aclose())
+
+
 def test_an_awaitable_in_a_cycle_with_its_generator_is_collected(implementation):
     hold = Hold()
 

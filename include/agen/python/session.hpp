@@ -117,8 +117,7 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
       throw error(PyExc_RuntimeError,
                   "a C++ body awaits one Python awaitable at a time; gather several in Python and await that");
     }
-    auto const result =
-        engine().begin_await(awaitable_.release(), now->delegates_ ? 1 : 0, object_.out(), iterator_.out());
+    auto const result = begin(now->delegates_);
     if (result == PYGEN_RETURN) return true;
     if (result == PYGEN_ERROR) std::rethrow_exception(now->arriving(take_exception().get()));
     session_ = now;
@@ -136,9 +135,18 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
  private:
   friend session;
 
-  object awaitable_;
-  object object_;    ///< for the event loop, then the result
-  object iterator_;  ///< for the engine
+  /// abi::engine::begin_await; a coroutine, which is its own iterator, is sent to from here.
+  AGEN_ALWAYS_INLINE auto begin(bool delegates) -> PySendResult {
+    PyObject* const awaitable = awaitable_.get();
+    if (!PyCoro_CheckExact(awaitable)) [[unlikely]]
+      return engine().begin_await(awaitable_.release(), delegates ? 1 : 0, object_.out(), awaitable_.out());
+    auto const result = Py_TYPE(awaitable)->tp_as_async->am_send(awaitable, Py_None, object_.out());
+    if (result != PYGEN_NEXT) awaitable_ = object();
+    return result;
+  }
+
+  object awaitable_;  ///< then its iterator, for the engine
+  object object_;     ///< for the event loop, then the result
   std::coroutine_handle<> body_;
   session* session_ = nullptr;
   std::exception_ptr thrown_;
@@ -146,7 +154,7 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
 
 inline void session::take_request(PyObject** out, PyObject** iterator) noexcept {
   *out = waiting_->object_.release();
-  *iterator = waiting_->iterator_.release();
+  *iterator = waiting_->awaitable_.release();
 }
 
 inline auto session::wake(PyObject* result, PyObject* exception) -> std::coroutine_handle<> {

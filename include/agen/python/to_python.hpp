@@ -46,8 +46,8 @@ class body : session {
   /// The hot path: a body that stands at a yield and yields again. nanobind compiles with -Os, which inlines nothing.
   // The parameters of resume(), so that calling it from there is a jump. Whatever else there is is out of line: it
   // would keep registers.
-  AGEN_OUT_OF_LINE static auto iterate(void* self, PyObject* /*value*/, PyObject* /*exception*/, PyObject** out,
-                                       PyObject** iterator) noexcept -> int {
+  AGEN_ALWAYS_INLINE static auto iterate(void* self, PyObject* /*value*/, PyObject* /*exception*/, PyObject** out,
+                                         PyObject** iterator) noexcept -> int {
     auto& resumed = *static_cast<body*>(self);
     resumed.enter();
     if (!resumed.drive_.is_at_yield()) [[unlikely]]
