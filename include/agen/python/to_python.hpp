@@ -35,7 +35,7 @@ class body : session {
     auto& resumed = *static_cast<body*>(self);
     if (exception != nullptr || resumed.is_waiting() || value != Py_None || sends_none) [[unlikely]]
       return resumed.go_on(value, exception, out, iterator);
-    return iterate(self, value, exception, out, iterator);
+    return resumed.iterate(out, iterator);
   }
   static void destroy(void* self) noexcept { delete static_cast<body*>(self); }
   static auto traverse(void* self, visitproc visit, void* arg) -> int {
@@ -44,24 +44,21 @@ class body : session {
   static void answered(void* self) noexcept { static_cast<body*>(self)->answered_ = true; }
 
   /// The hot path: a body that stands at a yield and yields again. nanobind compiles with -Os, which inlines nothing.
-  // The parameters of resume(), so that calling it from there is a jump. Whatever else there is is out of line: it
-  // would keep registers.
-  AGEN_ALWAYS_INLINE static auto iterate(void* self, PyObject* /*value*/, PyObject* /*exception*/, PyObject** out,
-                                         PyObject** iterator) noexcept -> int {
-    auto& resumed = *static_cast<body*>(self);
-    resumed.enter();
-    if (!resumed.drive_.is_at_yield()) [[unlikely]]
-      return resumed.iterate_elsewhere(out, iterator);
-    if (!resumed.drive_.anext_to_item()) [[unlikely]] {
-      if (!resumed.drive_.is_within()) return resumed.leave_without_item(out, iterator);
-      resumed.leave();
-      return resumed.awaited(out, iterator);
+  // Whatever else there is is out of line: it would keep registers.
+  AGEN_ALWAYS_INLINE auto iterate(PyObject** out, PyObject** iterator) noexcept -> int {
+    enter();
+    if (!drive_.is_at_yield()) [[unlikely]]
+      return iterate_elsewhere(out, iterator);
+    if (!drive_.anext_to_item()) [[unlikely]] {
+      if (!drive_.is_within()) return leave_without_item(out, iterator);
+      leave();
+      return awaited(out, iterator);
     }
-    resumed.forget_thrown();
-    *out = resumed.item();
+    forget_thrown();
+    *out = item();
     if (*out == nullptr) [[unlikely]]
-      return resumed.leave_after_failure(out, iterator);
-    resumed.leave();
+      return leave_after_failure(out, iterator);
+    leave();
     return abi::yielded;
   }
   // How it goes on where that does not end with an item: the answer, and the leave() that is still due.
