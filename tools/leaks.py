@@ -34,6 +34,8 @@ def _repeats(item):
 def _settled():
     for _ in range(2):
         gc.collect()
+    # It keeps names alive: one that was given as a C string is a new object at each lookup, and thousands fit in.
+    (getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache)()
     return sys.getallocatedblocks()
 
 

@@ -1,5 +1,6 @@
 """What kind of interpreter this is, for tests that depend on it."""
 
+import gc
 import sys
 import sysconfig
 
@@ -11,3 +12,11 @@ counts_code = pytest.mark.skipif(
     FREE_THREADED and sys.version_info[:2] == (3, 13),
     reason="3.13 without the GIL keeps all code for ever once a thread was started (its how-to, Immortalization)",
 )
+
+
+def settled_blocks():
+    """sys.getallocatedblocks() without garbage, and without the names that the interpreter's cache of attributes keeps alive:
+    one that was given as a C string is a new object at each lookup, and thousands fit in."""
+    gc.collect()
+    (getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache)()
+    return sys.getallocatedblocks()

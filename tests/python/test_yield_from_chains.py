@@ -18,7 +18,7 @@ import weakref
 import async_generator as package
 import pytest
 from async_generator import yield_, yield_from_
-from builds import counts_code
+from builds import counts_code, settled_blocks
 from driving import Hold, trap
 from yield_from_reference import KINDS, by_await, frames
 
@@ -1238,8 +1238,7 @@ def test_no_reference_leaks(name, scenario):
     def blocks_after(rounds):
         for _ in range(rounds):
             scenario(chain)
-        gc.collect()
-        return sys.getallocatedblocks()
+        return settled_blocks()
 
     blocks_after(50)
     # A leak of one object a round would show as 200 blocks or more; caches that still fill show as a few.
