@@ -31,9 +31,9 @@ def verdict(value, must, aim):
     """How a ratio stands to its bounds: "MISSED" over must, "aim" where the aim is reached too."""
     if value is None or must is None:
         return ""
-    if round(value, 2) > must:
+    if value > must:
         return "MISSED"
-    return "aim" if aim is not None and round(value, 2) <= aim else "ok"
+    return "aim" if aim is not None and value <= aim else "ok"
 
 
 def number(value, form=".0f"):
@@ -50,7 +50,7 @@ def table(what, tag, measured):
             (
                 title,
                 *(number(figures.get(name)) for name in ("native", "ours", "1.10")),
-                number(value, ".2f"),
+                number(value, ".3f"),
                 number(slower, ".1f"),
                 number(must, ".2f"),
                 number(aim, ".2f"),
