@@ -494,7 +494,7 @@ auto Drive::settle(Outcome outcome, PyObject** out) -> Outcome {
           break;
         }
         finish(outcome);
-        if (member_ == &root_) return outcome;
+        if (inner_ == nullptr) return outcome;  // the root's
         outcome = hand_over(outcome, out);
         break;
     }
