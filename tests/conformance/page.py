@@ -5,6 +5,7 @@ What is written about an implementation is what the table says, after every scen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -132,7 +133,7 @@ def page(scenarios: list[Scenario], columns: list[Column]) -> str:
         for variant in scenario.variants:
             if variant.steps:
                 places = ", ".join(map(str, variant.places))
-                out.append(f"| [{scenario.name}](#{scenario.name}) | {places} | {variant.reason} |\n")
+                out.append(f"| [{scenario.name}](#{scenario.name}) | {places} | {linked(variant.reason)} |\n")
     out.append("\n## The rules\n\nRules 1 to 66 are those of native async generators, the others clauses of PEP 828.\n")
     for number, (said, why_not) in table.rules().items():
         out.append(f"\n### {number} {said}\n\n")
@@ -146,6 +147,11 @@ def page(scenarios: list[Scenario], columns: list[Column]) -> str:
     return "".join(out)
 
 
+def linked(reason: str) -> str:
+    """A reason whose gh-numbers lead to CPython's issues."""
+    return re.sub(r"\bgh-(\d+)", r"[gh-\1](https://github.com/python/cpython/issues/\1)", reason)
+
+
 def entry(scenario: Scenario) -> str:
     """One scenario, with what is said of implementations that answer otherwise."""
     text = [f'<a id="{scenario.name}"></a>**{scenario.name}**: {scenario.sentence}\n\n```text\n{scenario.body.strip()}\n```\n\n']
@@ -153,9 +159,9 @@ def entry(scenario: Scenario) -> str:
     for variant in scenario.variants:
         places = ", ".join(map(str, variant.places))
         if not variant.steps:
-            text.append(f"- Not on {places}: {variant.reason}.\n")
+            text.append(f"- Not on {places}: {linked(variant.reason)}.\n")
             continue
-        text.append(f"- On {places}: {variant.reason}.\n\n")
+        text.append(f"- On {places}: {linked(variant.reason)}.\n\n")
         for step, reference in zip(variant.steps, scenario.steps, strict=True):
             if step.answers != reference.answers:
                 text.append("".join(f"      {line}\n" for line in table.written([step])))
