@@ -78,7 +78,7 @@ using asio_system_error = ::asio::system_error;
 ///
 /// The result is what the completion handler would get: an error code, or a non-null exception_ptr, in front is thrown
 /// (system_error), one value is given as it is, several as a tuple. The operation starts when it is awaited. The
-/// coroutine goes on on the executor that the operation completes on.
+/// coroutine continues on the executor that the operation completes on.
 ///
 /// Cancelling the Asio operation that drives the generator (async_anext and the others, below) cancels what its body
 /// awaits by this token, and what it awaits afterwards until that operation ends: once cancelled, it stays cancelled,

@@ -65,6 +65,10 @@ HEAD = """# Conformance
 What a generator answers, rule by rule, and that every implementation answers so. This page is written by `make conformance`
 from the scenarios in `tests/conformance/scenarios/`, after it has run each of them on each implementation.
 
+Each scenario has one reference: what the newest native generators answer, or what PEP 828 says, unless that has a known defect.
+*Otherwise* counts the scenarios that an implementation answers in another way on some version: the reasons stand
+[below](#where-an-implementation-answers-otherwise). *No meaning* counts those that it cannot express.
+
 """
 
 HOW = """

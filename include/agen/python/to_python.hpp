@@ -215,12 +215,12 @@ struct task_converter : Converter {
 
 }  // namespace detail
 
-/// A C++ generator as a Python async generator: a new reference to an instance of the package's own generator type.
+/// A C++ generator as a Python async generator: a new reference to an instance of the package's own generator type, or
+/// null with a Python exception set. Needs the GIL. The body, and its destructors, run with the GIL held.
 ///
 /// \param gen   not moved from, not finished, and standing at a yield or not begun
 /// \param name  its __name__ and __qualname__
 /// \tparam Converter  how items, sent values and the return value travel: see conversions
-/// Null with a Python exception set. Needs the GIL. The body, and its destructors, run with the GIL held.
 template <class Converter = conversions, class Yield, class Send, class Return>
 auto to_python(async_generator<Yield, Send, Return>&& gen, char const* name = "async_generator") noexcept
     -> PyObject* try {
