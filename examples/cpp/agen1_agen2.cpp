@@ -1,4 +1,5 @@
-// The example of the Python document: agen2 delegates to agen1, whose return value is the value of the delegation.
+// The example of the Python document: agen2 delegates to agen1, whose return value is
+// the value of the delegation.
 #include <agen/agen.hpp>
 #include <cstdio>
 #include <string>
@@ -17,9 +18,12 @@ auto agen2() -> agen::async_generator<int> {
 // [/agen1]
 
 // [introspection]
-static_assert(agen::is_async_generator_function_v<decltype(agen2)>);    // isasyncgenfunction(agen2)
-static_assert(agen::is_async_generator_v<decltype(agen2())>);           // isasyncgen(agen2())
-static_assert(agen::async_generator_like<agen::async_generator<int>>);  // collections.abc.AsyncGenerator
+// isasyncgenfunction(agen2)
+static_assert(agen::is_async_generator_function_v<decltype(agen2)>);
+// isasyncgen(agen2())
+static_assert(agen::is_async_generator_v<decltype(agen2())>);
+// collections.abc.AsyncGenerator
+static_assert(agen::async_generator_like<agen::async_generator<int>>);
 static_assert(!agen::is_async_generator_function_v<decltype([] { return 1; })>);
 // [/introspection]
 

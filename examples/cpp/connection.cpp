@@ -1,4 +1,5 @@
-// A resource whose beginning and end both await, held by an async context manager: a generator that yields once.
+// A resource whose beginning and end both await, held by an async context manager: a
+// generator that yields once.
 #include <agen/agen.hpp>
 #include <cstdio>
 #include <stdexcept>
@@ -30,19 +31,22 @@ auto connected(std::string name) -> agen::async_generator<connection> {
   } catch (...) {
     error = std::current_exception();
   }
-  co_await shut_down(c);  // C++ cannot await inside a catch: clean up after it, then go on with the exception
+  // C++ cannot await inside a catch: clean up after it, then go on with the exception.
+  co_await shut_down(c);
   if (error) std::rethrow_exception(error);
 }
 
 auto use() -> agen::task<> {
-  auto const squared = co_await agen::async_with(connected("left"), [](connection& c) { return c.query(7); });
+  auto const squared = co_await agen::async_with(
+      connected("left"), [](connection& c) { return c.query(7); });
   std::printf("7 squared is %d\n", *squared);
 }
 // [/manager]
 
 auto use_badly() -> agen::task<> {
   try {
-    co_await agen::async_with(connected("right"), [](connection& c) { return c.query(-1); });
+    co_await agen::async_with(connected("right"),
+                              [](connection& c) { return c.query(-1); });
   } catch (std::invalid_argument const& error) {
     std::printf("caught: %s\n", error.what());
   }

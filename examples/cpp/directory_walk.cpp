@@ -1,5 +1,5 @@
-// A recursive walk over a directory by yield_from: one generator for each folder, and an item costs the same however
-// deep it lies.
+// A recursive walk over a directory by yield_from: one generator for each folder, and
+// an item costs the same however deep it lies.
 #include <agen/agen.hpp>
 #include <algorithm>
 #include <cstdint>
@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 // [walk]
 auto walk(fs::path folder) -> agen::async_generator<fs::path const> {
   std::vector<fs::path> entries;
-  for (auto const& entry : fs::directory_iterator(folder)) entries.push_back(entry.path());
+  for (auto const& entry : fs::directory_iterator(folder))
+    entries.push_back(entry.path());
   std::ranges::sort(entries);
   for (auto const& entry : entries) {
     co_yield entry;
@@ -27,7 +28,8 @@ auto walk(fs::path folder) -> agen::async_generator<fs::path const> {
 class scratch {
  public:
   scratch()
-      : root_(fs::temp_directory_path() / ("agen-walk-" + std::to_string(reinterpret_cast<std::uintptr_t>(this)))) {
+      : root_(fs::temp_directory_path() /
+              ("agen-walk-" + std::to_string(reinterpret_cast<std::uintptr_t>(this)))) {
     fs::create_directories(root_ / "a" / "b" / "c");
     std::ofstream(root_ / "a" / "b" / "c" / "leaf.txt") << "leaf\n";
     std::ofstream(root_ / "a" / "one.txt") << "one\n";

@@ -1,5 +1,5 @@
-// load_json_lines over a TCP socket on loopback: Asio reads, a generator makes lines of bytes, another makes JSON of
-// lines, a third delegates to it.
+// load_json_lines over a TCP socket on loopback: Asio reads, a generator makes lines of
+// bytes, another makes JSON of lines, a third delegates to it.
 #include <agen/asio.hpp>
 
 #include <algorithm>
@@ -21,7 +21,8 @@ auto lines(tcp::socket socket) -> agen::async_generator<std::string> {
   for (;;) {
     std::size_t length = 0;
     try {
-      length = co_await asio::async_read_until(socket, asio::dynamic_buffer(buffer), '\n', agen::use_agen);
+      length = co_await asio::async_read_until(socket, asio::dynamic_buffer(buffer),
+                                               '\n', agen::use_agen);
     } catch (asio::system_error const& error) {
       if (error.code() != asio::error::eof) throw;
       co_return;
@@ -45,31 +46,38 @@ auto wrap_load_json_lines(tcp::socket socket) -> agen::async_generator<json> {
 auto serve(tcp::acceptor acceptor) -> agen::task<> {
   tcp::socket peer = co_await acceptor.async_accept(agen::use_agen);
   std::string const text =
-      "{\"name\": \"one\", \"size\": 1}\n{\"name\": \"two\", \"size\": 2}\n{\"name\": \"three\"}\n";
+      "{\"name\": \"one\", \"size\": 1}\n"
+      "{\"name\": \"two\", \"size\": 2}\n"
+      "{\"name\": \"three\"}\n";
   // In pieces that do not end where lines do.
   for (std::size_t at = 0; at < text.size(); at += 20) {
-    co_await asio::async_write(peer, asio::buffer(text.data() + at, std::min<std::size_t>(20, text.size() - at)),
-                               agen::use_agen);
+    co_await asio::async_write(
+        peer,
+        asio::buffer(text.data() + at, std::min<std::size_t>(20, text.size() - at)),
+        agen::use_agen);
   }
 }
 
 auto receive(asio::io_context& context, tcp::endpoint server) -> agen::task<> {
   tcp::socket socket(context);
   co_await socket.async_connect(server, agen::use_agen);
-  co_await agen::aclosing(wrap_load_json_lines(std::move(socket)), [](auto& objects) -> agen::task<> {
-    while (auto object = co_await objects.anext()) {
-      std::string const name = object->at("name");
-      std::printf("%s: %d\n", name.c_str(), object->value("size", 0));
-    }
-  });
+  co_await agen::aclosing(
+      wrap_load_json_lines(std::move(socket)), [](auto& objects) -> agen::task<> {
+        while (auto object = co_await objects.anext()) {
+          std::string const name = object->at("name");
+          std::printf("%s: %d\n", name.c_str(), object->value("size", 0));
+        }
+      });
 }
 
 auto main() -> int {
   asio::io_context context;
   tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), 0});
   auto const server = acceptor.local_endpoint();
-  auto served = agen::spawn(context.get_executor(), serve(std::move(acceptor)), asio::use_future);
-  auto received = agen::spawn(context.get_executor(), receive(context, server), asio::use_future);
+  auto served =
+      agen::spawn(context.get_executor(), serve(std::move(acceptor)), asio::use_future);
+  auto received =
+      agen::spawn(context.get_executor(), receive(context, server), asio::use_future);
   context.run();
   served.get();
   received.get();

@@ -1,7 +1,9 @@
-// A gRPC stream for Python: `async for token in model.generate(text, count)`, on any event loop.
+// A gRPC stream for Python: `async for token in model.generate(text, count)`, on any
+// event loop.
 //
-// gRPC's stream is read by a call that blocks, so it has a thread, and a channel carries what the thread reads. Closing
-// or cancelling the generator cancels the call, which ends the thread.
+// gRPC's stream is read by a call that blocks, so it has a thread, and a channel
+// carries what the thread reads. Closing or cancelling the generator cancels the call,
+// which ends the thread.
 #include "tokens.grpc.pb.h"
 
 #include <agen/nanobind.hpp>
@@ -27,7 +29,8 @@ class rpc_error : public std::runtime_error {
 class model : public std::enable_shared_from_this<model> {
  public:
   explicit model(std::string const& address)
-      : stub_(tokens::Model::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {}
+      : stub_(tokens::Model::NewStub(
+            grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {}
 
   // [generate]
   auto generate(std::string text, std::int64_t count, std::int64_t microseconds)
@@ -37,8 +40,10 @@ class model : public std::enable_shared_from_this<model> {
     prompt.set_text(std::move(text));
     prompt.set_count(count);
     prompt.set_microseconds(microseconds);
-    std::thread([out = channel.producer(), self = shared_from_this(), prompt = std::move(prompt)]() mutable {
-      auto const mine = std::move(out);  // goes when the thread has done everything else
+    std::thread([out = channel.producer(), self = shared_from_this(),
+                 prompt = std::move(prompt)]() mutable {
+      // Goes when the thread has done everything else.
+      auto const mine = std::move(out);
       self->read(prompt, mine);
     }).detach();
     return agen::python::items(std::move(channel));
@@ -51,9 +56,11 @@ class model : public std::enable_shared_from_this<model> {
     grpc::ClientContext context;
     std::stop_callback const cancel(out.stop_token(), [&] { context.TryCancel(); });
     auto const stream = stub_->Generate(&context, prompt);
-    for (tokens::Token token; stream->Read(&token) && out.push(std::move(token));) continue;
+    for (tokens::Token token; stream->Read(&token) && out.push(std::move(token));)
+      continue;
     grpc::Status const status = stream->Finish();
-    if (!status.ok()) out.fail(std::make_exception_ptr(rpc_error(status.error_message())));
+    if (!status.ok())
+      out.fail(std::make_exception_ptr(rpc_error(status.error_message())));
   }
   // [/read]
 
@@ -69,6 +76,10 @@ NB_MODULE(agen_grpc, m) {
       .def_prop_ro("index", [](tokens::Token const& self) { return self.index(); })
       .def_prop_ro("text", [](tokens::Token const& self) { return self.text(); });
   nb::class_<model>(m, "Model")
-      .def(nb::new_([](std::string const& address) { return std::make_shared<model>(address); }), nb::arg("address"))
-      .def("generate", &model::generate, nb::arg("text"), nb::arg("count") = 0, nb::arg("microseconds") = 0);
+      .def(nb::new_([](std::string const& address) {
+             return std::make_shared<model>(address);
+           }),
+           nb::arg("address"))
+      .def("generate", &model::generate, nb::arg("text"), nb::arg("count") = 0,
+           nb::arg("microseconds") = 0);
 }

@@ -1,4 +1,5 @@
-// The server that the tests and the comparison talk to: prints its port, and "cancelled" or "finished" for each call.
+// The server that the tests and the comparison talk to: prints its port, and
+// "cancelled" or "finished" for each call.
 #include "tokens.grpc.pb.h"
 
 #include <grpcpp/grpcpp.h>
@@ -10,12 +11,14 @@
 namespace {
 
 class service final : public tokens::Model::Service {
-  auto Generate(grpc::ServerContext* context, tokens::Prompt const* prompt, grpc::ServerWriter<tokens::Token>* writer)
-      -> grpc::Status override {
-    if (prompt->text().empty()) return {grpc::StatusCode::INVALID_ARGUMENT, "the prompt is empty"};
+  auto Generate(grpc::ServerContext* context, tokens::Prompt const* prompt,
+                grpc::ServerWriter<tokens::Token>* writer) -> grpc::Status override {
+    if (prompt->text().empty())
+      return {grpc::StatusCode::INVALID_ARGUMENT, "the prompt is empty"};
     tokens::Token token;
     for (std::int64_t i = 0; prompt->count() == 0 || i < prompt->count(); ++i) {
-      if (prompt->microseconds() != 0) std::this_thread::sleep_for(std::chrono::microseconds(prompt->microseconds()));
+      if (prompt->microseconds() != 0)
+        std::this_thread::sleep_for(std::chrono::microseconds(prompt->microseconds()));
       token.set_index(i);
       token.set_text("token" + std::to_string(i));
       if (context->IsCancelled() || !writer->Write(token)) {

@@ -20,35 +20,43 @@ struct destroys {
 template <class Handle, auto Destroy>
 using owned = std::unique_ptr<Handle, destroys<Destroy>>;
 
-/// Does not leave the group, which would wait for the broker: that is for who can await it.
+/// Does not leave the group, which would wait for the broker: that is for who can await
+/// it.
 inline void destroy_client(rd_kafka_t* client) noexcept {
   rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
 using client_handle = owned<rd_kafka_t, destroy_client>;
 using queue_handle = owned<rd_kafka_queue_t, rd_kafka_queue_destroy>;
-using topics_handle = owned<rd_kafka_topic_partition_list_t, rd_kafka_topic_partition_list_destroy>;
+using topics_handle =
+    owned<rd_kafka_topic_partition_list_t, rd_kafka_topic_partition_list_destroy>;
 
 class kafka_error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 inline void check(rd_kafka_resp_err_t code, char const* doing) {
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) throw kafka_error(std::string(doing) + ": " + rd_kafka_err2str(code));
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    throw kafka_error(std::string(doing) + ": " + rd_kafka_err2str(code));
 }
 
-/// A client with these settings (librdkafka's CONFIGURATION.md). What librdkafka cannot mend by itself is written into
-/// `failure`, if given, while the client is asked for messages. Throws kafka_error.
-auto make_client(rd_kafka_type_t type, std::map<std::string, std::string> const& settings,
+/// A client with these settings (librdkafka's CONFIGURATION.md). What librdkafka cannot
+/// mend by itself is written into `failure`, if given, while the client is asked for
+/// messages. Throws kafka_error.
+auto make_client(rd_kafka_type_t type,
+                 std::map<std::string, std::string> const& settings,
                  std::string* failure = nullptr) -> client_handle;
 
-/// A message where librdkafka has put it, nothing copied. It keeps its client alive: rd_kafka_destroy() waits for the
-/// last message, and so would wait for ever if Python had one and the consumer went.
+/// A message where librdkafka has put it, nothing copied. It keeps its client alive:
+/// rd_kafka_destroy() waits for the last message, and so would wait for ever if Python
+/// had one and the consumer went.
 class message {
  public:
   message(rd_kafka_message_t* received, std::shared_ptr<rd_kafka_t> client) noexcept
       : client_(std::move(client)), received_(received) {}
-  [[nodiscard]] auto get() const noexcept -> rd_kafka_message_t const& { return *received_; }
+  [[nodiscard]] auto get() const noexcept -> rd_kafka_message_t const& {
+    return *received_;
+  }
 
  private:
   std::shared_ptr<rd_kafka_t> client_;

@@ -1,7 +1,9 @@
-// A Kafka consumer for Python: `async for message in agen_kafka.consumer(settings, topics)`, on any event loop.
+// A Kafka consumer for Python: `async for message in agen_kafka.consumer(settings,
+// topics)`, on any event loop.
 //
-// librdkafka has threads of its own and says by a file descriptor of ours that messages have come. So the body below
-// needs no thread, no channel and no callback: it waits until the descriptor is readable, and takes what is there.
+// librdkafka has threads of its own and says by a file descriptor of ours that messages
+// have come. So the body below needs no thread, no channel and no callback: it waits
+// until the descriptor is readable, and takes what is there.
 #include <agen/nanobind.hpp>
 #include <agen/python/event_loop.hpp>
 
@@ -22,21 +24,25 @@ namespace py = agen::python;
 
 void bind_mock(nb::module_& m);  // mock.cpp
 
-auto make_client(rd_kafka_type_t type, std::map<std::string, std::string> const& settings, std::string* failure)
-    -> client_handle {
+auto make_client(rd_kafka_type_t type,
+                 std::map<std::string, std::string> const& settings,
+                 std::string* failure) -> client_handle {
   owned<rd_kafka_conf_t, rd_kafka_conf_destroy> conf(rd_kafka_conf_new());
   char text[512] = "";
   for (auto const& [name, value] : settings) {
-    if (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), text, sizeof text) != RD_KAFKA_CONF_OK) {
+    if (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), text, sizeof text) !=
+        RD_KAFKA_CONF_OK) {
       throw kafka_error(text);
     }
   }
   if (failure != nullptr) {
     rd_kafka_conf_set_opaque(conf.get(), failure);
-    rd_kafka_conf_set_error_cb(conf.get(), [](rd_kafka_t*, int code, char const* reason, void* into) {
-      bool const mended = code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__RESOLVE;
-      if (!mended) *static_cast<std::string*>(into) = reason;
-    });
+    rd_kafka_conf_set_error_cb(
+        conf.get(), [](rd_kafka_t*, int code, char const* reason, void* into) {
+          bool const mended = code == RD_KAFKA_RESP_ERR__TRANSPORT ||
+                              code == RD_KAFKA_RESP_ERR__RESOLVE;
+          if (!mended) *static_cast<std::string*>(into) = reason;
+        });
   }
   client_handle made(rd_kafka_new(type, conf.get(), text, sizeof text));
   if (!made) throw kafka_error(text);
@@ -47,13 +53,16 @@ auto make_client(rd_kafka_type_t type, std::map<std::string, std::string> const&
 namespace {
 
 /// A client that joins its group and has subscribed.
-auto subscribe(std::map<std::string, std::string> settings, std::vector<std::string> const& topics,
-               std::string& failure) -> std::shared_ptr<rd_kafka_t> {
-  // A batch is taken before Python sees its messages: each one's offset is stored when it goes there, not before.
+auto subscribe(std::map<std::string, std::string> settings,
+               std::vector<std::string> const& topics, std::string& failure)
+    -> std::shared_ptr<rd_kafka_t> {
+  // A batch is taken before Python sees its messages: each one's offset is stored when
+  // it goes there, not before.
   settings.emplace("enable.auto.offset.store", "false");
   auto made = make_client(RD_KAFKA_CONSUMER, settings, &failure);
   check(rd_kafka_poll_set_consumer(made.get()), "poll_set_consumer");
-  topics_handle const list(rd_kafka_topic_partition_list_new(static_cast<int>(topics.size())));
+  topics_handle const list(
+      rd_kafka_topic_partition_list_new(static_cast<int>(topics.size())));
   for (auto const& topic : topics) {
     rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
   }
@@ -88,7 +97,8 @@ class event_descriptor {
 /// Takes what is there, up to a batch, without waiting.
 class batch {
  public:
-  batch(rd_kafka_queue_t* queue, std::string const& failure) noexcept : queue_(queue), failure_(&failure) {}
+  batch(rd_kafka_queue_t* queue, std::string const& failure) noexcept
+      : queue_(queue), failure_(&failure) {}
   batch(batch const&) = delete;
   auto operator=(batch const&) -> batch& = delete;
   ~batch() {
@@ -96,7 +106,8 @@ class batch {
   }
   auto refill() -> bool {
     next_ = count_ = 0;
-    auto const got = rd_kafka_consume_batch_queue(queue_, 0, taken_.data(), taken_.size());
+    auto const got =
+        rd_kafka_consume_batch_queue(queue_, 0, taken_.data(), taken_.size());
     if (got < 0) check(rd_kafka_last_error(), "consume");
     if (got == 0 && !failure_->empty()) throw kafka_error(*failure_);
     count_ = static_cast<std::size_t>(got);
@@ -114,13 +125,14 @@ class batch {
 };
 
 // [body]
-auto messages(std::map<std::string, std::string> settings, std::vector<std::string> topics)
-    -> agen::async_generator<message> {
+auto messages(std::map<std::string, std::string> settings,
+              std::vector<std::string> topics) -> agen::async_generator<message> {
   event_descriptor const event;
   py::watch wait;
   bool const stores = !settings.contains("enable.auto.offset.store");
   std::string failure;
-  std::shared_ptr<rd_kafka_t> const client = subscribe(std::move(settings), topics, failure);
+  std::shared_ptr<rd_kafka_t> const client =
+      subscribe(std::move(settings), topics, failure);
   queue_handle const queue(rd_kafka_queue_get_consumer(client.get()));
   event.signalled_by(queue.get());
   std::exception_ptr error;
@@ -143,14 +155,18 @@ auto messages(std::map<std::string, std::string> settings, std::vector<std::stri
   } catch (...) {  // closed, cancelled, or an error: C++ cannot await in here
     error = std::current_exception();
   }
-  if (!failure.empty()) std::rethrow_exception(error);  // there is nobody to take leave of
-  // Leaving the group takes a round trip to the broker, which is awaited by the same descriptor.
+  // There is nobody to take leave of.
+  if (!failure.empty()) std::rethrow_exception(error);
+  // Leaving the group takes a round trip to the broker, which is awaited by the same
+  // descriptor.
   queue_handle const goodbye(rd_kafka_queue_new(client.get()));
   event.signalled_by(goodbye.get());
   rd_kafka_error_destroy(rd_kafka_consumer_close_queue(client.get(), goodbye.get()));
   for (;;) {
-    // Messages that were fetched and not taken come here, too; a queue that is not empty does not signal.
-    while (auto* const unwanted = rd_kafka_queue_poll(goodbye.get(), 0)) rd_kafka_event_destroy(unwanted);
+    // Messages that were fetched and not taken come here, too; a queue that is not
+    // empty does not signal.
+    while (auto* const unwanted = rd_kafka_queue_poll(goodbye.get(), 0))
+      rd_kafka_event_destroy(unwanted);
     if (rd_kafka_consumer_closed(client.get()) != 0) break;
     co_await wait(event.get());
     event.drain();
@@ -162,12 +178,14 @@ auto messages(std::map<std::string, std::string> settings, std::vector<std::stri
 /// The usual way: a blocking poll, to be called in a thread pool. For comparison.
 class polling_consumer {
  public:
-  polling_consumer(std::map<std::string, std::string> settings, std::vector<std::string> const& topics)
+  polling_consumer(std::map<std::string, std::string> settings,
+                   std::vector<std::string> const& topics)
       : client_(subscribe(std::move(settings), topics, failure_)) {}
 
   auto poll(double seconds) -> std::unique_ptr<message> {
-    auto* const received =
-        py::without_gil([&] { return rd_kafka_consumer_poll(client_.get(), static_cast<int>(seconds * 1000)); });
+    auto* const received = py::without_gil([&] {
+      return rd_kafka_consumer_poll(client_.get(), static_cast<int>(seconds * 1000));
+    });
     if (received == nullptr) {
       if (!failure_.empty()) throw kafka_error(failure_);
       return nullptr;
@@ -197,10 +215,17 @@ NB_MODULE(agen_kafka, m) {
   py::import_engine();
   nb::exception<kafka_error>(m, "KafkaError");
   nb::class_<message>(m, "Message")
-      .def_prop_ro("value", [](message const& self) { return bytes(self.get().payload, self.get().len); })
-      .def_prop_ro("key", [](message const& self) { return bytes(self.get().key, self.get().key_len); })
-      .def_prop_ro("topic", [](message const& self) { return rd_kafka_topic_name(self.get().rkt); })
-      .def_prop_ro("partition", [](message const& self) { return self.get().partition; })
+      .def_prop_ro(
+          "value",
+          [](message const& self) { return bytes(self.get().payload, self.get().len); })
+      .def_prop_ro(
+          "key",
+          [](message const& self) { return bytes(self.get().key, self.get().key_len); })
+      .def_prop_ro(
+          "topic",
+          [](message const& self) { return rd_kafka_topic_name(self.get().rkt); })
+      .def_prop_ro("partition",
+                   [](message const& self) { return self.get().partition; })
       .def_prop_ro("offset", [](message const& self) { return self.get().offset; });
   m.def(
       "consumer",
@@ -209,8 +234,9 @@ NB_MODULE(agen_kafka, m) {
       },
       nb::arg("settings"), nb::arg("topics"));
   nb::class_<polling_consumer>(m, "PollingConsumer")
-      .def(nb::init<std::map<std::string, std::string>, std::vector<std::string> const&>(), nb::arg("settings"),
-           nb::arg("topics"))
+      .def(nb::init<std::map<std::string, std::string>,
+                    std::vector<std::string> const&>(),
+           nb::arg("settings"), nb::arg("topics"))
       .def("poll", &polling_consumer::poll, nb::arg("seconds"))
       .def("close", &polling_consumer::close);
   bind_mock(m);

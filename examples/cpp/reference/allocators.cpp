@@ -7,13 +7,15 @@
 #include <memory_resource>
 
 // [allocator]
-auto count(std::allocator_arg_t, std::pmr::polymorphic_allocator<> /*from*/, int n) -> agen::async_generator<int> {
+auto count(std::allocator_arg_t, std::pmr::polymorphic_allocator<> /*from*/, int n)
+    -> agen::async_generator<int> {
   for (int i = 0; i < n; ++i) co_yield i;
 }
 
 auto in_a_buffer() -> agen::task<> {
   std::array<std::byte, 512> buffer;
-  std::pmr::monotonic_buffer_resource memory(buffer.data(), buffer.size(), std::pmr::null_memory_resource());
+  std::pmr::monotonic_buffer_resource memory(buffer.data(), buffer.size(),
+                                             std::pmr::null_memory_resource());
   auto gen = count(std::allocator_arg, &memory, 2);
   while (auto item = co_await gen.anext()) std::printf("%d\n", *item);
 }

@@ -29,7 +29,8 @@ auto ticks(asio::io_context& context, int n) -> agen::async_generator<int> {
 // [outside]
 auto from_awaitable(asio::io_context& context) -> asio::awaitable<void> {
   auto gen = ticks(context, 2);
-  while (auto item = co_await agen::async_anext(gen, asio::use_awaitable)) std::printf("awaitable %d\n", *item);
+  while (auto item = co_await agen::async_anext(gen, asio::use_awaitable))
+    std::printf("awaitable %d\n", *item);
 }
 
 auto from_task(asio::io_context& context) -> agen::task<> {
@@ -46,9 +47,11 @@ auto cancelled(asio::io_context& context) {
     co_await timer.async_wait(agen::use_agen);  // ends early, with operation_aborted
     co_yield 1;
   }(context);
-  agen::async_anext(gen, asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, [](auto error, auto) {
-                                                        std::printf("cancelled: %d\n", static_cast<bool>(error));
-                                                      })));
+  agen::async_anext(
+      gen, asio::bind_cancellation_slot(
+               signal.slot(), asio::bind_executor(context, [](auto error, auto) {
+                 std::printf("cancelled: %d\n", static_cast<bool>(error));
+               })));
   signal.emit(asio::cancellation_type::terminal);
   context.run();
 }

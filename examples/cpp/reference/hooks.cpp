@@ -1,4 +1,5 @@
-// docs/cpp/hooks.md: what an event loop installs, and what becomes of dropped generators.
+// docs/cpp/hooks.md: what an event loop installs, and what becomes of dropped
+// generators.
 #include <agen/agen.hpp>
 #include <cstdio>
 #include <vector>
@@ -25,8 +26,11 @@ auto resource() -> agen::async_generator<int> {
 class loop {
  public:
   loop() : former_(agen::get_asyncgen_hooks()) {
-    agen::set_asyncgen_hooks({[](agen::generator_ref) { std::printf("first iteration\n"); },
-                              [this](agen::abandoned_generator gen) { dropped_.push_back(std::move(gen)); }});
+    agen::set_asyncgen_hooks(
+        {[](agen::generator_ref) { std::printf("first iteration\n"); },
+         [this](agen::abandoned_generator gen) {
+           dropped_.push_back(std::move(gen));
+         }});
   }
   loop(loop const&) = delete;
   auto operator=(loop const&) -> loop& = delete;

@@ -15,7 +15,8 @@ auto loops() -> agen::task<> {
   AGEN_FOR_CO_AWAIT(int const& item, count(2)) std::printf("macro %d\n", item);
 
   auto other = count(2);
-  for (auto it = co_await agen::begin(other); it != agen::end(other); co_await ++it) std::printf("iterator %d\n", *it);
+  for (auto it = co_await agen::begin(other); it != agen::end(other); co_await ++it)
+    std::printf("iterator %d\n", *it);
 
   co_await agen::for_each(count(9), [](int item) {
     std::printf("for_each %d\n", item);
@@ -27,7 +28,8 @@ auto loops() -> agen::task<> {
 // [adaptors]
 auto adapted() -> agen::task<> {
   auto gen = count(100) | agen::filter([](int i) { return i % 2 == 1; }) |
-             agen::transform([](int i) { return "<" + std::to_string(i) + ">"; }) | agen::take(3) | agen::enumerate();
+             agen::transform([](int i) { return "<" + std::to_string(i) + ">"; }) |
+             agen::take(3) | agen::enumerate();
   while (auto item = co_await gen.anext()) {
     auto const& [number, text] = *item;
     std::printf("%zu %s\n", number, text.c_str());
@@ -38,7 +40,8 @@ auto more() -> agen::task<> {
   auto chunks = count(5) | agen::chunk(2);
   while (auto block = co_await chunks.anext()) std::printf("%zu ", block->size());
   auto pairs = agen::zip(count(2), agen::chain(count(1), count(3)));
-  while (auto pair = co_await pairs.anext()) std::printf("(%d, %d) ", std::get<0>(*pair), std::get<1>(*pair));
+  while (auto pair = co_await pairs.anext())
+    std::printf("(%d, %d) ", std::get<0>(*pair), std::get<1>(*pair));
   auto small = count(100) | agen::take_while([](int i) { return i < 2; });
   while (auto item = co_await small.anext()) std::printf("%d ", *item);
   std::printf("\n");

@@ -30,7 +30,8 @@ auto average() -> agen::async_generator<double, std::optional<double>, std::stri
 
 auto send() -> agen::task<> {
   auto gen = average();
-  co_await gen.anext();  // runs the body to its first co_yield, which a value can be sent to
+  // Runs the body to its first co_yield, which a value can be sent to.
+  co_await gen.anext();
   for (double value : {1.0, 2.0, 6.0}) {
     auto item = co_await gen.asend(value);
     std::printf("%g\n", *item);
@@ -75,7 +76,8 @@ auto words(std::string& store) -> agen::async_generator<std::string&> {
 auto by_reference() -> agen::task<> {
   std::string store;
   auto gen = words(store);
-  while (auto item = co_await gen.anext()) std::printf("%s %s\n", item->c_str(), &*item == &store ? "same" : "copy");
+  while (auto item = co_await gen.anext())
+    std::printf("%s %s\n", item->c_str(), &*item == &store ? "same" : "copy");
 }
 // [/reference]
 

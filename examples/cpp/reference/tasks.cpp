@@ -50,7 +50,8 @@ struct agen::await_adapter<request> {
 };
 
 auto answers() -> agen::async_generator<int> {
-  int first = co_await request{1};  // awaitable in every generator and task from here on
+  // Awaitable in every generator and task from here on.
+  int first = co_await request{1};
   co_yield first;
 }
 // [/adapter]

@@ -24,7 +24,8 @@ auto consume(std::thread& other) -> agen::task<bool> {
   auto gen = two_threads(other);
   auto const first = *co_await gen.anext();
   auto const second = *co_await gen.anext();
-  // This runs on the new thread if the consumer had suspended before the item came, otherwise where it was.
+  // This runs on the new thread if the consumer had suspended before the item came,
+  // otherwise where it was.
   co_return first != second;
 }
 // [/hop]

@@ -38,7 +38,8 @@ auto sum_of(agen::async_generator<int> numbers) -> agen::task<int> {
 // [/await]
 
 // [delegate]
-auto read_numbers(std::vector<std::string> lines) -> agen::async_generator<int, void, int> {
+auto read_numbers(std::vector<std::string> lines)
+    -> agen::async_generator<int, void, int> {
   int skipped = 0;
   for (auto const& line : lines) {
     if (line.find_first_not_of("0123456789") == std::string::npos) {
@@ -73,7 +74,8 @@ auto running_average() -> agen::async_generator<double, std::optional<double>> {
 
 auto print_averages() -> agen::task<> {
   auto averages = running_average();
-  co_await averages.anext();  // runs to the first co_yield, which is then ready to be sent to
+  // Runs to the first co_yield, which is then ready to be sent to.
+  co_await averages.anext();
   for (double value : {10.0, 20.0, 60.0}) {
     auto average = co_await averages.asend(value);
     std::printf("%g\n", *average);
@@ -91,7 +93,8 @@ auto rows() -> agen::async_generator<std::string> {
   std::printf("connected\n");
   std::exception_ptr ended;
   try {
-    for (int number = 0; number < 1000; ++number) co_yield "row " + std::to_string(number);
+    for (int number = 0; number < 1000; ++number)
+      co_yield "row " + std::to_string(number);
   } catch (...) {
     ended = std::current_exception();  // C++ cannot await in a catch block
   }
@@ -112,7 +115,8 @@ auto read_some() -> agen::task<> {
 
 // [adaptors]
 auto chosen() -> agen::task<> {
-  auto numbers = countdown(9) | agen::filter([](int n) { return n % 2 == 0; }) | agen::take(3);
+  auto numbers =
+      countdown(9) | agen::filter([](int n) { return n % 2 == 0; }) | agen::take(3);
   while (auto number = co_await numbers.anext()) std::printf("%d\n", *number);
 }
 // [/adaptors]

@@ -1,4 +1,5 @@
-// docs/cpp/yield_from.md: delegation to generators, to other things with anext(), to ranges.
+// docs/cpp/yield_from.md: delegation to generators, to other things with anext(), to
+// ranges.
 #include <agen/agen.hpp>
 #include <array>
 #include <cstdio>
@@ -16,7 +17,8 @@ auto inner() -> agen::async_generator<int, int, std::string> {
 }
 
 auto outer() -> agen::async_generator<int, int> {
-  std::string const result = co_await agen::yield_from(inner());  // items, sends and throws pass through
+  // Items, sends and throws pass through.
+  std::string const result = co_await agen::yield_from(inner());
   std::printf("%s\n", result.c_str());
 }
 
