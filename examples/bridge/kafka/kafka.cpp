@@ -155,7 +155,7 @@ auto messages(std::map<std::string, std::string> settings,
   } catch (...) {  // closed, cancelled, or an error: C++ cannot await in here
     error = std::current_exception();
   }
-  // There is nobody to take leave of.
+  // A client that failed has nobody to take leave of.
   if (!failure.empty()) std::rethrow_exception(error);
   // Leaving the group takes a round trip to the broker, which is awaited by the same
   // descriptor.

@@ -93,7 +93,8 @@ auto catches() -> async_generator<std::string> {
 }
 
 // [await]
-/// Awaits what `before` gives before each item, and what `after` gives when it ends, however it does.
+/// Awaits what `before` gives before each item, and what `after` gives when it ends,
+/// however it does.
 auto awaits(int n, tool::object before, tool::object after) -> async_generator<int> {
   counted const here;
   std::exception_ptr thrown;

@@ -44,7 +44,8 @@ auto numbers(long n, long capacity, long slice) -> agen::async_generator<int> {
 }
 
 // [many]
-/// From `producers` threads; an item is the number of its thread times a million, and its own.
+/// From `producers` threads; an item is the number of its thread times a million, and its
+/// own.
 auto many(long producers, long each, long capacity) -> agen::async_generator<int> {
   agen::channel<int> channel(static_cast<std::size_t>(capacity));
   for (int p = 0; p < producers; ++p) {
