@@ -487,8 +487,8 @@ auto awaitable_clear(PyObject* self) -> int {
   return 0;  // the generator stays: an awaitable without one would have to check for it at every step
 }
 
-[[gnu::noinline]] void free_memory(Awaitable& awaitable) {
-  if (awaitable.state->last_anext == &awaitable) awaitable.state->last_anext = &awaitable.state->spent;
+[[gnu::noinline]] void free_memory(Awaitable& awaitable, State& state) {
+  if (state.last_anext == &awaitable) state.last_anext = &state.spent;
   PyTypeObject* type = Py_TYPE(&awaitable);
   PyObject_GC_Del(&awaitable);
   Py_DECREF(type);
@@ -496,12 +496,12 @@ auto awaitable_clear(PyObject* self) -> int {
 
 /// Frees an awaitable without an argument, or keeps its memory for another operation.
 template <bool iterates>
-[[gnu::always_inline]] inline void free_awaitable(Awaitable& awaitable, bool recycles) {
-  PyObject* carried = iterates ? take_carried_item(*awaitable.state).release() : nullptr;
+[[gnu::always_inline]] inline void free_awaitable(Awaitable& awaitable, State& state, bool recycles) {
+  PyObject* carried = iterates ? take_carried_item(state).release() : nullptr;
   PyObject* generator = object_of(*awaitable.generator.release());
   std::destroy_at(&awaitable.generator);
-  if (!recycles || !awaitable.state->awaitables.give(&awaitable)) [[unlikely]]
-    free_memory(awaitable);
+  if (!recycles || !state.awaitables.give(&awaitable)) [[unlikely]]
+    free_memory(awaitable, state);
   Py_DECREF(generator);
   Py_XDECREF(carried);
 }
@@ -517,13 +517,16 @@ template <bool iterates>
   finalized |= awaitable.tracked && PyObject_GC_IsFinalized(self) != 0;
   if (awaitable.tracked) PyObject_GC_UnTrack(self);
   Object const argument = std::move(awaitable.argument);  // outlives it: its end may run code
-  free_awaitable<iterates>(awaitable, iterates && !finalized);
+  // At the interpreter's end the collector may have freed the module before what is garbage with it.
+  State& state = awaitable.state == main_interpreter.state ? *awaitable.state : look_up_state(self);
+  free_awaitable<iterates>(awaitable, state, iterates && !finalized);
 }
 
 void asend_dealloc(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
+  // The collector does not see what this one holds: so its type is no garbage, and the module is still there.
   if (awaitable.stage == Stage::finished && !awaitable.tracked && !awaitable.argument) [[likely]]
-    free_awaitable<true>(awaitable, true);
+    free_awaitable<true>(awaitable, *awaitable.state, true);
   else
     finalize_and_free<true>(self);
 }

@@ -277,6 +277,10 @@ auto generator_clear(PyObject* self) -> int {
 /// The name is gone when the module is.
 auto close_body(PyObject* self) -> PyObject* {
   PyObject* body = as<Generator>(self).body.get();
+  if (as<Generator>(self).flags.has(flag::cpp)) {  // its type may be cleared, too, and has no methods then
+    cpp_drop(body);
+    return Py_NewRef(Py_None);
+  }
   if (compat::is_taken_apart(body)) return Py_NewRef(Py_None);
   PyObject* name = state_of(self).names.close.get();
   return name != nullptr ? PyObject_CallMethodNoArgs(body, name) : PyObject_CallMethod(body, "close", nullptr);

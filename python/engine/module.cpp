@@ -25,6 +25,7 @@ auto orphans() noexcept -> State& {
   static State& state = [] -> State& {
     static State made{};
     made.generators.close(PyObject_GC_Del);
+    made.awaitables.close(PyObject_GC_Del);
     return made;
   }();
   return state;
@@ -178,6 +179,7 @@ auto module_clear(PyObject* module) -> int {
   state->generators.close(PyObject_GC_Del);
   state->delegations.close(PyObject_GC_Del);
   state->awaitables.close(PyObject_GC_Del);
+  state->last_anext = &state->spent;  // it may have been among them
   state->yields.close(PyObject_GC_Del);
   state->stop.reset();
   state->already_running.reset();

@@ -32,11 +32,11 @@ def folder():
     return extensions.build(HERE / "bodies", WITH_PYBIND11="ON")
 
 
-def python(folder, code, *, check=True):
+def python(folder, code, *, check=True, **environment):
     """Runs code in a new interpreter that finds the modules; returns what it printed."""
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-W", "error", "-c", code],
-        env={**os.environ, "PYTHONPATH": str(folder)},
+        env={**os.environ, "PYTHONPATH": str(folder), **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -224,6 +224,20 @@ def test_pending_bodies_at_the_end_of_the_interpreter(folder, module):
     done = python(folder, code, check=False)
     assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr
     assert "Fatal" not in done.stderr and "Segmentation" not in done.stderr
+
+
+@pytest.mark.parametrize("rest", ["", ".asend(None)", ".__anext__()", ".athrow(ValueError)", ".aclose()"])
+def test_what_was_never_begun_is_garbage_at_the_end_of_the_interpreter(folder, rest):
+    # The collector frees the module first, and whoever looks into its memory then finds 0xDD.
+    code = f"""
+import warnings
+import bodies_raw
+warnings.simplefilter("ignore")
+kept = [bodies_raw.count(3){rest}]
+kept.append(kept)
+print("end")
+"""
+    assert python(folder, code, PYTHONMALLOC="debug") == "end\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
