@@ -212,6 +212,14 @@ auto take_finalizer(Generator& generator) -> Object {
   return std::move(finalizer_of(generator));
 }
 
+/// Lets the collector see the body itself, and finalize it. The generator is not finalized a second time: dropped again,
+/// in a cycle, its body would only be closed when the collector has already taken apart what that needs.
+void hand_body_to_collector(Generator& generator) noexcept {
+  if (!generator.flags.has(flag::owns_body) || generator.flags.has(flag::cpp)) return;
+  generator.flags.clear(flag::owns_body);
+  PyObject_GC_Track(generator.body.get());
+}
+
 /// What native's finalizer does (Objects/genobject.c, _PyGen_Finalize). False with the error set that closing ended in.
 auto finish_dropped(PyObject* self) -> bool {
   auto& generator = as<Generator>(self);
@@ -221,15 +229,28 @@ auto finish_dropped(PyObject* self) -> bool {
   Object finalizer;
   if (!generator.flags.has(flag::exit_ignored)) finalizer = take_finalizer(generator);
   if (finalizer) {
+    hand_body_to_collector(generator);
     return static_cast<bool>(steal(PyObject_CallOneArg(finalizer.get(), self)));
   }
   if (generator.flags.has(flag::created)) return true;
   return close_at_once(state_of(self), generator);
 }
 
+/// A coroutine that could not be closed is closed once more by its own finalizer. Not when it is freed: where that is the
+/// collector's doing, what the body needs may have been taken apart by then.
+void abandon_body(Generator& generator) {
+  if (!generator.flags.has(flag::owns_body) || generator.flags.has(flag::cpp)) return;
+  generator.flags.set(flag::closed);
+  Dismantling const dismantling;
+  PyObject_CallFinalizer(generator.body.get());
+}
+
 void generator_finalize(PyObject* self) {
   auto before = compat::take_exception();
-  if (!finish_dropped(self)) compat::write_unraisable(self);
+  if (!finish_dropped(self)) {
+    compat::write_unraisable(self);
+    abandon_body(as<Generator>(self));
+  }
   compat::restore_exception(std::move(before));
 }
 

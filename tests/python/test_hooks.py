@@ -469,6 +469,49 @@ def test_an_anext_that_nobody_awaits_is_collected_in_a_cycle_with_its_generator(
     run(other.aclose())
 
 
+@pytest.mark.parametrize("ending", ["a hook keeps it for a while", "its cleanup awaits", "its cleanup yields"])
+def test_a_body_in_a_cycle_ends_while_what_it_calls_is_still_whole(implementation, ending, monkeypatch):
+    monkeypatch.setattr(sys, "unraisablehook", lambda report: None)
+    begun, ended = [], []
+
+    def make():
+        cycle = []
+
+        def use():
+            begun.append(len(cycle))
+
+        @implementation
+        async def body():
+            try:
+                yield 1
+            finally:
+                try:
+                    if ending == "its cleanup awaits":
+                        await Hold()
+                    elif ending == "its cleanup yields":
+                        yield 2
+                finally:
+                    use()  # a crash where the collector had taken the function apart
+                    ended.append(len(begun))
+
+        if ending == "a hook keeps it for a while":
+            sys.set_asyncgen_hooks(finalizer=cycle.append)
+        for _ in range(2):
+            generator = body()
+            run(generator.__anext__())
+            cycle.append(generator)
+        del generator
+        sys.set_asyncgen_hooks(finalizer=None)
+        if ending == "a hook keeps it for a while":
+            cycle.clear()  # drops them, and so fills it again
+
+    for _ in range(10):
+        make()
+        gc.collect()
+    if implementation.ours:  # native does not run again what it has finalized once
+        assert ended == list(range(1, 21))
+
+
 def test_an_awaitable_in_a_cycle_with_its_generator_is_collected(implementation):
     hold = Hold()
 
