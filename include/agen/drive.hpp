@@ -48,23 +48,6 @@ class driver {
   }
 
   AGEN_ALWAYS_INLINE auto anext() noexcept -> step { return iterate(operation::anext, nullptr, sends_nothing_); }
-  /// anext() in parts, of which the first two are short enough for a hot path, where it is known that anext() can
-  /// resume the generator at any co_yield. Not at a yield: anext_anywhere() gives the step. True from anext_to_item():
-  /// an item is there. False: anext_on() gives the step.
-  [[nodiscard]] AGEN_ALWAYS_INLINE auto is_at_yield() const noexcept -> bool {
-    return own().now == detail::stage::suspended;
-  }
-  AGEN_ALWAYS_INLINE auto anext_to_item() noexcept -> bool {
-    under_way_ = way::iterates;
-    iterating_.resume(nullptr);
-    if (!iterating_.has_arrived() || own().slot == nullptr) [[unlikely]]
-      return false;
-    under_way_ = way::none;
-    answer_ = step::yielded;
-    return true;
-  }
-  AGEN_ALWAYS_INLINE auto anext_on() noexcept -> step { return resumed(); }
-  auto anext_anywhere() noexcept -> step { return iterate(operation::anext, nullptr, true); }
   /// \param value  the Send object, moved from by the body when it is resumed; it must live until then
   auto asend(void* value) noexcept -> step { return iterate(operation::asend, value, true); }
   auto athrow(std::exception_ptr error) noexcept -> step {
@@ -92,6 +75,24 @@ class driver {
     body.resume();
     return resumed();
   }
+
+  /// anext() in parts, of which the first two are short enough for a hot path, where it is known that anext() can
+  /// resume the generator at any co_yield. Not at a yield: anext_anywhere() gives the step. True from anext_to_item():
+  /// an item is there. False: anext_on() gives the step.
+  [[nodiscard]] AGEN_ALWAYS_INLINE auto is_at_yield() const noexcept -> bool {
+    return own().now == detail::stage::suspended;
+  }
+  AGEN_ALWAYS_INLINE auto anext_to_item() noexcept -> bool {
+    under_way_ = way::iterates;
+    iterating_.resume(nullptr);
+    if (!iterating_.has_arrived() || own().slot == nullptr) [[unlikely]]
+      return false;
+    under_way_ = way::none;
+    answer_ = step::yielded;
+    return true;
+  }
+  AGEN_ALWAYS_INLINE auto anext_on() noexcept -> step { return resumed(); }
+  auto anext_anywhere() noexcept -> step { return iterate(operation::anext, nullptr, true); }
 
   /// The step of the last operation.
   [[nodiscard]] auto answer() const noexcept -> step { return answer_; }

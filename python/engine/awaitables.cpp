@@ -145,6 +145,7 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
   return conclude(awaitable, generator, drive_send(state, awaitable.resumption, generator, value, true, out), out);
 }
 
+/// conclude_cpp() where it takes the driver.
 [[gnu::noinline]] auto settle_cpp(Awaitable& awaitable, Outcome outcome, bool starting, PyObject** out)
     -> PySendResult {
   Generator& generator = *awaitable.generator.get();
@@ -162,14 +163,19 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
   return waits ? wait(awaitable) : settle_cpp(awaitable, outcome, starting, out);
 }
 
+/// The item that a body in C++ has answered is the operation's.
+[[gnu::always_inline]] inline auto answer_item(Awaitable& awaitable) -> PySendResult {
+  awaitable.generator->flags.clear(flag::running | flag::executing);
+  awaitable.stage = Stage::finished;
+  return PYGEN_RETURN;
+}
+
 /// The end of an operation's resumption of a body in C++, which has answered `outcome`.
 [[gnu::always_inline]] inline auto answer_cpp(Awaitable& awaitable, Outcome outcome, bool starting, PyObject** out)
     -> PySendResult {
   if (outcome != Outcome::yielded) [[unlikely]]
     return conclude_cpp(awaitable, outcome, starting, out);
-  awaitable.generator->flags.clear(flag::running | flag::executing);
-  awaitable.stage = Stage::finished;
-  return PYGEN_RETURN;
+  return answer_item(awaitable);
 }
 
 /// Sends into what a body in C++ awaits, or into the body.
@@ -229,9 +235,7 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   }
   if (step != agen::python::abi::yielded) [[unlikely]]
     return step_on_cpp(awaitable, step, out);
-  awaitable.generator->flags.clear(flag::running | flag::executing);
-  awaitable.stage = Stage::finished;
-  return PYGEN_RETURN;
+  return answer_item(awaitable);
 }
 
 /// An anext or asend that does not find a Python body idle at a real yield.

@@ -14,7 +14,8 @@ inline void track(Awaitable& awaitable) noexcept {
   PyObject_GC_Track(&awaitable);
 }
 
-/// Begins the life of an awaitable whose type, state and argument are set.
+/// Begins the life of an awaitable whose type, state and argument are set: what a recycled one keeps, its argument
+/// null.
 [[gnu::always_inline]] inline auto set_up(Awaitable& awaitable, Generator& generator, agen::operation operation,
                                           bool packed = false) -> PyObject* {
   new (&awaitable.occupancy) Occupancy;  // without (): nothing is written where it is empty

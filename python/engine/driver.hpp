@@ -89,7 +89,8 @@ inline auto is_item(State const& state, PySendResult result, PyObject* answer) n
   return result == PYGEN_NEXT && Py_TYPE(answer) == state.box_type && answer != this_thread.handed_up.box;
 }
 
-/// is_item() for the hot path, of an answer that is not the body's last: false where it would take a closer look.
+/// is_item() for the hot path, of a PYGEN_NEXT. False where it takes a closer look: also of a box whose layout is not
+/// known or that somebody else has, and of a request in a box.
 inline auto holds_item(State& state, PyObject* answer) noexcept -> bool {
   return is_own_box(state, answer) && answer != this_thread.handed_up.box && !is_boxed_request(state, *slot_of(answer));
 }

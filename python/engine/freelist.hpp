@@ -1,5 +1,5 @@
 // Recycled memory of short-lived objects: one list for each type and interpreter. What is in a list keeps its type
-// reference and its initialised header, and holds nothing else.
+// reference and its initialised header, and owns nothing else.
 #ifndef ASYNC_GENERATOR_ENGINE_FREELIST_HPP
 #define ASYNC_GENERATOR_ENGINE_FREELIST_HPP
 

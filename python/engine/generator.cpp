@@ -212,8 +212,8 @@ auto take_finalizer(Generator& generator) -> Object {
   return std::move(finalizer_of(generator));
 }
 
-/// Lets the collector see the body itself, and finalize it. The generator is not finalized a second time: dropped again,
-/// in a cycle, its body would only be closed when the collector has already taken apart what that needs.
+/// Lets the collector see the body itself, and finalize it. The generator is not finalized a second time: dropped
+/// again, in a cycle, its body would only be closed when the collector has already taken apart what that needs.
 void hand_body_to_collector(Generator& generator) noexcept {
   if (!generator.flags.has(flag::owns_body) || generator.flags.has(flag::cpp)) return;
   generator.flags.clear(flag::owns_body);
@@ -236,8 +236,8 @@ auto finish_dropped(PyObject* self) -> bool {
   return close_at_once(state_of(self), generator);
 }
 
-/// A coroutine that could not be closed is closed once more by its own finalizer. Not when it is freed: where that is the
-/// collector's doing, what the body needs may have been taken apart by then.
+/// A coroutine that could not be closed is closed once more by its own finalizer. Not when it is freed: where that is
+/// the collector's doing, what the body needs may have been taken apart by then.
 void abandon_body(Generator& generator) {
   if (!generator.flags.has(flag::owns_body) || generator.flags.has(flag::cpp)) return;
   generator.flags.set(flag::closed);

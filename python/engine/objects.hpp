@@ -237,7 +237,7 @@ struct State {
   FreeList<Awaitable> awaitables;
   FreeList<Yield> yields;
   Awaitable spent{.stage = Stage::finished};  ///< stands for one that is done with
-  Awaitable* last_anext = &spent;   ///< what `async for` or anext() was given last; never another than its own memory
+  Awaitable* last_anext = &spent;   ///< what `async for` or anext() was given last, in use or in the list; never freed
   Ref<PyStopIterationObject> stop;  ///< the recycled StopIteration
   compat::Mutex chains;             ///< guards the links between delegations
   compat::Mutex makers;             ///< guards what makers have prepared, until it is ready
