@@ -63,21 +63,24 @@ def isasyncgenfunction(obj: object) -> bool:
 # A decorated function is a Python function whose code carries CO_ASYNC_GENERATOR, so that inspect and all who ask it
 # recognise it. The code itself does not run: the engine gives the function another entry point, which finds the maker in
 # the last cell of the closure. Only CPython 3.11 inlines the code of a Python function whatever its entry point is; there
-# the code is a call of the maker.
+# the code is a call of the maker. Elsewhere the code is there for copies of the function, which have no entry point of
+# ours, and for those who read it.
+
+_INLINES = sys.version_info[:2] == (3, 11)
 
 
 def _make_function(function: Any, maker: Any) -> FunctionType:
     if not isinstance(function, FunctionType) or not _has_room(function.__code__):
         decorated = _forwarding_function(_anything.__code__, _anything, maker)
-    elif sys.version_info[:2] == (3, 11) and (function.__defaults__ or function.__kwdefaults__):
-        decorated = _forwarding_function(_anything.__code__, function, maker)
-        return _engine.bind(decorated)  # defaults are the function's own, also when they change
-    elif sys.version_info[:2] == (3, 11):
-        decorated = _forwarding_function(function.__code__, function, maker)
-    else:
+    elif not _INLINES and function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
         code = _with_maker(_as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR))
         closure = (*(function.__closure__ or ()), CellType(maker))
         decorated = FunctionType(code, function.__globals__, function.__name__, None, closure)
+    elif function.__defaults__ or function.__kwdefaults__:
+        decorated = _forwarding_function(_anything.__code__, function, maker)
+        return _engine.bind(decorated)  # defaults are the function's own, also when they change
+    else:
+        decorated = _forwarding_function(function.__code__, function, maker)
     decorated.__defaults__ = getattr(function, "__defaults__", None)
     decorated.__kwdefaults__ = getattr(function, "__kwdefaults__", None)
     return _engine.bind(decorated)
@@ -99,17 +102,22 @@ def _forwarding_function(code: CodeType, shown_as: Any, maker: Any) -> FunctionT
     parameters += [*by_keyword, *([keywords] if keywords else [])]
     arguments = [*positional, *([rest] if rest else []), *(f"{name}={name}" for name in by_keyword)]
     arguments += [keywords] if keywords else []
-    call = "_maker"
-    while call in code.co_varnames:
-        call += "_"
+    mark = "_"
+    while f"delegate{mark}" in code.co_varnames or f"maker{mark}" in code.co_varnames:
+        mark += "_"
+    # Cells are in alphabetical order: the maker is in the last one.
+    call = f"maker{mark}({', '.join(arguments)})"
+    define, run = "def", f"return {call}"
+    if sys.version_info < (3, 11):  # where the flags alone make a copy an async generator function
+        define, run = "async def", f"await delegate{mark}({call})"
     source = (
-        f"def factory({call}):\n"
-        f"    def forward({', '.join(parameters)}): return {call}({', '.join(arguments)})\n"
+        f"def factory(delegate{mark}, maker{mark}):\n"
+        f"    {define} forward({', '.join(parameters)}): {run}\n"
         f"    return forward\n"
     )
     scope: dict[str, Any] = {}
     exec(compile(source, code.co_filename, "exec"), scope)
-    forward = scope["factory"](maker)
+    forward = scope["factory"](_engine.yield_from_, maker)
     face = shown_as.__code__
     shown = {"co_name": face.co_name, "co_filename": face.co_filename, "co_firstlineno": face.co_firstlineno}
     if sys.version_info >= (3, 11):

@@ -383,19 +383,33 @@ def test_a_copy_made_of_code_and_closure_is_an_async_generator_function(free):
     assert collect(copy()) == [list(range(free))]
 
 
-@pytest.mark.parametrize("decorated_kind", ["function", "partial", "lambda"])
-def test_a_copy_of_every_kind_runs_or_says_no(decorated_kind):
+class _Callable:
+    async def __call__(self, argument="argument", *, keyword="keyword"):
+        await yield_("item")
+        await yield_((argument, keyword))
+
+
+@pytest.mark.parametrize("kind", ["function", "partial", "method", "object", "lambda", "plain function with defaults"])
+def test_a_copy_of_every_kind_gives_the_same_items(kind):
     body = _with_closure("item")
-    callables = {"function": body, "partial": functools.partial(body), "lambda": lambda *args, **kwds: body(*args, **kwds)}
-    decorated = async_generator(callables[decorated_kind])
+
+    def plain(argument="argument", *, keyword="keyword"):
+        return body(argument, keyword=keyword)
+
+    callables = {
+        "function": body,
+        "partial": functools.partial(body),
+        "method": _Callable().__call__,
+        "object": _Callable(),
+        "lambda": lambda *args, **kwds: body(*args, **kwds),
+        "plain function with defaults": plain,
+    }
+    decorated = async_generator(callables[kind])
     copy = types.FunctionType(decorated.__code__, decorated.__globals__, "copy", decorated.__defaults__, decorated.__closure__)
     copy.__kwdefaults__ = decorated.__kwdefaults__
     for _ in range(20):  # the interpreter gets to know its calls
-        made = copy()
-        if decorated_kind == "function":
-            assert collect(made) == ["item", ("argument", "keyword")]
-        elif inspect.iscoroutine(made):
-            made.close()
+        assert collect(copy()) == collect(decorated()) == ["item", ("argument", "keyword")]
+        assert collect(copy(1, keyword=2)) == ["item", (1, 2)]
 
 
 def test_a_function_without_its_maker_says_so():
