@@ -72,15 +72,15 @@ _INLINES = sys.version_info[:2] == (3, 11)
 def _make_function(function: Any, maker: Any) -> FunctionType:
     if not isinstance(function, FunctionType) or not _has_room(function.__code__):
         decorated = _forwarding_function(_anything.__code__, _anything, maker)
-    elif not _INLINES and function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+    elif _INLINES and (function.__defaults__ or function.__kwdefaults__):
+        decorated = _forwarding_function(_anything.__code__, function, maker)
+        return _engine.bind(decorated)  # defaults are the function's own, also when they change
+    elif _INLINES or not function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+        decorated = _forwarding_function(function.__code__, function, maker)
+    else:
         code = _with_maker(_as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR))
         closure = (*(function.__closure__ or ()), CellType(maker))
         decorated = FunctionType(code, function.__globals__, function.__name__, None, closure)
-    elif function.__defaults__ or function.__kwdefaults__:
-        decorated = _forwarding_function(_anything.__code__, function, maker)
-        return _engine.bind(decorated)  # defaults are the function's own, also when they change
-    else:
-        decorated = _forwarding_function(function.__code__, function, maker)
     decorated.__defaults__ = getattr(function, "__defaults__", None)
     decorated.__kwdefaults__ = getattr(function, "__kwdefaults__", None)
     return _engine.bind(decorated)

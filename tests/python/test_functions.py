@@ -4,6 +4,7 @@ import asyncio
 import functools
 import inspect
 import pickle
+import sys
 import types
 
 import pytest
@@ -336,6 +337,20 @@ def test_changing_defaults_of_the_wrapped_function_has_effect():
     decorated = async_generator(body)
     body.__defaults__ = (2,)
     assert collect(decorated()) == [2]
+
+
+@pytest.mark.skipif(sys.version_info[:2] == (3, 11), reason="3.11 runs the code: it leaves defaults to the function")
+def test_defaults_can_be_read():
+    async def body(argument=1, *, keyword=2):
+        await yield_((argument, keyword))
+
+    def plain(argument=1, *, keyword=2):
+        return body(argument, keyword=keyword)
+
+    for function in (body, plain):
+        decorated = async_generator(function)
+        assert (decorated.__defaults__, decorated.__kwdefaults__) == ((1,), {"keyword": 2})
+        assert collect(decorated()) == [(1, 2)]
 
 
 def test_decorating_the_same_function_twice_gives_two_functions():
