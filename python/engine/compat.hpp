@@ -38,13 +38,15 @@ inline constexpr bool free_threaded = true;
 inline constexpr bool free_threaded = false;
 #endif
 
-// Objects are recycled by setting their reference count, which a free-threaded or a reference-debugging interpreter
-// does not allow, and which would hide errors from the address sanitizer.
-#if defined(Py_GIL_DISABLED) || defined(Py_DEBUG) || defined(Py_TRACE_REFS) || defined(AGEN_NO_FREELISTS)
-inline constexpr bool recycles = false;
+// Objects are recycled by setting their reference count, which a reference-debugging interpreter does not allow, and
+// which would hide errors from the address sanitizer.
+#if defined(Py_DEBUG) || defined(Py_TRACE_REFS) || defined(AGEN_NO_FREELISTS)
+inline constexpr bool recycles_memory = false;
 #else
-inline constexpr bool recycles = true;
+inline constexpr bool recycles_memory = true;
 #endif
+// What all threads would share is not recycled without the GIL.
+inline constexpr bool recycles = recycles_memory && !free_threaded;
 
 /// Takes the current exception away from the thread, with its traceback attached; null when there is none.
 inline auto take_exception() noexcept -> Object {

@@ -51,7 +51,7 @@ void cpp_drop(PyObject* object) noexcept {
   auto before = compat::take_exception();
   Object awaiting;
   {
-    compat::Lock const lock(look_up_state(object).chains);
+    Chains::Driving const lock(look_up_state(object).chains);
     awaiting = std::move(body.awaiting);
   }
   awaiting.reset();
@@ -160,7 +160,7 @@ auto set_text(PyObject* self, PyObject* value, void* name) -> int {
 
 auto get_await(PyObject* self, void*) -> PyObject* {
   auto& body = as<CppBody>(self);
-  compat::Lock const lock(body.state->chains);
+  Chains::Stopped const lock(body.state->chains);
   return Py_NewRef(body.awaiting ? body.awaiting.get() : Py_None);
 }
 

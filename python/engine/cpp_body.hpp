@@ -35,7 +35,7 @@ auto cpp_ended(PyObject* exception, PyObject** out) -> Outcome;
 
 /// Replaces what the body awaits, which cr_await shows to other threads too; gives back what was there.
 inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object {
-  compat::Lock const lock(body.state->chains);
+  Chains::Driving const lock(body.state->chains);
   return std::exchange(body.awaiting, std::move(awaiting));
 }
 

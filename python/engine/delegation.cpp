@@ -38,7 +38,7 @@ auto failed(Delegation& delegation, PyObject** out) -> Outcome {
 
 /// Replaces the operation under way, which ag_await shows to other threads too.
 void set_awaiting(Delegation& delegation, Object awaiting) noexcept {
-  compat::Lock const lock(delegation.state->chains);
+  Chains::Driving const lock(delegation.state->chains);
   std::swap(delegation.awaiting, awaiting);  // what was there goes with the argument, when the lock is open again
 }
 
@@ -157,7 +157,7 @@ auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> 
 
 void unlink(Delegation& delegation) noexcept {
   Object const dropped = std::move(delegation.handled);  // before the lock: it may be the last reference
-  compat::Lock const lock(delegation.state->chains);
+  Chains::Stopped const lock(delegation.state->chains);
   cut(delegation);
 }
 
@@ -169,7 +169,7 @@ namespace {
 /// goes through it: a generator above executes.
 auto leave(Delegation& delegation) noexcept -> bool {
   Object dropped;  // outlives the lock
-  compat::Lock const lock(delegation.state->chains);
+  Chains::Stopped const lock(delegation.state->chains);
   if (delegation.parent == nullptr) return true;
   for (Delegation* above = &delegation; above != nullptr; above = above->outer) {
     if (!above->parent->flags.has(flag::executing)) continue;

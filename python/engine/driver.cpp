@@ -140,12 +140,12 @@ auto delegation_of(State& state, Generator const& generator) noexcept -> Delegat
 
 namespace {
 
-/// Makes the roots above look for their leaf again. The chains are locked.
+/// Makes the roots above look for their leaf again.
 void forget_leaf(Delegation& delegation) noexcept {
   for (Delegation* above = delegation.outer; above != nullptr; above = above->outer) above->innermost = nullptr;
 }
 
-/// True when one of `bits` is set on a generator that delegates to this one. The chains are locked.
+/// True when one of `bits` is set on a generator that delegates to this one. The chains are stopped.
 auto has_above(State& state, Generator& generator, std::uint32_t bits) noexcept -> bool {
   Delegation* delegation = delegation_of(state, generator);
   if (delegation == nullptr) return false;
@@ -160,7 +160,7 @@ auto has_above(State& state, Generator& generator, std::uint32_t bits) noexcept 
 auto is_running(State& state, Generator& generator) noexcept -> bool {
   if (generator.flags.has(flag::running)) return true;
   if (!generator.flags.has(flag::delegated)) return false;
-  compat::Lock const lock(state.chains);
+  Chains::Stopped const lock(state.chains);
   return has_above(state, generator, flag::running);
 }
 
@@ -168,15 +168,15 @@ auto claim_operation(State& state, Generator& generator, std::uint32_t against) 
   constexpr auto taken = flag::running | flag::executing;
   if constexpr (!compat::free_threaded) return generator.flags.claim(taken, against);
   if (generator.flags.claim(taken, against | flag::delegated)) return true;
-  // Whoever drives the chain from above comes through this lock too: it sees our flag, or we see its flag.
-  compat::Lock const lock(state.chains);
+  // Whoever drives the chain from above sets its flag before it takes its part of the lock: we see that, or it sees ours.
+  Chains::Stopped const lock(state.chains);
   if (has_above(state, generator, against) || !generator.flags.claim(taken, against)) return false;
   if (Delegation* own = delegation_of(state, generator)) forget_leaf(*own);
   return true;
 }
 
 void unlock_chain(State& state, Generator& root) noexcept {
-  compat::Lock const lock(state.chains);
+  Chains::Stopped const lock(state.chains);
   for (Generator* member = &root; member != nullptr;) {
     member->flags.clear(flag::running);
     Delegation* delegation = delegation_of(state, *member);
@@ -204,6 +204,7 @@ class Drive {
   /// The delegation of the root, which has one.
   [[nodiscard]] auto first() const noexcept -> Delegation& { return as<Delegation>(root_.extra.get()); }
   void release(Object suspension) noexcept;
+  static auto is_elsewhere(Generator const& member, bool claims) noexcept -> bool;
   [[nodiscard]] auto knows_leaf(Delegation const& first) const noexcept -> bool;
   void find_leaf(Delegation& first, bool claims);
   void block(Delegation& delegation) noexcept;
@@ -226,6 +227,7 @@ class Drive {
   auto take_on(Delegation& delegation) noexcept -> bool;
   void link(Delegation& delegation) noexcept;
   void detach(Delegation& delegation);
+  void let_go(Delegation& delegation);
   auto attach(Delegation& delegation, Generator& delegate) -> bool;
   auto hand_over(Outcome outcome, PyObject** out) -> Outcome;
   auto hand_over_result(PyObject** out) -> Outcome;
@@ -278,11 +280,12 @@ auto Drive::arrives_as_error(PyObject* exception) const -> bool {
 /// Finds the leaf. False when a delegate on the way runs, or has ended, by somebody else's hand.
 auto Drive::enter(PyObject** out) -> bool {
   *out = nullptr;
-  compat::Lock lock(state_.chains);  // first of all: another thread may close the delegation by hand
+  Chains::Driving const lock(state_.chains);  // first of all: another thread may close the delegation by hand
   Delegation* first = delegation_of(state_, root_);
   if (first == nullptr) return true;
-  // What is driven here may be a link of a longer chain: whoever remembers its leaf must look again.
-  forget_leaf(*first);
+  // What is driven here may be a link of a longer chain: whoever remembers its leaf must look again. (Without the GIL
+  // claim_operation() has said so.)
+  if constexpr (!compat::free_threaded) forget_leaf(*first);
   if (!knows_leaf(*first)) find_leaf(*first, starting_);
   Delegation* last = blocked_ != nullptr ? blocked_ : first->innermost;
   Generator* delegate = last->delegate;
@@ -303,12 +306,19 @@ auto Drive::enter(PyObject** out) -> bool {
   return usable;
 }
 
+/// Without the GIL: true for a member that somebody else is at work on, as its root. Its links are not to be looked at.
+/// \param claims  the leaf has yet to be claimed: until then what runs is not ours
+auto Drive::is_elsewhere(Generator const& member, bool claims) noexcept -> bool {
+  return compat::free_threaded && member.flags.has(claims ? flag::running | flag::executing : flag::executing);
+}
+
 /// Whether what `first` remembers as the end of its chain is still that. Someone may have driven the leaf by itself
 /// since: then it delegates, or has ended.
 auto Drive::knows_leaf(Delegation const& first) const noexcept -> bool {
   Delegation const* last = first.innermost;
   return last != nullptr && last->parent != nullptr &&
-         (last->delegate == nullptr || delegation_of(state_, *last->delegate) == nullptr);
+         (last->delegate == nullptr || is_elsewhere(*last->delegate, starting_) ||
+          delegation_of(state_, *last->delegate) == nullptr);
 }
 
 /// Walks the chain from the root, linking upwards, and remembers where it ends.
@@ -317,13 +327,13 @@ void Drive::find_leaf(Delegation& first, bool claims) {
   Delegation* last = &first;
   while (last->delegate != nullptr) {
     Generator& delegate = *last->delegate;
-    Delegation* next = delegation_of(state_, delegate);
-    if (next == nullptr) break;
-    if (claims && delegate.flags.has(flag::running | flag::closed)) {
+    if (is_elsewhere(delegate, claims) || (claims && delegate.flags.has(flag::running | flag::closed))) {
       block(*last);
       first.innermost = nullptr;
       return;
     }
+    Delegation* next = delegation_of(state_, delegate);
+    if (next == nullptr) break;
     next->outer = last;
     next->innermost = nullptr;
     last = next;
@@ -346,7 +356,7 @@ auto Drive::refused(Object exception, PyObject** out) -> Outcome {
                                     : agen::operation::athrow;
   if (agen::admit(operation, blocked_ended_ ? agen::state::closed : agen::state::running) ==
       agen::admission::already_running) {
-    detach(delegation);
+    let_go(delegation);
     set_already_running(state_, operation);
     return raise_current(out);
   }
@@ -354,7 +364,7 @@ auto Drive::refused(Object exception, PyObject** out) -> Outcome {
     *out = Py_NewRef(Py_None);
     return Outcome::yielded;
   }
-  detach(delegation);
+  let_go(delegation);
   return exits ? resume_raise(std::move(exception), out) : go_on_with(Py_None);
 }
 
@@ -579,7 +589,7 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
   if (ours && attach(*delegation, as<Generator>(delegation->iterator.get()))) return go_on_with(Py_None);
   foreign_ = delegation.get();
   {
-    compat::Lock lock(state_.chains);
+    Chains::Driving const lock(state_.chains);
     link(*delegation);
     first().innermost = foreign_;
   }
@@ -590,10 +600,13 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
 
 /// The member becomes the one that delegates. False when the delegation has, or had, another.
 auto Drive::take_on(Delegation& delegation) noexcept -> bool {
-  compat::Lock const lock(state_.chains);
-  if (delegation.parent != nullptr || delegation.stage == Stage::finished) return false;
+  Chains::Driving const lock(state_.chains);
+  if (!claim_parent(delegation, *member_)) return false;
+  if (delegation.stage == Stage::finished) {
+    delegation.parent = nullptr;
+    return false;
+  }
   delegation.stage = Stage::started;
-  delegation.parent = member_;
   return true;
 }
 
@@ -606,7 +619,7 @@ void Drive::link(Delegation& delegation) noexcept {
 /// Puts `delegate`, and all it delegates to, at the end of the chain. False when it is not free: then its own
 /// operations are used, and they say why.
 auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
-  compat::Lock lock(state_.chains);
+  Chains::Driving const lock(state_.chains);
   constexpr auto taken = flag::running | flag::delegated | flag::closed | flag::exit_ignored;
   if (!delegate.flags.claim(flag::running | flag::delegated, taken)) return false;
   Delegation* last = &delegation;
@@ -644,8 +657,14 @@ auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
 /// Takes the last link, of the member, off the chain.
 inline void Drive::detach(Delegation& delegation) {
   Object const dropped = std::move(delegation.handled);  // outlives the lock
-  compat::Lock lock(state_.chains);
+  Chains::Driving const lock(state_.chains);
   cut(delegation);
+  if (member_ != &root_) first().innermost = inner_;
+}
+
+/// detach() from a delegate that is somebody else's.
+void Drive::let_go(Delegation& delegation) {
+  unlink(delegation);
   if (member_ != &root_) first().innermost = inner_;
 }
 

@@ -28,7 +28,7 @@ using agen::operation;
 // Calls nothing where memory is at hand, and so saves no register.
 auto generator_anext(PyObject* self) -> PyObject* {
   auto& generator = as<Generator>(self);
-  if (generator.flags.has(flag::hooks_ready) && is_of_main_interpreter(self)) [[likely]] {
+  if (!compat::free_threaded && generator.flags.has(flag::hooks_ready) && is_of_main_interpreter(self)) [[likely]] {
     State& state = *main_interpreter.state;
     if (state.last_anext->stage != Stage::initial) [[likely]] {
       if (Awaitable* recycled = state.awaitables.take()) [[likely]] {
@@ -140,7 +140,7 @@ auto get_running(PyObject* self, void*) -> PyObject* {
 
 /// Where the chain of delegations from this generator ends.
 auto leaf_of(State& state, Generator& generator) -> Ref<Generator> {
-  compat::Lock const lock(state.chains);
+  Chains::Stopped const lock(state.chains);
   Generator* leaf = &generator;
   while (Delegation* delegation = delegation_of(state, *leaf)) {
     if (delegation->delegate == nullptr) break;
@@ -151,7 +151,7 @@ auto leaf_of(State& state, Generator& generator) -> Ref<Generator> {
 
 /// What the generator's own delegation awaits; null when it does not delegate.
 auto delegate_of(State& state, Generator& generator) -> Object {
-  compat::Lock const lock(state.chains);
+  Chains::Stopped const lock(state.chains);
   Delegation* delegation = delegation_of(state, generator);
   if (delegation == nullptr) return nullptr;
   if (delegation->delegate != nullptr) return borrow(object_of(*delegation->delegate));
@@ -208,7 +208,7 @@ auto generator_reduce(PyObject* self, PyObject*) -> PyObject* {
 
 /// The finalizer is called once.
 auto take_finalizer(Generator& generator) -> Object {
-  compat::Lock const lock(state_of(object_of(generator)).chains);
+  Chains::Stopped const lock(state_of(object_of(generator)).chains);  // by hand it may be driven meanwhile
   return std::move(finalizer_of(generator));
 }
 
@@ -449,8 +449,8 @@ auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject* 
 auto prepare_hooks(Generator& generator) -> bool {
   if (!generator.flags.claim(flag::hooks_ready, flag::hooks_ready) || !compat::has_asyncgen_hooks()) return true;
   auto hooks = compat::asyncgen_hooks();
-  {
-    compat::Lock const lock(state_of(object_of(generator)).chains);  // another thread may drive it already
+  if (!generator.extra.fill(hooks.finalizer)) {  // another thread drives it already, and it waits at something
+    Chains::Stopped const lock(state_of(object_of(generator)).chains);
     finalizer_of(generator) = std::move(hooks.finalizer);
   }
   return !hooks.firstiter || steal(PyObject_CallOneArg(hooks.firstiter.get(), object_of(generator)));

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "chains.hpp"
 #include "freelist.hpp"
 
 namespace engine {
@@ -239,7 +240,7 @@ struct State {
   Awaitable spent{.stage = Stage::finished};  ///< stands for one that is done with
   Awaitable* last_anext = &spent;   ///< what `async for` or anext() was given last, in use or in the list; never freed
   Ref<PyStopIterationObject> stop;  ///< the recycled StopIteration
-  compat::Mutex chains;             ///< guards the links between delegations
+  Chains chains;
   compat::Mutex makers;             ///< guards what makers have prepared, until it is ready
 };
 
@@ -286,20 +287,19 @@ inline auto suspension_of(Generator const& generator) noexcept -> PyObject* {
 inline auto finalizer_of(Generator& generator) noexcept -> Object& {
   return generator.flags.has(flag::within) ? as<Suspension>(generator.extra.get()).finalizer : generator.extra;
 }
-/// The body waits at `suspension`, a Yield or a Delegation, from now on. Who walks a chain may be looking from another
-/// thread.
+/// The body waits at `suspension`, a Yield or a Delegation, from now on.
 inline void suspend_at(Generator& generator, Object suspension) noexcept {
-  compat::Lock const lock(as<Suspension>(suspension.get()).state->chains);
-  as<Suspension>(suspension.get()).finalizer = std::move(generator.extra);
-  generator.extra = std::move(suspension);
+  auto& waits_at = as<Suspension>(suspension.get());
+  Chains::Driving const lock(waits_at.state->chains);
+  waits_at.finalizer = generator.extra.exchange(std::move(suspension));
   generator.flags.set(flag::within);
 }
 /// The body no longer waits at what it waited at, if anything; the caller gets that.
 inline auto take_suspension(Generator& generator) noexcept -> Object {
   if (!generator.flags.has(flag::within)) return nullptr;
-  compat::Lock const lock(as<Suspension>(generator.extra.get()).state->chains);
-  Object suspension = std::move(generator.extra);
-  generator.extra = std::move(as<Suspension>(suspension.get()).finalizer);
+  auto& waited_at = as<Suspension>(generator.extra.get());
+  Chains::Driving const lock(waited_at.state->chains);
+  Object suspension = generator.extra.exchange(std::move(waited_at.finalizer));
   generator.flags.clear(flag::within);
   return suspension;
 }

@@ -5,6 +5,7 @@
 
 #include <Python.h>
 
+#include <atomic>
 #include <utility>
 
 namespace engine {
@@ -46,6 +47,27 @@ class Ref {
   void reset() noexcept {
     T* object = release();
     Py_XDECREF(as_object(object));
+  }
+  /// Puts `other` here, and gives back what was here, in one step that no other thread can come between.
+  auto exchange(Ref other) noexcept -> Ref {
+#ifdef Py_GIL_DISABLED
+    return steal(std::atomic_ref(object_).exchange(other.release(), std::memory_order_acq_rel));
+#else
+    return steal(std::exchange(object_, other.release()));
+#endif
+  }
+  /// Puts `other` here if nothing is here. False, and `other` as it was, where something is.
+  auto fill(Ref& other) noexcept -> bool {
+#ifdef Py_GIL_DISABLED
+    T* nothing = nullptr;
+    if (!std::atomic_ref(object_).compare_exchange_strong(nothing, other.object_, std::memory_order_acq_rel))
+      return false;
+#else
+    if (object_ != nullptr) return false;
+    object_ = other.object_;
+#endif
+    other.object_ = nullptr;
+    return true;
   }
   /// Where a C function may put a new reference. The holder must be empty.
   auto out() noexcept -> T** { return &object_; }
