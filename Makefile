@@ -4,7 +4,7 @@ VERSIONS ?=
 BENCH = $(PYTHON) bench/python/bench.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-bridge bench-handoff bench-instructions docs lint clean
+.PHONY: help demo test test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-bridge bench-handoff bench-instructions bench-threads docs lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ bench-cpp:  ## the C++ library against its peers: nanoseconds and instructions p
 
 bench-handoff:  ## items from a C++ thread to an event loop: CPU and latency against call_soon_threadsafe; fairness
 	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13)) bench/bridge/handoff.py --json bench/bridge/results.json
+
+bench-threads:  ## how two threads scale without the GIL, beside native (needs two free processors)
+	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13t)) -X gil=0 bench/python/threads.py --json bench/python/results/threads.json
 
 bench-bridge:  ## instructions per item of C++ generators in Python against native, under valgrind
 	@$(PYTHON) bench/bridge/bench.py $(VERSIONS)

@@ -291,6 +291,7 @@ auto new_operator(State& state, vectorcallfunc entry) -> Object {
   made->state = &state;
   made->dict = nullptr;
   PyObject_GC_Track(made);
+  compat::share_between_threads(object_of(*made));
   return steal(object_of(*made));
 }
 

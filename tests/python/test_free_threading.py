@@ -5,9 +5,12 @@ the GIL is on. How long each takes is bounded: the races they look for show up i
 """
 
 import gc
+import itertools
+import os
 import subprocess
 import sys
 import threading
+import time
 import types
 
 import pytest
@@ -478,3 +481,63 @@ def test_attributes_are_read_while_another_thread_iterates(link):
             over.set()
 
     at_once(look, iterate)
+
+
+# Scaling ---------------------------------------------------------------------------------------------------------------
+
+
+def seconds_at_once(work, threads):
+    times = []
+
+    def timed():
+        begun = time.perf_counter()
+        work()
+        times.append((begun, time.perf_counter()))
+
+    at_once(*[timed] * threads)
+    return max(end for _, end in times) - min(begun for begun, _ in times)
+
+
+class Scaling:
+    """How much more two threads get done than one, as far as measured."""
+
+    def __init__(self, work):
+        self.work = work
+        self.best = {1: float("inf"), 2: float("inf")}
+
+    def measure(self):
+        for threads in self.best:
+            self.best[threads] = min(self.best[threads], seconds_at_once(self.work, threads))
+        return 2 * self.best[1] / self.best[2]
+
+
+@needs_no_gil
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one processor")
+def test_two_threads_delegate_nearly_twice_as_much_as_one():
+    async def native(n):
+        for i in range(n):
+            yield i
+
+    @async_generator
+    async def ours(n, depth=3):
+        if depth:
+            await yield_from_(ours(n, depth - 1))
+        else:
+            for i in range(n):
+                await yield_(i)
+
+    async def consume(items):
+        async for _ in items:
+            pass
+
+    works = {function: Scaling(lambda f=function: run(consume(f(10_000)))) for function in (native, ours)}
+    until = time.monotonic() + 60
+    for rounds in itertools.count(1):
+        control, measured = (works[function].measure() for function in (native, ours))
+        if measured >= 1.6 and rounds > 20:  # the first is slow: two threads seem better beside it
+            return
+        if time.monotonic() > until:
+            break
+    if control < 1.7:
+        pytest.skip("two processors were never free at once")
+    raise AssertionError(f"x{measured:.2f}, where native has x{control:.2f}")
