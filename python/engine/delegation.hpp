@@ -22,6 +22,11 @@ auto send_foreign(Delegation& delegation, PyObject* value, PyObject** out) -> Ou
 /// Goes on with an exception: to the operation under way, or as a new athrow or aclose.
 auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> Outcome;
 
+/// Makes the roots above look for their leaf again. The chains are locked.
+inline void forget_leaf(Delegation& delegation) noexcept {
+  for (Delegation* above = delegation.outer; above != nullptr; above = above->outer) above->innermost = nullptr;
+}
+
 /// Takes a delegation out of its chain. The chains are locked; `handled` stays, as dropping it may run code.
 inline void cut(Delegation& delegation) noexcept {
   if (delegation.delegate != nullptr) {
@@ -34,7 +39,7 @@ inline void cut(Delegation& delegation) noexcept {
   delegation.innermost = nullptr;
   delegation.stage = delegation.awaited ? delegation.stage : Stage::finished;
 }
-/// The same, with what it needs around.
+/// The same, with what it needs around: whoever remembers a leaf further down looks again.
 void unlink(Delegation& delegation) noexcept;
 
 }  // namespace engine

@@ -140,12 +140,8 @@ auto delegation_of(State& state, Generator const& generator) noexcept -> Delegat
 
 namespace {
 
-/// Makes the roots above look for their leaf again. The chains are locked.
-void forget_leaf(Delegation& delegation) noexcept {
-  for (Delegation* above = delegation.outer; above != nullptr; above = above->outer) above->innermost = nullptr;
-}
-
-/// True when one of `bits` is set on a generator that delegates to this one. The chains are locked.
+/// True when one of `bits` is set on a generator that delegates to this one. Says nothing of a leaf, which has no
+/// delegation to look up from: an operation under way has marked it. The chains are locked.
 auto has_above(State& state, Generator& generator, std::uint32_t bits) noexcept -> bool {
   Delegation* delegation = delegation_of(state, generator);
   if (delegation == nullptr) return false;
@@ -157,6 +153,20 @@ auto has_above(State& state, Generator& generator, std::uint32_t bits) noexcept 
 
 }  // namespace
 
+auto is_driven(Delegation const& delegation) noexcept -> bool {
+  for (Delegation const* above = &delegation; above != nullptr && above->parent != nullptr; above = above->outer) {
+    if (above->parent->flags.has(flag::executing)) return true;
+  }
+  return false;
+}
+
+auto is_driven(State& state, Generator& generator) noexcept -> bool {
+  if (generator.flags.has(flag::executing)) return true;
+  compat::Lock const lock(state.chains);
+  Delegation const* delegation = delegation_of(state, generator);
+  return delegation != nullptr && is_driven(*delegation);
+}
+
 auto is_running(State& state, Generator& generator) noexcept -> bool {
   if (generator.flags.has(flag::running)) return true;
   if (!generator.flags.has(flag::delegated)) return false;
@@ -165,23 +175,30 @@ auto is_running(State& state, Generator& generator) noexcept -> bool {
 }
 
 auto claim_operation(State& state, Generator& generator, std::uint32_t against) noexcept -> bool {
-  constexpr auto taken = flag::running | flag::executing;
-  if constexpr (!compat::free_threaded) return generator.flags.claim(taken, against);
-  if (generator.flags.claim(taken, against | flag::delegated)) return true;
+  if (generator.flags.claim(flag::driven, against | flag::delegated)) return true;
   // Whoever drives the chain from above comes through this lock too: it sees our flag, or we see its flag.
   compat::Lock const lock(state.chains);
-  if (has_above(state, generator, against) || !generator.flags.claim(taken, against)) return false;
+  if (has_above(state, generator, against) || !generator.flags.claim(flag::driven, against)) return false;
   if (Delegation* own = delegation_of(state, generator)) forget_leaf(*own);
   return true;
 }
 
-void unlock_chain(State& state, Generator& root) noexcept {
+auto claim_delegated_resumption(State& state, Generator& generator) noexcept -> bool {
   compat::Lock const lock(state.chains);
-  for (Generator* member = &root; member != nullptr;) {
+  return !has_above(state, generator, flag::executing) && generator.flags.claim(flag::executing, flag::executing);
+}
+
+void unlock_members(State& state, Generator* member) noexcept {
+  while (member != nullptr && !member->flags.has(flag::executing)) {
     member->flags.clear(flag::running);
     Delegation* delegation = delegation_of(state, *member);
     member = delegation != nullptr ? delegation->delegate : nullptr;
   }
+}
+
+void unlock_chain(State& state, Generator& root) noexcept {
+  compat::Lock const lock(state.chains);
+  unlock_members(state, &root);
 }
 
 namespace {
@@ -224,12 +241,11 @@ class Drive {
   auto close_chain(Object exit) -> Object;
   auto begin_delegation(PyObject** out) -> Outcome;
   auto take_on(Delegation& delegation) noexcept -> bool;
-  void link(Delegation& delegation) noexcept;
-  void detach(Delegation& delegation);
+  [[nodiscard]] auto detach(Delegation& delegation) -> Object;
   auto attach(Delegation& delegation, Generator& delegate) -> bool;
   auto hand_over(Outcome outcome, PyObject** out) -> Outcome;
   auto hand_over_result(PyObject** out) -> Outcome;
-  void ascend();
+  [[nodiscard]] auto ascend() -> Object;
   auto leave_foreign(Outcome outcome, PyObject** out) -> Outcome;
   void finish(Outcome outcome) noexcept;
 
@@ -263,7 +279,7 @@ auto Drive::raise(Object exception, PyObject** out) -> Outcome {
     exception = compat::take_exception();
   }
   if (!exception) {  // no memory for it: nothing happened, and the leaf is free again
-    if (member_ != &root_) member_->flags.clear(flag::running);
+    if (member_ != &root_) member_->flags.clear(flag::driven);
     return Outcome::raised;
   }
   return settle(entered ? resume_raise(std::move(exception), out) : refused(std::move(exception), out), out);
@@ -286,8 +302,9 @@ auto Drive::enter(PyObject** out) -> bool {
   if (!knows_leaf(*first)) find_leaf(*first, starting_);
   Delegation* last = blocked_ != nullptr ? blocked_ : first->innermost;
   Generator* delegate = last->delegate;
-  bool const usable = blocked_ == nullptr && (delegate == nullptr || !starting_ ||
-                                              delegate->flags.claim(flag::running, flag::running | flag::closed));
+  // An operation that goes on has marked its leaf as running already.
+  auto const against = starting_ ? flag::driven | flag::closed : flag::executing;
+  bool const usable = blocked_ == nullptr && (delegate == nullptr || delegate->flags.claim(flag::driven, against));
   if (usable && delegate != nullptr) {
     member_ = delegate;
     inner_ = last;
@@ -299,7 +316,7 @@ auto Drive::enter(PyObject** out) -> bool {
     foreign_ = last;
   else
     block(*last);
-  if (member_ != &root_) member_->flags.set(flag::running);
+  if (member_ != &root_) member_->flags.set(flag::driven);
   return usable;
 }
 
@@ -311,15 +328,17 @@ auto Drive::knows_leaf(Delegation const& first) const noexcept -> bool {
          (last->delegate == nullptr || delegation_of(state_, *last->delegate) == nullptr);
 }
 
-/// Walks the chain from the root, linking upwards, and remembers where it ends.
+/// Walks the chain from the root, linking upwards, and remembers where it ends. No further than to a delegate that
+/// another driver is inside of: what that goes through is its own.
 /// \param claims  the leaf is to be claimed: nobody else may be at work on the way there
 void Drive::find_leaf(Delegation& first, bool claims) {
+  auto const against = claims ? flag::driven | flag::closed : flag::executing;
   Delegation* last = &first;
   while (last->delegate != nullptr) {
     Generator& delegate = *last->delegate;
     Delegation* next = delegation_of(state_, delegate);
     if (next == nullptr) break;
-    if (claims && delegate.flags.has(flag::running | flag::closed)) {
+    if (delegate.flags.has(against)) {
       block(*last);
       first.innermost = nullptr;
       return;
@@ -346,7 +365,7 @@ auto Drive::refused(Object exception, PyObject** out) -> Outcome {
                                     : agen::operation::athrow;
   if (agen::admit(operation, blocked_ended_ ? agen::state::closed : agen::state::running) ==
       agen::admission::already_running) {
-    detach(delegation);
+    detach(delegation).reset();
     set_already_running(state_, operation);
     return raise_current(out);
   }
@@ -354,7 +373,7 @@ auto Drive::refused(Object exception, PyObject** out) -> Outcome {
     *out = Py_NewRef(Py_None);
     return Outcome::yielded;
   }
-  detach(delegation);
+  detach(delegation).reset();
   return exits ? resume_raise(std::move(exception), out) : go_on_with(Py_None);
 }
 
@@ -475,17 +494,19 @@ auto Drive::settle(Outcome outcome, PyObject** out) -> Outcome {
       outcome = resume_send(out);
     switch (outcome) {
       case Outcome::goes_on: break;
-      case Outcome::awaits: return outcome;
+      case Outcome::awaits:
+        if (member_ != &root_) member_->flags.clear(flag::executing);
+        return outcome;
       case Outcome::delegates: outcome = begin_delegation(out); break;
       case Outcome::yielded:
         if (member_ != &root_ && member_->flags.has(flag::closing)) {
           outcome = hand_over(outcome, out);
           break;
         }
-        if (member_ != &root_) member_->flags.clear(flag::running);
+        if (member_ != &root_) member_->flags.clear(flag::driven);
         return outcome;
       case Outcome::refused:
-        if (member_ != &root_) member_->flags.clear(flag::running);
+        if (member_ != &root_) member_->flags.clear(flag::driven);
         return outcome;
       case Outcome::returned:
       case Outcome::raised:
@@ -509,9 +530,9 @@ auto Drive::leave_at(PyObject* suspension, Object& exception) const -> bool {
   if (Py_TYPE(suspension) == state_.yield_type) {
     auto& yield = as<Yield>(suspension);
     if (exits && yield.stage != Stage::started) return false;
-    yield.handled = compat::handled_exception();
-    yield.pending = std::move(exception);
     yield.held = false;
+    std::swap(yield.pending, exception);  // what was there goes with the caller's
+    yield.handled = compat::handled_exception();
     return true;
   }
   auto& delegation = as<Delegation>(suspension);
@@ -561,8 +582,9 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
     return raise_current(out);
   }
   suspend_at(*member_, borrow(delegation.object()));
-  if (delegation->handled && delegation->handled.get() == compat::handled_exception().get())
-    delegation->handled.reset();
+  // What follows runs code of the user. The delegation is a complete link by now, at the end of a chain that executes
+  // from its root to here: so nobody can close it, throw into it, or resume a body on the way (leave(), find_leaf(),
+  // claim_resumption()). Of the iterator anything may become, and attach() looks at it after the last of that code.
   if (Py_TYPE(delegation->iterator.get()) != state_.generator_type) {
     auto iterator = iterate(state_, delegation->iterator.get());
     if (!iterator) {
@@ -580,7 +602,6 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
   foreign_ = delegation.get();
   {
     compat::Lock lock(state_.chains);
-    link(*delegation);
     first().innermost = foreign_;
   }
   HandledScope const scope(foreign_);
@@ -588,46 +609,48 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
   return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
 }
 
-/// The member becomes the one that delegates. False when the delegation has, or had, another.
+/// The member becomes the one that delegates, and the delegation the end of the chain. False when it has, or had,
+/// another.
 auto Drive::take_on(Delegation& delegation) noexcept -> bool {
+  Object const handled = compat::handled_exception();
   compat::Lock const lock(state_.chains);
-  if (delegation.parent != nullptr || delegation.stage == Stage::finished) return false;
+  if (delegation.taken || delegation.stage == Stage::finished) return false;
+  delegation.taken = true;
   delegation.stage = Stage::started;
   delegation.parent = member_;
-  return true;
-}
-
-/// Makes `delegation`, of the member, the end of the chain.
-void Drive::link(Delegation& delegation) noexcept {
   delegation.outer = inner_;
+  if (delegation.handled && delegation.handled.get() == handled.get()) delegation.handled.reset();  // not the last one
   if (!delegation.handled && inner_ != nullptr) delegation.handled = inner_->handled;
+  return true;
 }
 
 /// Puts `delegate`, and all it delegates to, at the end of the chain. False when it is not free: then its own
 /// operations are used, and they say why.
 auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
   compat::Lock lock(state_.chains);
-  constexpr auto taken = flag::running | flag::delegated | flag::closed | flag::exit_ignored;
-  if (!delegate.flags.claim(flag::running | flag::delegated, taken)) return false;
+  constexpr auto taken = flag::driven | flag::delegated | flag::closed | flag::exit_ignored;
+  if (!delegate.flags.claim(flag::driven | flag::delegated, taken)) return false;
   Delegation* last = &delegation;
   if (Delegation* own = delegation_of(state_, delegate)) {  // partly consumed: its leaf becomes ours
-    if (!knows_leaf(*own)) find_leaf(*own, compat::free_threaded || starting_);
-    last = own->innermost;
-    bool const free = blocked_ == nullptr && (last->delegate == nullptr ||
-                                              last->delegate->flags.claim(flag::running, flag::running | flag::closed));
+    if (!knows_leaf(*own)) find_leaf(*own, true);
+    bool free = blocked_ == nullptr;
+    if (free) {
+      last = own->innermost;
+      Generator& end = last->delegate != nullptr ? *last->delegate : *last->parent;
+      free = &end == &delegate || end.flags.claim(flag::driven, flag::driven | flag::closed);
+    }
     blocked_ = nullptr;
     if (!free) {
-      delegate.flags.clear(flag::running | flag::delegated);
+      delegate.flags.clear(flag::driven | flag::delegated);
       return false;
     }
     own->innermost = nullptr;
     own->outer = &delegation;
-    if (last->delegate != nullptr || last->parent != &delegate) delegate.flags.clear(flag::running);
+    if (last->delegate != nullptr || last->parent != &delegate) delegate.flags.clear(flag::driven);
   }
   delegate.flags.clear(flag::created);
-  if (member_ != &root_) member_->flags.clear(flag::running);
+  if (member_ != &root_) member_->flags.clear(flag::driven);
   delegation.delegate = &delegate;
-  link(delegation);
   first().innermost = last;
   if (last->delegate != nullptr) {
     inner_ = last;
@@ -636,35 +659,36 @@ auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
     inner_ = last->outer;
     member_ = last->parent;
     foreign_ = last;
-    member_->flags.set(flag::running);
   }
   return true;
 }
 
-/// Takes the last link, of the member, off the chain.
-inline void Drive::detach(Delegation& delegation) {
-  Object const dropped = std::move(delegation.handled);  // outlives the lock
+/// Takes the last link, of the member, off the chain. Gives back what its body handled, to be dropped when the driver's
+/// own state is complete again: that may run code.
+inline auto Drive::detach(Delegation& delegation) -> Object {
+  Object handled = std::move(delegation.handled);
   compat::Lock lock(state_.chains);
   cut(delegation);
   if (member_ != &root_) first().innermost = inner_;
+  return handled;
 }
 
 /// The body that delegates to the member becomes the member. It is marked first: once its delegation is gone nothing
 /// leads another thread from it to the root, which says that it is at work.
-inline void Drive::ascend() {
+inline auto Drive::ascend() -> Object {
   Delegation& delegation = *inner_;
   member_ = delegation.parent;
   inner_ = member_ == &root_ ? nullptr : delegation.outer;
-  if (member_ != &root_) member_->flags.set(flag::running);
-  detach(delegation);
+  if (member_ != &root_) member_->flags.set(flag::driven);
+  return detach(delegation);
 }
 
 /// hand_over() of a result where no exception is about, which is nearly always.
 auto Drive::hand_over_result(PyObject** out) -> Outcome {
   Object answer = steal(std::exchange(*out, nullptr));
   Generator& child = *member_;  // its parent keeps it until that is resumed
-  ascend();
-  child.flags.clear(flag::running);
+  Object const handled = ascend();
+  child.flags.clear(flag::driven);
   return go_on_with(std::move(answer));
 }
 
@@ -679,9 +703,10 @@ auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
   Object answer = steal(std::exchange(*out, nullptr));
   Object exception = outcome == Outcome::raised ? compat::take_exception() : nullptr;
   Object exit = std::move(delegation.pending_exit);
-  ascend();
+  Object handled = ascend();
   if (closing && outcome == Outcome::yielded) child->flags.set(flag::exit_ignored);
-  child->flags.clear(flag::running);
+  child->flags.clear(flag::driven);
+  handled.reset();
   child.reset();  // the parent must not find its delegate alive because of us
   if (!closing) {
     return exception ? resume_raise(std::move(exception), out) : go_on_with(std::move(answer));
@@ -703,7 +728,7 @@ auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
 auto Drive::leave_foreign(Outcome outcome, PyObject** out) -> Outcome {
   Object answer = steal(std::exchange(*out, nullptr));
   Object exception = outcome == Outcome::raised ? compat::take_exception() : nullptr;
-  detach(*std::exchange(foreign_, nullptr));
+  detach(*std::exchange(foreign_, nullptr)).reset();
   return exception ? resume_raise(std::move(exception), out) : go_on_with(std::move(answer));
 }
 

@@ -163,11 +163,26 @@ auto delegation_of(State& state, Generator const& generator) noexcept -> Delegat
 /// is set, or an operation is under way on a generator that delegates, however far up, to this one.
 auto claim_operation(State& state, Generator& generator,
                      std::uint32_t against = flag::running | flag::executing) noexcept -> bool;
+/// claim_resumption() of a generator that another delegates to.
+auto claim_delegated_resumption(State& state, Generator& generator) noexcept -> bool;
+/// Lets an operation that waits go on: sets executing. False while a driver goes through the generator already, as its
+/// root or from further up. The operation need not be the one that began: one that another hand has ended is sent
+/// into, too, and finds what is there now.
+inline auto claim_resumption(State& state, Generator& generator) noexcept -> bool {
+  return generator.flags.claim(flag::executing, flag::executing | flag::delegated) ||
+         claim_delegated_resumption(state, generator);
+}
+/// True while a driver goes through the delegation: a generator above executes. The chains are locked.
+auto is_driven(Delegation const& delegation) noexcept -> bool;
+/// True while a driver goes through what the generator delegates by, or runs its body.
+auto is_driven(State& state, Generator& generator) noexcept -> bool;
 /// True while an operation is under way on the generator, or on one that delegates, however far up, to it.
 auto is_running(State& state, Generator& generator) noexcept -> bool;
 /// Ends an operation that will not go on, though a body on the way still awaits something: no generator from the root
-/// to the leaf is left locked.
+/// to the leaf is left locked, but for those that a driver is inside of.
 void unlock_chain(State& state, Generator& root) noexcept;
+/// The same, where the chains are locked.
+void unlock_members(State& state, Generator* member) noexcept;
 
 }  // namespace engine
 

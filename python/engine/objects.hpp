@@ -19,7 +19,7 @@ struct Delegation;
 /// A generator's flags. `busy` is what keeps an operation from the fast path.
 namespace flag {
 inline constexpr std::uint32_t running = 1;        ///< an operation is under way here (ag_running)
-inline constexpr std::uint32_t executing = 2;      ///< the C++ driver is inside this generator, as root
+inline constexpr std::uint32_t executing = 2;      ///< the C++ driver is inside: set on the root, and on whose body runs
 inline constexpr std::uint32_t closed = 4;         ///< the body is finished
 inline constexpr std::uint32_t created = 8;        ///< the body has not begun
 inline constexpr std::uint32_t delegated = 16;     ///< another generator delegates to this one
@@ -33,7 +33,8 @@ inline constexpr std::uint32_t owns_body = 1024;  ///< the collector sees the bo
 inline constexpr std::uint32_t within = 2048;     ///< the body waits at a Suspension
 inline constexpr std::uint32_t kept_calls = 4096;  ///< rewritten code still calls yield_() or yield_from_()
 inline constexpr std::uint32_t cpp = 8192;         ///< the body is a CppBody
-inline constexpr std::uint32_t busy = running | executing | closed | created | delegated | closing;
+inline constexpr std::uint32_t driven = running | executing;  ///< an operation is inside
+inline constexpr std::uint32_t busy = driven | closed | created | delegated | closing;
 }  // namespace flag
 
 /// Plain bits under the GIL, atomic ones without it.
@@ -185,6 +186,8 @@ struct Delegation : Suspension {
   agen::operation under_way;
   Stage stage;
   bool opening;  ///< `awaiting` is an awaitable that aiter() answered
+  bool taken;    ///< a generator has delegated by it, and none does again
+  bool entered;  ///< by its own methods: the interpreter or a user is inside
   bool awaited;  ///< a frame waits for this object: answers travel through it, not past it
 };
 
