@@ -529,9 +529,7 @@ template <bool iterates>
   finalized |= awaitable.tracked && PyObject_GC_IsFinalized(self) != 0;
   if (awaitable.tracked) PyObject_GC_UnTrack(self);
   Object const argument = std::move(awaitable.argument);  // outlives it: its end may run code
-  // At the interpreter's end the collector may have freed the module before what is garbage with it.
-  State& state = awaitable.state == main_interpreter.state ? *awaitable.state : look_up_state(self);
-  free_awaitable<iterates>(awaitable, state, iterates && !finalized);
+  free_awaitable<iterates>(awaitable, living_state(awaitable), iterates && !finalized);
 }
 
 void asend_dealloc(PyObject* self) {

@@ -445,7 +445,7 @@ void delegation_dealloc(PyObject* self) {
     PyObject_GC_UnTrack(self);
   }
   let_go(delegation);
-  if (!finalized && delegation.state->delegations.give(&delegation)) return;
+  if (!finalized && living_state(delegation).delegations.give(&delegation)) return;
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_Del(self);
   Py_DECREF(type);

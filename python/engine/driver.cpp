@@ -403,11 +403,11 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
   if (type == state_.box_type) {
     // The same address is no proof: a generator in between may have taken that box, and this one been made where it
     // was. The yield_() of another copy of the module goes on by itself.
-    if (foreign_ == nullptr && this_thread.handed_up.box == object && !stands_at_yield() &&
-        this_thread.handed_up.yield->state == &state_) {
-      auto yield = Ref<Yield>::borrow(std::exchange(this_thread.handed_up, {}).yield);
-      yield->held = true;
-      suspend_at(*member_, steal(object_of(*yield.release())));
+    if (foreign_ == nullptr && this_thread.handed_up == object && !stands_at_yield()) {
+      if (auto yield = take_handed_up(state_, object)) {
+        yield->held = true;
+        suspend_at(*member_, steal(object_of(*yield.release())));
+      }
     }
     *out = take_from_box(state_, object);
     return foreign_ == nullptr && is_boxed_request(state_, *out) ? Outcome::delegates : Outcome::yielded;
@@ -450,7 +450,7 @@ auto Drive::classify_cpp(Outcome outcome, PyObject** out) -> Outcome {
   if (result == PYGEN_RETURN) return Outcome::returned;
   if (result == PYGEN_NEXT) {
     if (Py_TYPE(*out) == state_.delegation_type) return Outcome::delegates;
-    if (is_own_box(state_, *out) && *out != this_thread.handed_up.box) [[likely]] {
+    if (is_own_box(state_, *out) && *out != this_thread.handed_up) [[likely]] {
       *out = take_from_own_box(*out);
       return is_boxed_request(state_, *out) ? Outcome::delegates : Outcome::yielded;
     }

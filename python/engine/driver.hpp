@@ -17,18 +17,11 @@ enum class Outcome : std::uint8_t { awaits, yielded, returned, raised, refused, 
 auto drive_raise(State& state, Resumption& resumption, Generator& root, Object exception, bool starting, PyObject** out)
     -> Outcome;
 
-/// The yield_() of a thread that handed up a box last, so that the driver knows it when the box arrives. A generator
-/// in between may take the box, so both may be gone: `yield` leaves when it dies, `box` is compared, never followed.
-struct HandedUp {
-  PyObject* box = nullptr;
-  Yield* yield = nullptr;
-};
-
 /// What the driver remembers of a thread. In one object: an item asks for two of them.
 struct Thread {
-  Resumption* innermost = nullptr;  ///< the resumption begun last
-  HandedUp handed_up;
-  int dismantling = 0;  ///< how many bodies are being dropped, one out of the other
+  Resumption* innermost = nullptr;  ///< the resumption begun last; its awaitable is being called, so somebody has it
+  PyObject* handed_up = nullptr;    ///< the box that a yield_() handed up last (HandedUp). May be gone: only compared
+  int dismantling = 0;              ///< how many bodies are being dropped, one out of the other
 };
 extern constinit thread_local Thread this_thread __attribute__((tls_model("initial-exec")));
 
@@ -86,13 +79,13 @@ inline auto is_boxed_request(State& state, PyObject* item) noexcept -> bool {
 
 /// True for an answer that is what a real yield hands out, and no more: an item in a box.
 inline auto is_item(State const& state, PySendResult result, PyObject* answer) noexcept -> bool {
-  return result == PYGEN_NEXT && Py_TYPE(answer) == state.box_type && answer != this_thread.handed_up.box;
+  return result == PYGEN_NEXT && Py_TYPE(answer) == state.box_type && answer != this_thread.handed_up;
 }
 
 /// is_item() for the hot path, of a PYGEN_NEXT. False where it takes a closer look: also of a box whose layout is not
 /// known or that somebody else has, and of a request in a box.
 inline auto holds_item(State& state, PyObject* answer) noexcept -> bool {
-  return is_own_box(state, answer) && answer != this_thread.handed_up.box && !is_boxed_request(state, *slot_of(answer));
+  return is_own_box(state, answer) && answer != this_thread.handed_up && !is_boxed_request(state, *slot_of(answer));
 }
 
 /// Goes on from an answer of the root's Python body; see drive_send().

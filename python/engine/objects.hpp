@@ -6,6 +6,7 @@
 #include "compat.hpp"  // first, as Python.h has to be
 
 #include <agen/lifecycle.hpp>
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -169,7 +170,18 @@ struct Yield : Suspension {
   Object pending;  ///< an exception that the next resumption raises at the await
   Object handled;  ///< what the consumer handles while it throws `pending`
   Stage stage;
-  bool held;  ///< a generator of ours stands here: only its driver may go on
+  bool held;                ///< a generator of ours stands here: only its driver may go on
+  std::uint8_t remembered;  ///< the place in State::handed_up that may have it, counted from 1; or 0
+};
+
+/// A yield_() that has handed up a box, until the driver sees the box arrive, or the yield_() goes on or ends without
+/// that: a generator in between may take the box. It belongs to the interpreter, as any thread may drop it. Threads that
+/// share a place push out each other's: the driver then takes the box for one of a helper that it does not know.
+struct HandedUp {
+  [[no_unique_address]] compat::Mutex mutex;
+  void const* thread = nullptr;    ///< compared, never followed
+  PyObject const* box = nullptr;  ///< the same
+  Ref<Yield> yield;
 };
 
 /// What yield_from_() returns, and the state of a delegation (delegation.cpp).
@@ -242,6 +254,7 @@ struct State {
   Awaitable spent{.stage = Stage::finished};  ///< stands for one that is done with
   Awaitable* last_anext = &spent;   ///< what `async for` or anext() was given last, in use or in the list; never freed
   Ref<PyStopIterationObject> stop;  ///< the recycled StopIteration
+  std::array<HandedUp, 16> handed_up;
   compat::Mutex chains;             ///< guards the links between delegations
   compat::Mutex makers;             ///< guards what makers have prepared, until it is ready
 };
@@ -265,6 +278,13 @@ inline auto state_of(PyObject* generator) noexcept -> State& {
   if (is_of_main_interpreter(generator)) [[likely]]
     return *main_interpreter.state;
   return look_up_state(generator);
+}
+
+/// The state that a dying object may give its memory to. At the interpreter's end the collector may have freed the
+/// module before what is garbage with it.
+template <class T>
+auto living_state(T& dying) noexcept -> State& {
+  return dying.state == main_interpreter.state ? *dying.state : look_up_state(reinterpret_cast<PyObject*>(&dying));
 }
 
 template <class T>
