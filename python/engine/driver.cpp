@@ -24,10 +24,7 @@ auto body_throw(State& state, Generator& generator, PyObject* exception, PyObjec
   *out = PyObject_CallMethodOneArg(generator.body.get(), state.names.throw_.get(), exception);
   if (*out != nullptr) return PYGEN_NEXT;
   if (unstarted || !PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;
-  auto const stop = compat::take_exception();
-  PyObject* value = as<PyStopIterationObject>(stop.get()).value;
-  *out = Py_NewRef(value != nullptr ? value : Py_None);
-  return PYGEN_RETURN;
+  return take_stop(out);
 }
 
 /// The handled exception of a delegating body, made visible to what it delegates to (see Delegation::handled).
@@ -56,7 +53,8 @@ void translate_stop_iteration(State& state) {
   auto error = compat::take_exception();
   auto const cause = steal(PyException_GetCause(error.get()));
   auto const args = steal(PyObject_GetAttr(error.get(), state.names.args.get()));
-  if (cause && PyErr_GivenExceptionMatches(cause.get(), PyExc_StopIteration) && args &&
+  // A subclass may answer anything for its `args`.
+  if (cause && PyErr_GivenExceptionMatches(cause.get(), PyExc_StopIteration) && args && PyTuple_Check(args.get()) &&
       PyTuple_GET_SIZE(args.get()) == 1) {
     auto const traceback = steal(PyException_GetTraceback(error.get()));
     PyObject* text = PyTuple_GET_ITEM(args.get(), 0);

@@ -22,25 +22,31 @@ auto prepare(Maker& maker) -> bool {
   compat::Lock const lock(maker.state->makers);
   if (maker.ready.load(std::memory_order_relaxed)) return true;  // another thread was faster; what it made is as good
 #endif
-  maker.function = borrow(function);
-  maker.names = PyTuple_GET_SIZE(names) > 0 ? borrow(names) : nullptr;
+  // What was there goes when all is replaced: that may run code, which may call this function.
+  Object old_function = std::exchange(maker.function, borrow(function));
+  Object old_names = std::exchange(maker.names, PyTuple_GET_SIZE(names) > 0 ? borrow(names) : nullptr);
+  Object old_code = std::exchange(maker.code, code);
   maker.flags = flags;
-  maker.code = code;
 #ifdef Py_GIL_DISABLED
   maker.ready.store(true, std::memory_order_release);
 #endif
   return true;
 }
 
-/// Gives the copy the defaults that the original has now.
-void take_over_defaults(PyObject* original, PyObject* function) {
-  COMPAT_BEGIN_CRITICAL_SECTION(function)
+/// Gives the copy the defaults that the original has now. What it had goes at the end: that may run code, which may
+/// replace the copy, and the original's defaults once more.
+void take_over_defaults(PyObject* original, PyObject* copy) {
+  Object const function = borrow(copy);
+  Object had;
+  Object had_by_keyword;
+  COMPAT_BEGIN_CRITICAL_SECTION(copy)
+  had = borrow(PyFunction_GET_DEFAULTS(copy));
+  had_by_keyword = borrow(PyFunction_GET_KW_DEFAULTS(copy));
   PyObject* defaults = PyFunction_GET_DEFAULTS(original);
-  if (defaults != PyFunction_GET_DEFAULTS(function))
-    PyFunction_SetDefaults(function, defaults == nullptr ? Py_None : defaults);
+  if (defaults != had.get()) PyFunction_SetDefaults(copy, defaults == nullptr ? Py_None : defaults);
   PyObject* by_keyword = PyFunction_GET_KW_DEFAULTS(original);
-  if (by_keyword != PyFunction_GET_KW_DEFAULTS(function))
-    PyFunction_SetKwDefaults(function, by_keyword == nullptr ? Py_None : by_keyword);
+  if (by_keyword != had_by_keyword.get())
+    PyFunction_SetKwDefaults(copy, by_keyword == nullptr ? Py_None : by_keyword);
   COMPAT_END_CRITICAL_SECTION()
 }
 
@@ -89,10 +95,12 @@ auto prepared_maker(Maker& first) -> Maker* {
 auto prepared_maker(Maker& maker) -> Maker* { return in_step(maker) || prepare(maker) ? &maker : nullptr; }
 #endif
 
-/// True while the names that rewritten code relies on still mean yield_ and yield_from_.
+/// True while the names that rewritten code relies on still mean yield_ and yield_from_. The caller holds the maker; a
+/// key of the globals that is no plain string may run code, which may have the names replaced.
 auto names_hold(Maker& maker) -> bool {
   if (!maker.names) return true;
-  PyObject* names = maker.names.get();
+  Object const held = maker.names;
+  PyObject* names = held.get();
   PyObject* globals = PyTuple_GET_ITEM(names, 0);
   std::uint64_t const version = compat::dict_version(globals);
   if (version != 0 && version == maker.names_version) return true;
@@ -133,19 +141,22 @@ auto is_coroutine(State& state, PyObject* body) -> bool {
          PyObject_HasAttr(body, state.names.throw_.get()) && PyObject_HasAttrString(body, "cr_await");
 }
 
+/// The caller holds `first`, and with it those that came after it. What is called may have the function and its flags
+/// replaced.
 auto make(Maker& first, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
   Maker* const found = prepared_maker(first);
   if (found == nullptr) return nullptr;
   Maker& maker = *found;
   bool const rewritten = names_hold(maker);
-  PyObject* function = rewritten ? maker.function.get() : maker.original.get();
-  auto body = steal(compat::call(function, arguments, count, keywords));
+  Object const function = rewritten ? maker.function : maker.original;
+  std::uint32_t const flags = rewritten ? maker.flags : 0;
+  auto body = steal(compat::call(function.get(), arguments, count, keywords));
   if (!body) return nullptr;
   if (!is_coroutine(*maker.state, body.get())) {
     set_not_a_coroutine(maker, body.get());
     return nullptr;
   }
-  return new_generator(*maker.state, std::move(body), rewritten ? maker.flags : 0);
+  return new_generator(*maker.state, std::move(body), flags);
 }
 
 auto maker_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
@@ -154,20 +165,20 @@ auto maker_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
 
 /// What the last cell of a decorated function's closure holds, or null. The closure of one that the collector is taking
 /// apart is gone, and cells can be written to.
-auto last_cell(PyObject* function) noexcept -> PyObject* {
+auto last_cell(PyObject* function) noexcept -> Object {
   PyObject* closure = PyFunction_GET_CLOSURE(function);
   if (closure == nullptr || PyTuple_GET_SIZE(closure) == 0) return nullptr;
-  return PyCell_GET(PyTuple_GET_ITEM(closure, PyTuple_GET_SIZE(closure) - 1));
+  return compat::cell_content(PyTuple_GET_ITEM(closure, PyTuple_GET_SIZE(closure) - 1));
 }
 
-/// The entry point of a decorated function: its maker is in the last cell of its closure.
+/// The entry point of a decorated function: its maker is in the last cell of its closure, which the call may overwrite.
 auto function_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
-  PyObject* maker = last_cell(self);
-  if (maker == nullptr || Py_TYPE(maker)->tp_dealloc != maker_dealloc) [[unlikely]] {
+  Object const maker = last_cell(self);
+  if (!maker || Py_TYPE(maker.get())->tp_dealloc != maker_dealloc) [[unlikely]] {
     PyErr_Format(PyExc_RuntimeError, "%R has lost what @async_generator put into its closure", self);
     return nullptr;
   }
-  return make(as<Maker>(maker), arguments, count, keywords);
+  return make(as<Maker>(maker.get()), arguments, count, keywords);
 }
 
 auto new_maker(State& state, PyObject* original, PyObject* prepare) -> Ref<Maker> {
@@ -263,8 +274,8 @@ auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count
 
 auto module_bind(PyObject* module, PyObject* function) -> PyObject* {
   auto const* state = static_cast<State*>(PyModule_GetState(module));
-  PyObject* maker = PyFunction_Check(function) ? last_cell(function) : nullptr;
-  if (maker == nullptr || Py_TYPE(maker) != state->maker_type) {
+  Object const maker = PyFunction_Check(function) ? last_cell(function) : nullptr;
+  if (!maker || Py_TYPE(maker.get()) != state->maker_type) {
     PyErr_SetString(PyExc_TypeError, "bind() takes a function whose last closure cell holds a maker");
     return nullptr;
   }
