@@ -80,7 +80,7 @@ auto answer_at_once(Awaitable& awaitable, admission admitted, PyObject** out) ->
 }
 
 /// What aclose() makes of an answer (agen::after_exit).
-auto conclude_aclose(Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
+[[gnu::noinline]] auto conclude_aclose(Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
   auto const step = outcome == Outcome::yielded    ? agen::step::yielded
                     : outcome == Outcome::returned ? agen::step::returned
                                                    : agen::step::raised;
@@ -111,7 +111,7 @@ auto wait(Awaitable& awaitable) -> PySendResult {
 }
 
 /// The answer of an operation after a resumption.
-auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
+[[gnu::always_inline]] inline auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
   if (outcome == Outcome::awaits) return wait(awaitable);
   generator.flags.clear(flag::running | flag::executing);
   awaitable.stage = Stage::finished;
@@ -126,7 +126,9 @@ auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObj
 auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Generator& generator = *awaitable.generator.get();
   if (awaitable.stage == Stage::finished) return refuse_reuse(awaitable);
-  if (!claim_resumption(*awaitable.state, generator)) return refuse_executing();
+  if (!generator.flags.claim(flag::executing, flag::executing | flag::delegated)) [[unlikely]] {
+    if (!claim_resumption(*awaitable.state, generator)) return refuse_executing();
+  }
   if (generator.flags.has(flag::closed)) {  // ended behind our back: by hand, or by the collector
     generator.flags.clear(flag::running | flag::executing);
     return answer_at_once(awaitable, agen::admit(awaitable.operation, agen::state::closed), out);

@@ -181,7 +181,7 @@ auto claim_operation(State& state, Generator& generator, std::uint32_t against) 
   return true;
 }
 
-auto claim_delegated_resumption(State& state, Generator& generator) noexcept -> bool {
+auto claim_resumption(State& state, Generator& generator) noexcept -> bool {
   compat::Lock const lock(state.chains);
   return !has_above(state, generator, flag::executing) && generator.flags.claim(flag::executing, flag::executing);
 }
@@ -222,6 +222,7 @@ class Drive {
   [[nodiscard]] auto knows_leaf(Delegation const& first) const noexcept -> bool;
   void find_leaf(Delegation& first, bool claims);
   void block(Delegation& delegation) noexcept;
+  [[nodiscard]] auto claim_leaf(Generator& leaf) const noexcept -> bool;
   [[nodiscard]] auto stands_at_yield() const -> bool;
   [[nodiscard]] auto arrives_as_error(PyObject* exception) const -> bool;
   auto refused(Object exception, PyObject** out) -> Outcome;
@@ -300,9 +301,7 @@ auto Drive::enter(PyObject** out) -> bool {
   if (!knows_leaf(*first)) find_leaf(*first, starting_);
   Delegation* last = blocked_ != nullptr ? blocked_ : first->innermost;
   Generator* delegate = last->delegate;
-  // An operation that goes on has marked its leaf as running already.
-  auto const against = starting_ ? flag::driven | flag::closed : flag::executing;
-  bool const usable = blocked_ == nullptr && (delegate == nullptr || delegate->flags.claim(flag::driven, against));
+  bool const usable = blocked_ == nullptr && (delegate == nullptr || claim_leaf(*delegate));
   if (usable && delegate != nullptr) {
     member_ = delegate;
     inner_ = last;
@@ -316,6 +315,12 @@ auto Drive::enter(PyObject** out) -> bool {
     block(*last);
   if (member_ != &root_) member_->flags.set(flag::driven);
   return usable;
+}
+
+/// An operation that goes on has marked its leaf as running already.
+inline auto Drive::claim_leaf(Generator& leaf) const noexcept -> bool {
+  return starting_ ? leaf.flags.claim(flag::driven, flag::driven | flag::closed)
+                   : leaf.flags.claim(flag::driven, flag::executing);
 }
 
 /// Whether what `first` remembers as the end of its chain is still that. Someone may have driven the leaf by itself
@@ -610,7 +615,7 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
 /// The member becomes the one that delegates, and the delegation the end of the chain. False when it has, or had,
 /// another.
 auto Drive::take_on(Delegation& delegation) noexcept -> bool {
-  Object const handled = compat::handled_exception();
+  Object const handled = delegation.handled ? compat::handled_exception() : nullptr;
   compat::Lock const lock(state_.chains);
   if (delegation.taken || delegation.stage == Stage::finished) return false;
   delegation.taken = true;

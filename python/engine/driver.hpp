@@ -156,15 +156,10 @@ auto delegation_of(State& state, Generator const& generator) noexcept -> Delegat
 /// is set, or an operation is under way on a generator that delegates, however far up, to this one.
 auto claim_operation(State& state, Generator& generator,
                      std::uint32_t against = flag::running | flag::executing) noexcept -> bool;
-/// claim_resumption() of a generator that another delegates to.
-auto claim_delegated_resumption(State& state, Generator& generator) noexcept -> bool;
 /// Lets an operation that waits go on: sets executing. False while a driver goes through the generator already, as its
 /// root or from further up. The operation need not be the one that began: one that another hand has ended is sent
 /// into, too, and finds what is there now.
-inline auto claim_resumption(State& state, Generator& generator) noexcept -> bool {
-  return generator.flags.claim(flag::executing, flag::executing | flag::delegated) ||
-         claim_delegated_resumption(state, generator);
-}
+auto claim_resumption(State& state, Generator& generator) noexcept -> bool;
 /// True while a driver goes through the delegation: a generator above executes. The chains are locked.
 auto is_driven(Delegation const& delegation) noexcept -> bool;
 /// True while a driver goes through what the generator delegates by, or runs its body.

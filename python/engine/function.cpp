@@ -8,6 +8,40 @@ namespace engine {
 
 namespace {
 
+#ifdef Py_GIL_DISABLED
+/// What is prepared is never replaced: prepared_maker().
+struct Call {
+  explicit Call(Maker&) noexcept {}
+};
+auto retire(Maker&, Object&) -> bool { return true; }
+#else
+/// A call under way, for a scope. What it runs may call the function again, and have prepared anew what it uses: that
+/// is kept until a preparation finds no other call. So nothing is counted that an ordinary call would pay for.
+class Call {
+ public:
+  explicit Call(Maker& maker) noexcept : maker_(maker) { ++maker.calls; }
+  ~Call() { --maker_.calls; }
+  Call(Call const&) = delete;
+  auto operator=(Call const&) -> Call& = delete;
+
+ private:
+  Maker& maker_;
+};
+
+/// Keeps what is prepared for calls further up; without any, `dropped` gets what was kept for them. False with an
+/// exception set.
+auto retire(Maker& maker, Object& dropped) -> bool {
+  if (maker.calls < 2) dropped = std::move(maker.retired);
+  if (maker.calls < 2 || !maker.function) return true;
+  auto const or_none = [](Object const& object) { return object ? object.get() : Py_None; };
+  auto kept = steal(
+      PyTuple_Pack(4, maker.function.get(), or_none(maker.names), or_none(maker.code), or_none(maker.retired)));
+  if (!kept) return false;
+  maker.retired = std::move(kept);  // which holds what was there
+  return true;
+}
+#endif
+
 /// Asks Python for the function that makes bodies: prepare(original) -> (function, names, flags).
 auto prepare(Maker& maker) -> bool {
   Object const code =
@@ -22,6 +56,8 @@ auto prepare(Maker& maker) -> bool {
   compat::Lock const lock(maker.state->makers);
   if (maker.ready.load(std::memory_order_relaxed)) return true;  // another thread was faster; what it made is as good
 #endif
+  Object old_retired;
+  if (!retire(maker, old_retired)) return false;
   // What was there goes when all is replaced: that may run code, which may call this function.
   Object old_function = std::exchange(maker.function, borrow(function));
   Object old_names = std::exchange(maker.names, PyTuple_GET_SIZE(names) > 0 ? borrow(names) : nullptr);
@@ -95,12 +131,10 @@ auto prepared_maker(Maker& first) -> Maker* {
 auto prepared_maker(Maker& maker) -> Maker* { return in_step(maker) || prepare(maker) ? &maker : nullptr; }
 #endif
 
-/// True while the names that rewritten code relies on still mean yield_ and yield_from_. The caller holds the maker; a
-/// key of the globals that is no plain string may run code, which may have the names replaced.
+/// True while the names that rewritten code relies on still mean yield_ and yield_from_.
 auto names_hold(Maker& maker) -> bool {
   if (!maker.names) return true;
-  Object const held = maker.names;
-  PyObject* names = held.get();
+  PyObject* names = maker.names.get();
   PyObject* globals = PyTuple_GET_ITEM(names, 0);
   std::uint64_t const version = compat::dict_version(globals);
   if (version != 0 && version == maker.names_version) return true;
@@ -141,16 +175,16 @@ auto is_coroutine(State& state, PyObject* body) -> bool {
          PyObject_HasAttr(body, state.names.throw_.get()) && PyObject_HasAttrString(body, "cr_await");
 }
 
-/// The caller holds `first`, and with it those that came after it. What is called may have the function and its flags
-/// replaced.
+/// The caller holds `first`, and with it those that came after it.
 auto make(Maker& first, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
+  Call const call(first);
   Maker* const found = prepared_maker(first);
   if (found == nullptr) return nullptr;
   Maker& maker = *found;
   bool const rewritten = names_hold(maker);
-  Object const function = rewritten ? maker.function : maker.original;
+  PyObject* function = rewritten ? maker.function.get() : maker.original.get();
   std::uint32_t const flags = rewritten ? maker.flags : 0;
-  auto body = steal(compat::call(function.get(), arguments, count, keywords));
+  auto body = steal(compat::call(function, arguments, count, keywords));
   if (!body) return nullptr;
   if (!is_coroutine(*maker.state, body.get())) {
     set_not_a_coroutine(maker, body.get());
@@ -196,6 +230,9 @@ auto new_maker(State& state, PyObject* original, PyObject* prepare) -> Ref<Maker
 #ifdef Py_GIL_DISABLED
   new (&maker->ready) std::atomic<bool>(false);
   new (&maker->successor) std::atomic<Maker*>(nullptr);
+#else
+  maker->calls = 0;
+  new (&maker->retired) Object();
 #endif
   PyObject_GC_Track(maker);
   return Ref<Maker>::steal(maker);
@@ -211,12 +248,18 @@ auto maker_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(maker.code.get());
 #ifdef Py_GIL_DISABLED
   Py_VISIT(maker.successor.load(std::memory_order_relaxed));
+#else
+  Py_VISIT(maker.retired.get());
 #endif
   return 0;
 }
 
 auto maker_clear(PyObject* self) -> int {
   auto& maker = as<Maker>(self);
+#ifndef Py_GIL_DISABLED
+  if (maker.calls != 0) return 0;
+  maker.retired.reset();
+#endif
   maker.function.reset();
   maker.names.reset();
   maker.code.reset();

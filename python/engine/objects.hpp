@@ -217,6 +217,9 @@ struct Maker {
 #ifdef Py_GIL_DISABLED
   std::atomic<bool> ready;        ///< the preparation is complete, and does not change any more
   std::atomic<Maker*> successor;  ///< owned; prepared anew, after the original got other code
+#else
+  std::uint32_t calls;  ///< under way: they use what is prepared, and may have it replaced
+  Object retired;       ///< what was replaced meanwhile, or null
 #endif
 };
 
