@@ -25,12 +25,6 @@ auto state_now(State& state, Generator& generator) noexcept -> agen::state {
   return is_running(state, generator) ? agen::state::running : lifecycle_state(generator);
 }
 
-auto refuse(Awaitable& awaitable, PyObject* type, char const* text) -> PySendResult {
-  awaitable.stage = Stage::finished;
-  PyErr_SetString(type, text);
-  return PYGEN_ERROR;
-}
-
 auto refuse_running(Awaitable& awaitable) -> PySendResult {
   awaitable.stage = Stage::finished;
   set_already_running(*awaitable.state, awaitable.operation);
@@ -43,10 +37,21 @@ auto refuse_occupied(Awaitable& awaitable) -> PySendResult {
   return PYGEN_ERROR;
 }
 
+/// A driver goes through the generator: the awaitable is left as it is.
+auto refuse_executing() -> PySendResult {
+  PyErr_SetString(PyExc_ValueError, "async generator already executing");
+  return PYGEN_ERROR;
+}
+
+void set_reused(Awaitable const& awaitable) {
+  PyErr_SetString(PyExc_RuntimeError, iterates(awaitable) ? "cannot reuse already awaited __anext__()/asend()"
+                                                          : "cannot reuse already awaited aclose()/athrow()");
+}
+
 auto refuse_reuse(Awaitable& awaitable) -> PySendResult {
-  return refuse(awaitable, PyExc_RuntimeError,
-                iterates(awaitable) ? "cannot reuse already awaited __anext__()/asend()"
-                                    : "cannot reuse already awaited aclose()/athrow()");
+  awaitable.stage = Stage::finished;
+  set_reused(awaitable);
+  return PYGEN_ERROR;
 }
 
 void set_stop_async_iteration(Object value) {
@@ -75,16 +80,17 @@ auto answer_at_once(Awaitable& awaitable, admission admitted, PyObject** out) ->
 }
 
 /// What aclose() makes of an answer (agen::after_exit).
-auto conclude_aclose(Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
+[[gnu::noinline]] auto conclude_aclose(Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
   auto const step = outcome == Outcome::yielded    ? agen::step::yielded
                     : outcome == Outcome::returned ? agen::step::returned
                                                    : agen::step::raised;
   bool const ended = outcome == Outcome::raised &&
                      (PyErr_ExceptionMatches(PyExc_GeneratorExit) || PyErr_ExceptionMatches(PyExc_StopAsyncIteration));
-  Py_CLEAR(*out);
-  switch (agen::after_exit(step, ended)) {
+  auto const closing = agen::after_exit(step, ended);
+  if (closing == agen::closing::ignored_exit) generator.flags.set(flag::exit_ignored);
+  Py_CLEAR(*out);  // which may run code
+  switch (closing) {
     case agen::closing::ignored_exit:
-      generator.flags.set(flag::exit_ignored);
       PyErr_SetString(PyExc_RuntimeError, "async generator ignored GeneratorExit");
       return PYGEN_ERROR;
     case agen::closing::done:
@@ -105,7 +111,7 @@ auto wait(Awaitable& awaitable) -> PySendResult {
 }
 
 /// The answer of an operation after a resumption.
-auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
+[[gnu::always_inline]] inline auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
   if (outcome == Outcome::awaits) return wait(awaitable);
   generator.flags.clear(flag::running | flag::executing);
   awaitable.stage = Stage::finished;
@@ -120,9 +126,8 @@ auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObj
 auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Generator& generator = *awaitable.generator.get();
   if (awaitable.stage == Stage::finished) return refuse_reuse(awaitable);
-  if (!generator.flags.claim(flag::executing, flag::executing)) {
-    PyErr_SetString(PyExc_ValueError, "async generator already executing");
-    return PYGEN_ERROR;
+  if (!generator.flags.claim(flag::executing, flag::executing | flag::delegated)) [[unlikely]] {
+    if (!claim_resumption(*awaitable.state, generator)) return refuse_executing();
   }
   if (generator.flags.has(flag::closed)) {  // ended behind our back: by hand, or by the collector
     generator.flags.clear(flag::running | flag::executing);
@@ -203,7 +208,8 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
   bool const goes_on = awaitable.stage == Stage::started &&
-                       awaitable.generator->flags.claim(flag::executing, flag::executing | flag::closed | flag::within);
+                       awaitable.generator->flags.claim(
+                           flag::executing, flag::executing | flag::closed | flag::within | flag::delegated);
   return goes_on ? go_on_cpp(awaitable, value, false, out) : resume(awaitable, value, out);
 }
 
@@ -335,6 +341,10 @@ auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResul
     return PYGEN_ERROR;
   }
   auto exception = exception_of(awaitable);
+  if (awaitable.stage != Stage::initial) {  // the exception's constructor has awaited it
+    set_reused(awaitable);
+    return PYGEN_ERROR;
+  }
   if (!exception) {
     awaitable.stage = Stage::finished;
     return PYGEN_ERROR;
@@ -357,10 +367,7 @@ auto awaitable_raise(PyObject* self, Object exception, PyObject** out) -> PySend
     return awaitable.operation == operation::aclose ? conclude_aclose(generator, Outcome::raised, out) : PYGEN_ERROR;
   }
   if (awaitable.stage == Stage::initial) return throw_in(awaitable, std::move(exception), out);
-  if (!generator.flags.claim(flag::executing, flag::executing)) {
-    PyErr_SetString(PyExc_ValueError, "async generator already executing");
-    return PYGEN_ERROR;
-  }
+  if (!claim_resumption(*awaitable.state, generator)) return refuse_executing();
   return conclude(awaitable, generator,
                   drive_raise(*awaitable.state, awaitable.resumption, generator, std::move(exception), false, out),
                   out);
@@ -469,12 +476,14 @@ void abandon(Awaitable& awaitable) {
 
 void awaitable_finalize(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
-  Stage const stage = awaitable.stage;
-  if (stage == Stage::finished || !awaitable.generator) return;
-  if (stage == Stage::initial)
-    warn_unawaited_operation(awaitable);
-  else
-    abandon(awaitable);
+  if (awaitable.stage == Stage::finished || !awaitable.generator) return;
+  if (awaitable.stage == Stage::initial) {
+    awaitable.stage = Stage::finished;  // whoever the warning lets see it finds it used
+    return warn_unawaited_operation(awaitable);
+  }
+  // By hand, while it is being driven; or the body drops what another hand goes on from. Who drives ends it.
+  if (is_driven(*awaitable.state, *awaitable.generator.get())) return;
+  abandon(awaitable);
   awaitable.stage = Stage::finished;
 }
 
@@ -487,7 +496,8 @@ auto awaitable_traverse(PyObject* self, visitproc visit, void* arg) -> int {
 }
 
 auto awaitable_clear(PyObject* self) -> int {
-  as<Awaitable>(self).argument.reset();
+  // What an operation sends or throws is borrowed from here while it begins.
+  if (as<Awaitable>(self).stage != Stage::started) as<Awaitable>(self).argument.reset();
   return 0;  // the generator stays: an awaitable without one would have to check for it at every step
 }
 
@@ -521,9 +531,7 @@ template <bool iterates>
   finalized |= awaitable.tracked && PyObject_GC_IsFinalized(self) != 0;
   if (awaitable.tracked) PyObject_GC_UnTrack(self);
   Object const argument = std::move(awaitable.argument);  // outlives it: its end may run code
-  // At the interpreter's end the collector may have freed the module before what is garbage with it.
-  State& state = awaitable.state == main_interpreter.state ? *awaitable.state : look_up_state(self);
-  free_awaitable<iterates>(awaitable, state, iterates && !finalized);
+  free_awaitable<iterates>(awaitable, living_state(awaitable), iterates && !finalized);
 }
 
 void asend_dealloc(PyObject* self) {

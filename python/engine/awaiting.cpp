@@ -36,7 +36,15 @@ auto await_raise(State& state, PyObject* iterator, PyObject* exception, PyObject
   *out = PyObject_CallOneArg(method.get(), exception);
   if (*out != nullptr) return PYGEN_NEXT;
   if (!PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;
-  auto const stop = compat::take_exception();
+  return take_stop(out);
+}
+
+auto take_stop(PyObject** out) -> PySendResult {
+  auto stop = compat::take_exception();
+  if (PyErr_GivenExceptionMatches(stop.get(), PyExc_StopIteration) == 0) {  // there was no memory to make it
+    compat::restore_exception(std::move(stop));
+    return PYGEN_ERROR;
+  }
   PyObject* value = as<PyStopIterationObject>(stop.get()).value;
   *out = Py_NewRef(value != nullptr ? value : Py_None);
   return PYGEN_RETURN;

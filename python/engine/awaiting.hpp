@@ -42,6 +42,9 @@ inline auto await_send_counted(PyObject* iterator, PyObject* value, PyObject** o
 /// Throws into what await_iterator() answered; GeneratorExit closes it (Objects/genobject.c, _gen_throw).
 auto await_raise(State& state, PyObject* iterator, PyObject* exception, PyObject** out) -> PySendResult;
 
+/// The current exception is a StopIteration: takes its value as a result.
+auto take_stop(PyObject** out) -> PySendResult;
+
 /// The exception instance for the arguments of throw() or athrow() (Objects/genobject.c, _gen_throw): `type` may be an
 /// instance, the others null. Null with a TypeError set. An error in the class's constructor is what is then thrown.
 auto make_exception(PyObject* type, PyObject* value, PyObject* traceback) -> Object;

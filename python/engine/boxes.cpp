@@ -46,8 +46,8 @@ auto box(State& state, Object item) -> Object {
   if (made == nullptr) return nullptr;
   *slot_of(made) = item.release();
   PyObject_GC_Track(made);
-  // A yield_() that died on another thread is still remembered here; the box that it handed up is gone, too.
-  if (this_thread.handed_up.box == made) this_thread.handed_up = {};
+  // A box that a generator in between took is still remembered here.
+  if (this_thread.handed_up == made) this_thread.handed_up = nullptr;
   return steal(made);
 }
 

@@ -157,6 +157,15 @@ inline auto call(PyObject* callable, PyObject* const* arguments, size_t count, P
   return PyObject_Vectorcall(callable, arguments, count, keywords);
 }
 
+/// What a cell holds, or null.
+inline auto cell_content(PyObject* cell) noexcept -> Object {
+#ifdef Py_GIL_DISABLED
+  return steal(PyCell_Get(cell));  // another thread may be writing
+#else
+  return borrow(PyCell_GET(cell));
+#endif
+}
+
 /// The thread's hooks (PEP 525), from the public fields of the thread state: sys.get_asyncgen_hooks() would make a
 /// tuple.
 struct Hooks {

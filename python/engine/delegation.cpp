@@ -158,6 +158,7 @@ auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> 
 void unlink(Delegation& delegation) noexcept {
   Object const dropped = std::move(delegation.handled);  // before the lock: it may be the last reference
   Chains::Stopped const lock(delegation.state->chains);
+  forget_leaf(delegation);
   cut(delegation);
 }
 
@@ -165,23 +166,53 @@ void unlink(Delegation& delegation) noexcept {
 
 namespace {
 
+/// True while an operation is under way on a generator that delegates, however far up, by this. The chains are locked.
+auto is_running(Delegation const& delegation) noexcept -> bool {
+  for (Delegation const* above = &delegation; above != nullptr; above = above->outer) {
+    if (above->parent->flags.has(flag::running)) return true;
+  }
+  return false;
+}
+
 /// Takes a delegation out of its chain by another hand than the driver's. Refused, with the error set, while a driver
-/// goes through it: a generator above executes.
+/// goes through it.
 auto leave(Delegation& delegation) noexcept -> bool {
   Object dropped;  // outlives the lock
   Chains::Stopped const lock(delegation.state->chains);
   if (delegation.parent == nullptr) return true;
-  for (Delegation* above = &delegation; above != nullptr; above = above->outer) {
-    if (!above->parent->flags.has(flag::executing)) continue;
+  if (is_driven(delegation)) {
     PyErr_SetString(PyExc_ValueError, "async generator already executing");
     return false;
   }
-  for (Delegation* above = delegation.outer; above != nullptr; above = above->outer)
-    above->innermost = nullptr;  // it is elsewhere now
+  if (is_running(delegation)) {  // an operation that waits: its leaf is the body that delegates from now on
+    delegation.parent->flags.set(flag::running);
+    unlock_members(*delegation.state, delegation.delegate);
+  }
+  forget_leaf(delegation);
   dropped = std::move(delegation.handled);
   cut(delegation);
   return true;
 }
+
+/// A stay inside a delegation by its own methods, for a scope. False when there is one already, with the error set: an
+/// iterator must not go on with the delegation that asks it.
+class Entered {
+ public:
+  explicit Entered(Delegation& delegation) noexcept : delegation_(delegation), admitted_(!delegation.entered) {
+    delegation.entered = true;
+    if (!admitted_) PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+  }
+  ~Entered() {
+    if (admitted_) delegation_.entered = false;
+  }
+  Entered(Entered const&) = delete;
+  auto operator=(Entered const&) -> Entered& = delete;
+  explicit operator bool() const noexcept { return admitted_; }
+
+ private:
+  Delegation& delegation_;
+  bool admitted_;
+};
 
 void set_reused() { PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_from_()"); }
 
@@ -270,6 +301,8 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
     set_reused();
     return PYGEN_ERROR;
   }
+  Entered const entered(delegation);
+  if (!entered) return PYGEN_ERROR;
   if (delegation.stage == Stage::initial) {
     Place const place = find_place(*delegation.state);
     if (place == Place::unknown) {
@@ -285,15 +318,14 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
       set_outside();
       return PYGEN_ERROR;
     }
-    delegation.handled = compat::handled_exception();
     delegation.stage = Stage::started;
-    delegation.awaited = true;
-    if (place == Place::ours) {  // the driver takes it from here, and comes back with the result
+    delegation.awaited = place == Place::ours;
+    if (delegation.awaited) {  // the driver takes it from here, and comes back with the result
+      delegation.handled = compat::handled_exception();
       *out = Py_NewRef(self);
       return PYGEN_NEXT;
     }
     delegation.handled.reset();
-    delegation.awaited = false;
     auto iterator = iterate(*delegation.state, delegation.iterator.get());
     if (!iterator) {
       delegation.stage = Stage::finished;
@@ -316,14 +348,8 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
   return PYGEN_RETURN;
 }
 
-auto delegation_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
-  auto& delegation = as<Delegation>(self);
-  *out = nullptr;
-  Occupied const occupied(delegation.occupancy);
-  if (!occupied) {
-    set_reused();
-    return PYGEN_ERROR;
-  }
+/// delegation_raise() by who is inside.
+auto raise_in(Delegation& delegation, Object exception, PyObject** out) -> PySendResult {
   if (!leave(delegation)) return PYGEN_ERROR;
   if (delegation.stage == Stage::started && !delegation.awaited) {
     return answer(delegation, raise_foreign(delegation, std::move(exception), out), out);
@@ -334,6 +360,18 @@ auto delegation_raise(PyObject* self, Object exception, PyObject** out) -> PySen
   return PYGEN_ERROR;
 }
 
+auto delegation_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
+  auto& delegation = as<Delegation>(self);
+  *out = nullptr;
+  Occupied const occupied(delegation.occupancy);
+  if (!occupied) {
+    set_reused();
+    return PYGEN_ERROR;
+  }
+  Entered const entered(delegation);
+  return entered ? raise_in(delegation, std::move(exception), out) : PYGEN_ERROR;
+}
+
 auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
   auto& delegation = as<Delegation>(self);
   Occupied const occupied(delegation.occupancy);
@@ -341,7 +379,8 @@ auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
     set_reused();
     return nullptr;
   }
-  if (!leave(delegation)) return nullptr;
+  Entered const entered(delegation);
+  if (!entered || !leave(delegation)) return nullptr;
   if (delegation.stage != Stage::started) {
     delegation.stage = Stage::finished;
     return Py_NewRef(Py_None);
@@ -353,7 +392,7 @@ auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return nullptr;
   Object ignored;
-  auto const result = delegation_raise(self, std::move(exit), ignored.out());
+  auto const result = raise_in(delegation, std::move(exit), ignored.out());
   return closed_answer(result, "coroutine ignored GeneratorExit");
 }
 
@@ -387,6 +426,10 @@ void let_go(Delegation& delegation) {
 
 auto delegation_clear(PyObject* self) -> int {
   auto& delegation = as<Delegation>(self);
+  {  // as generator_clear()
+    Chains::Stopped const lock(delegation.state->chains);
+    if (delegation.entered || is_driven(delegation)) return 0;
+  }
   let_go(delegation);
   // A frame may still wait for it, and close it when its turn comes: there is nothing left to close then.
   if (delegation.stage == Stage::started) delegation.stage = Stage::finished;
@@ -402,7 +445,7 @@ void delegation_dealloc(PyObject* self) {
     PyObject_GC_UnTrack(self);
   }
   let_go(delegation);
-  if (!finalized && delegation.state->delegations.give(&delegation)) return;
+  if (!finalized && living_state(delegation).delegations.give(&delegation)) return;
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_Del(self);
   Py_DECREF(type);
@@ -462,6 +505,8 @@ auto make_delegation(State& state, Object source, Object handled, bool tracked) 
   delegation->stage = Stage::initial;
   delegation->awaited = false;
   delegation->opening = false;
+  delegation->taken = false;
+  delegation->entered = false;
   delegation->tracked = tracked;
   if (tracked) PyObject_GC_Track(delegation);
   return object_of(*delegation);

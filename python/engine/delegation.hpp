@@ -22,36 +22,25 @@ auto send_foreign(Delegation& delegation, PyObject* value, PyObject** out) -> Ou
 /// Goes on with an exception: to the operation under way, or as a new athrow or aclose.
 auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> Outcome;
 
-/// The generator becomes the one that delegates. False when there is, or was, another: nothing more is looked at then,
-/// as that may be driven by another thread.
-inline auto claim_parent(Delegation& delegation, Generator& generator) noexcept -> bool {
-#ifdef Py_GIL_DISABLED
-  Generator* nobody = nullptr;
-  return std::atomic_ref(delegation.parent).compare_exchange_strong(nobody, &generator, std::memory_order_acq_rel);
-#else
-  if (delegation.parent != nullptr) return false;
-  delegation.parent = &generator;
-  return true;
-#endif
+/// Makes the roots above look for their leaf again. The chains are locked.
+inline void forget_leaf(Delegation& delegation) noexcept {
+  for (Delegation* above = delegation.outer; above != nullptr; above = above->outer) above->innermost = nullptr;
 }
 
-/// Takes a delegation out of its chain. The lock is held; `handled` stays, as dropping it may run code.
+/// Takes a delegation out of its chain. The chains are locked; `handled` stays, as dropping it may run code.
 inline void cut(Delegation& delegation) noexcept {
   if (delegation.delegate != nullptr) {
     delegation.delegate->flags.clear(flag::delegated | flag::closing);
     if (Delegation* below = delegation_of(*delegation.state, *delegation.delegate)) below->outer = nullptr;
   }
   delegation.delegate = nullptr;
+  delegation.parent = nullptr;
   delegation.outer = nullptr;
   delegation.innermost = nullptr;
   delegation.stage = delegation.awaited ? delegation.stage : Stage::finished;
-#ifdef Py_GIL_DISABLED
-  std::atomic_ref(delegation.parent).store(nullptr, std::memory_order_release);  // last: see claim_parent()
-#else
-  delegation.parent = nullptr;
-#endif
 }
-/// The same, with what it needs around, by whoever does not drive the chain, or whose delegate another drives.
+/// The same, with what it needs around: whoever remembers a leaf further down looks again. For whoever does not drive
+/// the chain, and where another drives the delegate.
 void unlink(Delegation& delegation) noexcept;
 
 }  // namespace engine

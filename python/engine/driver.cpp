@@ -24,10 +24,7 @@ auto body_throw(State& state, Generator& generator, PyObject* exception, PyObjec
   *out = PyObject_CallMethodOneArg(generator.body.get(), state.names.throw_.get(), exception);
   if (*out != nullptr) return PYGEN_NEXT;
   if (unstarted || !PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;
-  auto const stop = compat::take_exception();
-  PyObject* value = as<PyStopIterationObject>(stop.get()).value;
-  *out = Py_NewRef(value != nullptr ? value : Py_None);
-  return PYGEN_RETURN;
+  return take_stop(out);
 }
 
 /// The handled exception of a delegating body, made visible to what it delegates to (see Delegation::handled).
@@ -56,7 +53,8 @@ void translate_stop_iteration(State& state) {
   auto error = compat::take_exception();
   auto const cause = steal(PyException_GetCause(error.get()));
   auto const args = steal(PyObject_GetAttr(error.get(), state.names.args.get()));
-  if (cause && PyErr_GivenExceptionMatches(cause.get(), PyExc_StopIteration) && args &&
+  // A subclass may answer anything for its `args`.
+  if (cause && PyErr_GivenExceptionMatches(cause.get(), PyExc_StopIteration) && args && PyTuple_Check(args.get()) &&
       PyTuple_GET_SIZE(args.get()) == 1) {
     auto const traceback = steal(PyException_GetTraceback(error.get()));
     PyObject* text = PyTuple_GET_ITEM(args.get(), 0);
@@ -140,12 +138,8 @@ auto delegation_of(State& state, Generator const& generator) noexcept -> Delegat
 
 namespace {
 
-/// Makes the roots above look for their leaf again.
-void forget_leaf(Delegation& delegation) noexcept {
-  for (Delegation* above = delegation.outer; above != nullptr; above = above->outer) above->innermost = nullptr;
-}
-
-/// True when one of `bits` is set on a generator that delegates to this one. The chains are stopped.
+/// True when one of `bits` is set on a generator that delegates to this one. Says nothing of a leaf, which has no
+/// delegation to look up from: an operation under way has marked it. The chains are locked.
 auto has_above(State& state, Generator& generator, std::uint32_t bits) noexcept -> bool {
   Delegation* delegation = delegation_of(state, generator);
   if (delegation == nullptr) return false;
@@ -157,6 +151,20 @@ auto has_above(State& state, Generator& generator, std::uint32_t bits) noexcept 
 
 }  // namespace
 
+auto is_driven(Delegation const& delegation) noexcept -> bool {
+  for (Delegation const* above = &delegation; above != nullptr && above->parent != nullptr; above = above->outer) {
+    if (above->parent->flags.has(flag::executing)) return true;
+  }
+  return false;
+}
+
+auto is_driven(State& state, Generator& generator) noexcept -> bool {
+  if (generator.flags.has(flag::executing)) return true;
+  Chains::Stopped const lock(state.chains);
+  Delegation const* delegation = delegation_of(state, generator);
+  return delegation != nullptr && is_driven(*delegation);
+}
+
 auto is_running(State& state, Generator& generator) noexcept -> bool {
   if (generator.flags.has(flag::running)) return true;
   if (!generator.flags.has(flag::delegated)) return false;
@@ -165,23 +173,30 @@ auto is_running(State& state, Generator& generator) noexcept -> bool {
 }
 
 auto claim_operation(State& state, Generator& generator, std::uint32_t against) noexcept -> bool {
-  constexpr auto taken = flag::running | flag::executing;
-  if constexpr (!compat::free_threaded) return generator.flags.claim(taken, against);
-  if (generator.flags.claim(taken, against | flag::delegated)) return true;
-  // Whoever drives the chain from above sets its flag before it takes its part of the lock: we see that, or it sees ours.
+  if (generator.flags.claim(flag::driven, against | flag::delegated)) return true;
+  // Who drives the chain from above sets its flag before it takes its part of the lock: we see it, or it sees ours.
   Chains::Stopped const lock(state.chains);
-  if (has_above(state, generator, against) || !generator.flags.claim(taken, against)) return false;
+  if (has_above(state, generator, against) || !generator.flags.claim(flag::driven, against)) return false;
   if (Delegation* own = delegation_of(state, generator)) forget_leaf(*own);
   return true;
 }
 
-void unlock_chain(State& state, Generator& root) noexcept {
+auto claim_resumption(State& state, Generator& generator) noexcept -> bool {
   Chains::Stopped const lock(state.chains);
-  for (Generator* member = &root; member != nullptr;) {
+  return !has_above(state, generator, flag::executing) && generator.flags.claim(flag::executing, flag::executing);
+}
+
+void unlock_members(State& state, Generator* member) noexcept {
+  while (member != nullptr && !member->flags.has(flag::executing)) {
     member->flags.clear(flag::running);
     Delegation* delegation = delegation_of(state, *member);
     member = delegation != nullptr ? delegation->delegate : nullptr;
   }
+}
+
+void unlock_chain(State& state, Generator& root) noexcept {
+  Chains::Stopped const lock(state.chains);
+  unlock_members(state, &root);
 }
 
 namespace {
@@ -204,10 +219,10 @@ class Drive {
   /// The delegation of the root, which has one.
   [[nodiscard]] auto first() const noexcept -> Delegation& { return as<Delegation>(root_.extra.get()); }
   void release(Object suspension) noexcept;
-  static auto is_elsewhere(Generator const& member, bool claims) noexcept -> bool;
-  [[nodiscard]] auto knows_leaf(Delegation const& first) const noexcept -> bool;
+  [[nodiscard]] auto knows_leaf(Delegation const& first, bool claims) const noexcept -> bool;
   void find_leaf(Delegation& first, bool claims);
   void block(Delegation& delegation) noexcept;
+  [[nodiscard]] auto claim_leaf(Generator& leaf) const noexcept -> bool;
   [[nodiscard]] auto stands_at_yield() const -> bool;
   [[nodiscard]] auto arrives_as_error(PyObject* exception) const -> bool;
   auto refused(Object exception, PyObject** out) -> Outcome;
@@ -225,13 +240,11 @@ class Drive {
   auto close_chain(Object exit) -> Object;
   auto begin_delegation(PyObject** out) -> Outcome;
   auto take_on(Delegation& delegation) noexcept -> bool;
-  void link(Delegation& delegation) noexcept;
-  void detach(Delegation& delegation);
-  void let_go(Delegation& delegation);
+  [[nodiscard]] auto detach(Delegation& delegation) -> Object;
   auto attach(Delegation& delegation, Generator& delegate) -> bool;
   auto hand_over(Outcome outcome, PyObject** out) -> Outcome;
   auto hand_over_result(PyObject** out) -> Outcome;
-  void ascend();
+  [[nodiscard]] auto ascend() -> Object;
   auto leave_foreign(Outcome outcome, PyObject** out) -> Outcome;
   void finish(Outcome outcome) noexcept;
 
@@ -265,7 +278,7 @@ auto Drive::raise(Object exception, PyObject** out) -> Outcome {
     exception = compat::take_exception();
   }
   if (!exception) {  // no memory for it: nothing happened, and the leaf is free again
-    if (member_ != &root_) member_->flags.clear(flag::running);
+    if (member_ != &root_) member_->flags.clear(flag::driven);
     return Outcome::raised;
   }
   return settle(entered ? resume_raise(std::move(exception), out) : refused(std::move(exception), out), out);
@@ -284,13 +297,12 @@ auto Drive::enter(PyObject** out) -> bool {
   Delegation* first = delegation_of(state_, root_);
   if (first == nullptr) return true;
   // What is driven here may be a link of a longer chain: whoever remembers its leaf must look again. (Without the GIL
-  // claim_operation() has said so.)
+  // claim_operation() has seen to that.)
   if constexpr (!compat::free_threaded) forget_leaf(*first);
-  if (!knows_leaf(*first)) find_leaf(*first, starting_);
+  if (!knows_leaf(*first, starting_)) find_leaf(*first, starting_);
   Delegation* last = blocked_ != nullptr ? blocked_ : first->innermost;
   Generator* delegate = last->delegate;
-  bool const usable = blocked_ == nullptr && (delegate == nullptr || !starting_ ||
-                                              delegate->flags.claim(flag::running, flag::running | flag::closed));
+  bool const usable = blocked_ == nullptr && (delegate == nullptr || claim_leaf(*delegate));
   if (usable && delegate != nullptr) {
     member_ = delegate;
     inner_ = last;
@@ -302,32 +314,36 @@ auto Drive::enter(PyObject** out) -> bool {
     foreign_ = last;
   else
     block(*last);
-  if (member_ != &root_) member_->flags.set(flag::running);
+  if (member_ != &root_) member_->flags.set(flag::driven);
   return usable;
 }
 
-/// Without the GIL: true for a member that somebody else is at work on, as its root. Its links are not to be looked at.
-/// \param claims  the leaf has yet to be claimed: until then what runs is not ours
-auto Drive::is_elsewhere(Generator const& member, bool claims) noexcept -> bool {
-  return compat::free_threaded && member.flags.has(claims ? flag::running | flag::executing : flag::executing);
+/// An operation that goes on has marked its leaf as running already.
+inline auto Drive::claim_leaf(Generator& leaf) const noexcept -> bool {
+  return starting_ ? leaf.flags.claim(flag::driven, flag::driven | flag::closed)
+                   : leaf.flags.claim(flag::driven, flag::executing);
 }
 
 /// Whether what `first` remembers as the end of its chain is still that. Someone may have driven the leaf by itself
-/// since: then it delegates, or has ended.
-auto Drive::knows_leaf(Delegation const& first) const noexcept -> bool {
+/// since: then it delegates, or has ended. Without the GIL, one that somebody is driving now is not looked at: it cannot
+/// be claimed.
+auto Drive::knows_leaf(Delegation const& first, bool claims) const noexcept -> bool {
   Delegation const* last = first.innermost;
-  return last != nullptr && last->parent != nullptr &&
-         (last->delegate == nullptr || is_elsewhere(*last->delegate, starting_) ||
-          delegation_of(state_, *last->delegate) == nullptr);
+  if (last == nullptr || last->parent == nullptr) return false;
+  if (last->delegate == nullptr) return true;
+  bool const busy = compat::free_threaded && last->delegate->flags.has(claims ? flag::driven : flag::executing);
+  return busy || delegation_of(state_, *last->delegate) == nullptr;
 }
 
-/// Walks the chain from the root, linking upwards, and remembers where it ends.
+/// Walks the chain from the root, linking upwards, and remembers where it ends. No further than to a delegate that
+/// another driver is inside of: what that goes through is its own.
 /// \param claims  the leaf is to be claimed: nobody else may be at work on the way there
 void Drive::find_leaf(Delegation& first, bool claims) {
+  auto const against = claims ? flag::driven | flag::closed : flag::executing;
   Delegation* last = &first;
   while (last->delegate != nullptr) {
     Generator& delegate = *last->delegate;
-    if (is_elsewhere(delegate, claims) || (claims && delegate.flags.has(flag::running | flag::closed))) {
+    if (delegate.flags.has(against)) {
       block(*last);
       first.innermost = nullptr;
       return;
@@ -356,7 +372,7 @@ auto Drive::refused(Object exception, PyObject** out) -> Outcome {
                                     : agen::operation::athrow;
   if (agen::admit(operation, blocked_ended_ ? agen::state::closed : agen::state::running) ==
       agen::admission::already_running) {
-    let_go(delegation);
+    unlink(delegation);
     set_already_running(state_, operation);
     return raise_current(out);
   }
@@ -364,7 +380,7 @@ auto Drive::refused(Object exception, PyObject** out) -> Outcome {
     *out = Py_NewRef(Py_None);
     return Outcome::yielded;
   }
-  let_go(delegation);
+  unlink(delegation);
   return exits ? resume_raise(std::move(exception), out) : go_on_with(Py_None);
 }
 
@@ -394,11 +410,11 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
   if (type == state_.box_type) {
     // The same address is no proof: a generator in between may have taken that box, and this one been made where it
     // was. The yield_() of another copy of the module goes on by itself.
-    if (foreign_ == nullptr && this_thread.handed_up.box == object && !stands_at_yield() &&
-        this_thread.handed_up.yield->state == &state_) {
-      auto yield = Ref<Yield>::borrow(std::exchange(this_thread.handed_up, {}).yield);
-      yield->held = true;
-      suspend_at(*member_, steal(object_of(*yield.release())));
+    if (foreign_ == nullptr && this_thread.handed_up == object && !stands_at_yield()) {
+      if (auto yield = take_handed_up(state_, object)) {
+        yield->held = true;
+        suspend_at(*member_, steal(object_of(*yield.release())));
+      }
     }
     *out = take_from_box(state_, object);
     return foreign_ == nullptr && is_boxed_request(state_, *out) ? Outcome::delegates : Outcome::yielded;
@@ -441,7 +457,7 @@ auto Drive::classify_cpp(Outcome outcome, PyObject** out) -> Outcome {
   if (result == PYGEN_RETURN) return Outcome::returned;
   if (result == PYGEN_NEXT) {
     if (Py_TYPE(*out) == state_.delegation_type) return Outcome::delegates;
-    if (is_own_box(state_, *out) && *out != this_thread.handed_up.box) [[likely]] {
+    if (is_own_box(state_, *out) && *out != this_thread.handed_up) [[likely]] {
       *out = take_from_own_box(*out);
       return is_boxed_request(state_, *out) ? Outcome::delegates : Outcome::yielded;
     }
@@ -485,17 +501,19 @@ auto Drive::settle(Outcome outcome, PyObject** out) -> Outcome {
       outcome = resume_send(out);
     switch (outcome) {
       case Outcome::goes_on: break;
-      case Outcome::awaits: return outcome;
+      case Outcome::awaits:
+        if (member_ != &root_) member_->flags.clear(flag::executing);
+        return outcome;
       case Outcome::delegates: outcome = begin_delegation(out); break;
       case Outcome::yielded:
         if (member_ != &root_ && member_->flags.has(flag::closing)) {
           outcome = hand_over(outcome, out);
           break;
         }
-        if (member_ != &root_) member_->flags.clear(flag::running);
+        if (member_ != &root_) member_->flags.clear(flag::driven);
         return outcome;
       case Outcome::refused:
-        if (member_ != &root_) member_->flags.clear(flag::running);
+        if (member_ != &root_) member_->flags.clear(flag::driven);
         return outcome;
       case Outcome::returned:
       case Outcome::raised:
@@ -519,9 +537,9 @@ auto Drive::leave_at(PyObject* suspension, Object& exception) const -> bool {
   if (Py_TYPE(suspension) == state_.yield_type) {
     auto& yield = as<Yield>(suspension);
     if (exits && yield.stage != Stage::started) return false;
-    yield.handled = compat::handled_exception();
-    yield.pending = std::move(exception);
     yield.held = false;
+    std::swap(yield.pending, exception);  // what was there goes with the caller's
+    yield.handled = compat::handled_exception();
     return true;
   }
   auto& delegation = as<Delegation>(suspension);
@@ -571,8 +589,9 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
     return raise_current(out);
   }
   suspend_at(*member_, borrow(delegation.object()));
-  if (delegation->handled && delegation->handled.get() == compat::handled_exception().get())
-    delegation->handled.reset();
+  // What follows runs code of the user. The delegation is a complete link by now, at the end of a chain that executes
+  // from its root to here: so nobody can close it, throw into it, or resume a body on the way (leave(), find_leaf(),
+  // claim_resumption()). Of the iterator anything may become, and attach() looks at it after the last of that code.
   if (Py_TYPE(delegation->iterator.get()) != state_.generator_type) {
     auto iterator = iterate(state_, delegation->iterator.get());
     if (!iterator) {
@@ -590,7 +609,6 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
   foreign_ = delegation.get();
   {
     Chains::Driving const lock(state_.chains);
-    link(*delegation);
     first().innermost = foreign_;
   }
   HandledScope const scope(foreign_);
@@ -598,49 +616,56 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
   return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
 }
 
-/// The member becomes the one that delegates. False when the delegation has, or had, another.
-auto Drive::take_on(Delegation& delegation) noexcept -> bool {
-  Chains::Driving const lock(state_.chains);
-  if (!claim_parent(delegation, *member_)) return false;
-  if (delegation.stage == Stage::finished) {
-    delegation.parent = nullptr;
-    return false;
-  }
-  delegation.stage = Stage::started;
-  return true;
+/// Sets `bit`, and says whether it was set: drivers of two threads may be given the same object.
+inline auto test_and_set(bool& bit) noexcept -> bool {
+#ifdef Py_GIL_DISABLED
+  return std::atomic_ref(bit).exchange(true, std::memory_order_acq_rel);
+#else
+  return std::exchange(bit, true);
+#endif
 }
 
-/// Makes `delegation`, of the member, the end of the chain.
-void Drive::link(Delegation& delegation) noexcept {
+/// The member becomes the one that delegates, and the delegation the end of the chain. False when it has, or had,
+/// another.
+auto Drive::take_on(Delegation& delegation) noexcept -> bool {
+  Object const handled = delegation.handled ? compat::handled_exception() : nullptr;
+  Chains::Driving const lock(state_.chains);
+  if (test_and_set(delegation.taken) || delegation.stage == Stage::finished) return false;
+  delegation.stage = Stage::started;
+  delegation.parent = member_;
   delegation.outer = inner_;
+  if (delegation.handled && delegation.handled.get() == handled.get()) delegation.handled.reset();  // not the last one
   if (!delegation.handled && inner_ != nullptr) delegation.handled = inner_->handled;
+  return true;
 }
 
 /// Puts `delegate`, and all it delegates to, at the end of the chain. False when it is not free: then its own
 /// operations are used, and they say why.
 auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
   Chains::Driving const lock(state_.chains);
-  constexpr auto taken = flag::running | flag::delegated | flag::closed | flag::exit_ignored;
-  if (!delegate.flags.claim(flag::running | flag::delegated, taken)) return false;
+  constexpr auto taken = flag::driven | flag::delegated | flag::closed | flag::exit_ignored;
+  if (!delegate.flags.claim(flag::driven | flag::delegated, taken)) return false;
   Delegation* last = &delegation;
   if (Delegation* own = delegation_of(state_, delegate)) {  // partly consumed: its leaf becomes ours
-    if (!knows_leaf(*own)) find_leaf(*own, compat::free_threaded || starting_);
-    last = own->innermost;
-    bool const free = blocked_ == nullptr && (last->delegate == nullptr ||
-                                              last->delegate->flags.claim(flag::running, flag::running | flag::closed));
+    if (!knows_leaf(*own, true)) find_leaf(*own, true);
+    bool free = blocked_ == nullptr;
+    if (free) {
+      last = own->innermost;
+      Generator& end = last->delegate != nullptr ? *last->delegate : *last->parent;
+      free = &end == &delegate || end.flags.claim(flag::driven, flag::driven | flag::closed);
+    }
     blocked_ = nullptr;
     if (!free) {
-      delegate.flags.clear(flag::running | flag::delegated);
+      delegate.flags.clear(flag::driven | flag::delegated);
       return false;
     }
     own->innermost = nullptr;
     own->outer = &delegation;
-    if (last->delegate != nullptr || last->parent != &delegate) delegate.flags.clear(flag::running);
+    if (last->delegate != nullptr || last->parent != &delegate) delegate.flags.clear(flag::driven);
   }
   delegate.flags.clear(flag::created);
-  if (member_ != &root_) member_->flags.clear(flag::running);
+  if (member_ != &root_) member_->flags.clear(flag::driven);
   delegation.delegate = &delegate;
-  link(delegation);
   first().innermost = last;
   if (last->delegate != nullptr) {
     inner_ = last;
@@ -649,41 +674,36 @@ auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
     inner_ = last->outer;
     member_ = last->parent;
     foreign_ = last;
-    member_->flags.set(flag::running);
   }
   return true;
 }
 
-/// Takes the last link, of the member, off the chain.
-inline void Drive::detach(Delegation& delegation) {
-  Object const dropped = std::move(delegation.handled);  // outlives the lock
+/// Takes the last link, of the member, off the chain. Gives back what its body handled, to be dropped when the driver's
+/// own state is complete again: that may run code.
+inline auto Drive::detach(Delegation& delegation) -> Object {
+  Object handled = std::move(delegation.handled);
   Chains::Driving const lock(state_.chains);
   cut(delegation);
   if (member_ != &root_) first().innermost = inner_;
-}
-
-/// detach() from a delegate that is somebody else's.
-void Drive::let_go(Delegation& delegation) {
-  unlink(delegation);
-  if (member_ != &root_) first().innermost = inner_;
+  return handled;
 }
 
 /// The body that delegates to the member becomes the member. It is marked first: once its delegation is gone nothing
 /// leads another thread from it to the root, which says that it is at work.
-inline void Drive::ascend() {
+inline auto Drive::ascend() -> Object {
   Delegation& delegation = *inner_;
   member_ = delegation.parent;
   inner_ = member_ == &root_ ? nullptr : delegation.outer;
-  if (member_ != &root_) member_->flags.set(flag::running);
-  detach(delegation);
+  if (member_ != &root_) member_->flags.set(flag::driven);
+  return detach(delegation);
 }
 
 /// hand_over() of a result where no exception is about, which is nearly always.
 auto Drive::hand_over_result(PyObject** out) -> Outcome {
   Object answer = steal(std::exchange(*out, nullptr));
   Generator& child = *member_;  // its parent keeps it until that is resumed
-  ascend();
-  child.flags.clear(flag::running);
+  Object const handled = ascend();
+  child.flags.clear(flag::driven);
   return go_on_with(std::move(answer));
 }
 
@@ -698,9 +718,10 @@ auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
   Object answer = steal(std::exchange(*out, nullptr));
   Object exception = outcome == Outcome::raised ? compat::take_exception() : nullptr;
   Object exit = std::move(delegation.pending_exit);
-  ascend();
+  Object handled = ascend();
   if (closing && outcome == Outcome::yielded) child->flags.set(flag::exit_ignored);
-  child->flags.clear(flag::running);
+  child->flags.clear(flag::driven);
+  handled.reset();
   child.reset();  // the parent must not find its delegate alive because of us
   if (!closing) {
     return exception ? resume_raise(std::move(exception), out) : go_on_with(std::move(answer));
@@ -722,7 +743,7 @@ auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
 auto Drive::leave_foreign(Outcome outcome, PyObject** out) -> Outcome {
   Object answer = steal(std::exchange(*out, nullptr));
   Object exception = outcome == Outcome::raised ? compat::take_exception() : nullptr;
-  detach(*std::exchange(foreign_, nullptr));
+  detach(*std::exchange(foreign_, nullptr)).reset();
   return exception ? resume_raise(std::move(exception), out) : go_on_with(std::move(answer));
 }
 

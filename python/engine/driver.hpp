@@ -17,18 +17,11 @@ enum class Outcome : std::uint8_t { awaits, yielded, returned, raised, refused, 
 auto drive_raise(State& state, Resumption& resumption, Generator& root, Object exception, bool starting, PyObject** out)
     -> Outcome;
 
-/// The yield_() of a thread that handed up a box last, so that the driver knows it when the box arrives. A generator
-/// in between may take the box, so both may be gone: `yield` leaves when it dies, `box` is compared, never followed.
-struct HandedUp {
-  PyObject* box = nullptr;
-  Yield* yield = nullptr;
-};
-
 /// What the driver remembers of a thread. In one object: an item asks for two of them.
 struct Thread {
-  Resumption* innermost = nullptr;  ///< the resumption begun last
-  HandedUp handed_up;
-  int dismantling = 0;  ///< how many bodies are being dropped, one out of the other
+  Resumption* innermost = nullptr;  ///< the resumption begun last; its awaitable is being called, so somebody has it
+  PyObject* handed_up = nullptr;    ///< the box that a yield_() handed up last (HandedUp). May be gone: only compared
+  int dismantling = 0;              ///< how many bodies are being dropped, one out of the other
 };
 extern constinit thread_local Thread this_thread __attribute__((tls_model("initial-exec")));
 
@@ -86,13 +79,13 @@ inline auto is_boxed_request(State& state, PyObject* item) noexcept -> bool {
 
 /// True for an answer that is what a real yield hands out, and no more: an item in a box.
 inline auto is_item(State const& state, PySendResult result, PyObject* answer) noexcept -> bool {
-  return result == PYGEN_NEXT && Py_TYPE(answer) == state.box_type && answer != this_thread.handed_up.box;
+  return result == PYGEN_NEXT && Py_TYPE(answer) == state.box_type && answer != this_thread.handed_up;
 }
 
 /// is_item() for the hot path, of a PYGEN_NEXT. False where it takes a closer look: also of a box whose layout is not
 /// known or that somebody else has, and of a request in a box.
 inline auto holds_item(State& state, PyObject* answer) noexcept -> bool {
-  return is_own_box(state, answer) && answer != this_thread.handed_up.box && !is_boxed_request(state, *slot_of(answer));
+  return is_own_box(state, answer) && answer != this_thread.handed_up && !is_boxed_request(state, *slot_of(answer));
 }
 
 /// Goes on from an answer of the root's Python body; see drive_send().
@@ -163,11 +156,21 @@ auto delegation_of(State& state, Generator const& generator) noexcept -> Delegat
 /// is set, or an operation is under way on a generator that delegates, however far up, to this one.
 auto claim_operation(State& state, Generator& generator,
                      std::uint32_t against = flag::running | flag::executing) noexcept -> bool;
+/// Lets an operation that waits go on: sets executing. False while a driver goes through the generator already, as its
+/// root or from further up. The operation need not be the one that began: one that another hand has ended is sent
+/// into, too, and finds what is there now.
+auto claim_resumption(State& state, Generator& generator) noexcept -> bool;
+/// True while a driver goes through the delegation: a generator above executes. The chains are locked.
+auto is_driven(Delegation const& delegation) noexcept -> bool;
+/// True while a driver goes through what the generator delegates by, or runs its body.
+auto is_driven(State& state, Generator& generator) noexcept -> bool;
 /// True while an operation is under way on the generator, or on one that delegates, however far up, to it.
 auto is_running(State& state, Generator& generator) noexcept -> bool;
 /// Ends an operation that will not go on, though a body on the way still awaits something: no generator from the root
-/// to the leaf is left locked.
+/// to the leaf is left locked, but for those that a driver is inside of.
 void unlock_chain(State& state, Generator& root) noexcept;
+/// The same, where the chains are locked.
+void unlock_members(State& state, Generator* member) noexcept;
 
 }  // namespace engine
 

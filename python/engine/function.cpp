@@ -8,6 +8,40 @@ namespace engine {
 
 namespace {
 
+#ifdef Py_GIL_DISABLED
+/// What is prepared is never replaced: prepared_maker().
+struct Call {
+  explicit Call(Maker&) noexcept {}
+};
+auto retire(Maker&, Object&) -> bool { return true; }
+#else
+/// A call under way, for a scope. What it runs may call the function again, and have prepared anew what it uses: that
+/// is kept until a preparation finds no other call. So nothing is counted that an ordinary call would pay for.
+class Call {
+ public:
+  explicit Call(Maker& maker) noexcept : maker_(maker) { ++maker.calls; }
+  ~Call() { --maker_.calls; }
+  Call(Call const&) = delete;
+  auto operator=(Call const&) -> Call& = delete;
+
+ private:
+  Maker& maker_;
+};
+
+/// Keeps what is prepared for calls further up; without any, `dropped` gets what was kept for them. False with an
+/// exception set.
+auto retire(Maker& maker, Object& dropped) -> bool {
+  if (maker.calls < 2) dropped = std::move(maker.retired);
+  if (maker.calls < 2 || !maker.function) return true;
+  auto const or_none = [](Object const& object) { return object ? object.get() : Py_None; };
+  auto kept = steal(
+      PyTuple_Pack(4, maker.function.get(), or_none(maker.names), or_none(maker.code), or_none(maker.retired)));
+  if (!kept) return false;
+  maker.retired = std::move(kept);  // which holds what was there
+  return true;
+}
+#endif
+
 /// Asks Python for the function that makes bodies: prepare(original) -> (function, names, flags).
 auto prepare(Maker& maker) -> bool {
   Object const code =
@@ -22,25 +56,33 @@ auto prepare(Maker& maker) -> bool {
   compat::Lock const lock(maker.state->makers);
   if (maker.ready.load(std::memory_order_relaxed)) return true;  // another thread was faster; what it made is as good
 #endif
-  maker.function = borrow(function);
-  maker.names = PyTuple_GET_SIZE(names) > 0 ? borrow(names) : nullptr;
+  Object old_retired;
+  if (!retire(maker, old_retired)) return false;
+  // What was there goes when all is replaced: that may run code, which may call this function.
+  Object old_function = std::exchange(maker.function, borrow(function));
+  Object old_names = std::exchange(maker.names, PyTuple_GET_SIZE(names) > 0 ? borrow(names) : nullptr);
+  Object old_code = std::exchange(maker.code, code);
   maker.flags = flags;
-  maker.code = code;
 #ifdef Py_GIL_DISABLED
   maker.ready.store(true, std::memory_order_release);
 #endif
   return true;
 }
 
-/// Gives the copy the defaults that the original has now.
-void take_over_defaults(PyObject* original, PyObject* function) {
-  COMPAT_BEGIN_CRITICAL_SECTION(function)
+/// Gives the copy the defaults that the original has now. What it had goes at the end: that may run code, which may
+/// replace the copy, and the original's defaults once more.
+void take_over_defaults(PyObject* original, PyObject* copy) {
+  Object const function = borrow(copy);
+  Object had;
+  Object had_by_keyword;
+  COMPAT_BEGIN_CRITICAL_SECTION(copy)
+  had = borrow(PyFunction_GET_DEFAULTS(copy));
+  had_by_keyword = borrow(PyFunction_GET_KW_DEFAULTS(copy));
   PyObject* defaults = PyFunction_GET_DEFAULTS(original);
-  if (defaults != PyFunction_GET_DEFAULTS(function))
-    PyFunction_SetDefaults(function, defaults == nullptr ? Py_None : defaults);
+  if (defaults != had.get()) PyFunction_SetDefaults(copy, defaults == nullptr ? Py_None : defaults);
   PyObject* by_keyword = PyFunction_GET_KW_DEFAULTS(original);
-  if (by_keyword != PyFunction_GET_KW_DEFAULTS(function))
-    PyFunction_SetKwDefaults(function, by_keyword == nullptr ? Py_None : by_keyword);
+  if (by_keyword != had_by_keyword.get())
+    PyFunction_SetKwDefaults(copy, by_keyword == nullptr ? Py_None : by_keyword);
   COMPAT_END_CRITICAL_SECTION()
 }
 
@@ -133,19 +175,22 @@ auto is_coroutine(State& state, PyObject* body) -> bool {
          PyObject_HasAttr(body, state.names.throw_.get()) && PyObject_HasAttrString(body, "cr_await");
 }
 
+/// The caller holds `first`, and with it those that came after it.
 auto make(Maker& first, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
+  Call const call(first);
   Maker* const found = prepared_maker(first);
   if (found == nullptr) return nullptr;
   Maker& maker = *found;
   bool const rewritten = names_hold(maker);
   PyObject* function = rewritten ? maker.function.get() : maker.original.get();
+  std::uint32_t const flags = rewritten ? maker.flags : 0;
   auto body = steal(compat::call(function, arguments, count, keywords));
   if (!body) return nullptr;
   if (!is_coroutine(*maker.state, body.get())) {
     set_not_a_coroutine(maker, body.get());
     return nullptr;
   }
-  return new_generator(*maker.state, std::move(body), rewritten ? maker.flags : 0);
+  return new_generator(*maker.state, std::move(body), flags);
 }
 
 auto maker_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
@@ -154,20 +199,20 @@ auto maker_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
 
 /// What the last cell of a decorated function's closure holds, or null. The closure of one that the collector is taking
 /// apart is gone, and cells can be written to.
-auto last_cell(PyObject* function) noexcept -> PyObject* {
+auto last_cell(PyObject* function) noexcept -> Object {
   PyObject* closure = PyFunction_GET_CLOSURE(function);
   if (closure == nullptr || PyTuple_GET_SIZE(closure) == 0) return nullptr;
-  return PyCell_GET(PyTuple_GET_ITEM(closure, PyTuple_GET_SIZE(closure) - 1));
+  return compat::cell_content(PyTuple_GET_ITEM(closure, PyTuple_GET_SIZE(closure) - 1));
 }
 
-/// The entry point of a decorated function: its maker is in the last cell of its closure.
+/// The entry point of a decorated function: its maker is in the last cell of its closure, which the call may overwrite.
 auto function_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
-  PyObject* maker = last_cell(self);
-  if (maker == nullptr || Py_TYPE(maker)->tp_dealloc != maker_dealloc) [[unlikely]] {
+  Object const maker = last_cell(self);
+  if (!maker || Py_TYPE(maker.get())->tp_dealloc != maker_dealloc) [[unlikely]] {
     PyErr_Format(PyExc_RuntimeError, "%R has lost what @async_generator put into its closure", self);
     return nullptr;
   }
-  return make(as<Maker>(maker), arguments, count, keywords);
+  return make(as<Maker>(maker.get()), arguments, count, keywords);
 }
 
 auto new_maker(State& state, PyObject* original, PyObject* prepare) -> Ref<Maker> {
@@ -185,6 +230,9 @@ auto new_maker(State& state, PyObject* original, PyObject* prepare) -> Ref<Maker
 #ifdef Py_GIL_DISABLED
   new (&maker->ready) std::atomic<bool>(false);
   new (&maker->successor) std::atomic<Maker*>(nullptr);
+#else
+  maker->calls = 0;
+  new (&maker->retired) Object();
 #endif
   PyObject_GC_Track(maker);
   return Ref<Maker>::steal(maker);
@@ -200,12 +248,18 @@ auto maker_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(maker.code.get());
 #ifdef Py_GIL_DISABLED
   Py_VISIT(maker.successor.load(std::memory_order_relaxed));
+#else
+  Py_VISIT(maker.retired.get());
 #endif
   return 0;
 }
 
 auto maker_clear(PyObject* self) -> int {
   auto& maker = as<Maker>(self);
+#ifndef Py_GIL_DISABLED
+  if (maker.calls != 0) return 0;
+  maker.retired.reset();
+#endif
   maker.function.reset();
   maker.names.reset();
   maker.code.reset();
@@ -263,8 +317,8 @@ auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count
 
 auto module_bind(PyObject* module, PyObject* function) -> PyObject* {
   auto const* state = static_cast<State*>(PyModule_GetState(module));
-  PyObject* maker = PyFunction_Check(function) ? last_cell(function) : nullptr;
-  if (maker == nullptr || Py_TYPE(maker) != state->maker_type) {
+  Object const maker = PyFunction_Check(function) ? last_cell(function) : nullptr;
+  if (!maker || Py_TYPE(maker.get()) != state->maker_type) {
     PyErr_SetString(PyExc_TypeError, "bind() takes a function whose last closure cell holds a maker");
     return nullptr;
   }

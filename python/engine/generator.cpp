@@ -285,13 +285,18 @@ void drop_suspension(State& state, Generator& generator) {
   take_suspension(generator).reset();
 }
 
-auto generator_clear(PyObject* self) -> int {
+void drop_contents(PyObject* self) {
   auto& generator = as<Generator>(self);
   drop_suspension(state_of(self), generator);
   generator.extra.reset();
   Py_CLEAR(generator.dict);
   PyObject* body = generator.body.get();  // stays: every attribute asks it. A coroutine clears its own frame
   if (body != nullptr && generator.flags.has(flag::cpp) && Py_REFCNT(body) == 1) cpp_drop(body);
+}
+
+/// A destructor may have let go of garbage to another thread, which drives it by now: that keeps what it has.
+auto generator_clear(PyObject* self) -> int {
+  if (!is_driven(state_of(self), as<Generator>(self))) drop_contents(self);
   return 0;
 }
 
@@ -322,7 +327,7 @@ void take_apart(PyObject* self) {
     generator.body.reset();
   }
   State& state = state_of(self);
-  if (generator.extra || generator.dict != nullptr) generator_clear(self);
+  if (generator.extra || generator.dict != nullptr) drop_contents(self);
   if (PyObject_GC_IsFinalized(self) || !state.generators.give(&generator)) {
     PyTypeObject* type = Py_TYPE(self);
     PyObject_GC_Del(self);

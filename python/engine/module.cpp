@@ -26,6 +26,8 @@ auto orphans() noexcept -> State& {
     static State made{};
     made.generators.close(PyObject_GC_Del);
     made.awaitables.close(PyObject_GC_Del);
+    made.delegations.close(PyObject_GC_Del);
+    made.yields.close(PyObject_GC_Del);
     return made;
   }();
   return state;
@@ -170,6 +172,7 @@ auto module_traverse(PyObject* module, visitproc visit, void* arg) -> int {
   for (PyTypeObject** type : types_of(*state)) Py_VISIT(*type);
   Py_VISIT(state->already_running.get());
   Py_VISIT(state->boxer.get());
+  for (HandedUp const& place : state->handed_up) Py_VISIT(place.yield.object());
   return 0;
 }
 
@@ -180,6 +183,7 @@ auto module_clear(PyObject* module) -> int {
   state->delegations.close(PyObject_GC_Del);
   state->awaitables.close(PyObject_GC_Del);
   state->last_anext = &state->spent;  // it may have been among them
+  for (HandedUp& place : state->handed_up) place.yield.reset();
   state->yields.close(PyObject_GC_Del);
   state->stop.reset();
   state->already_running.reset();

@@ -6,6 +6,7 @@
 #include "compat.hpp"  // first, as Python.h has to be
 
 #include <agen/lifecycle.hpp>
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -20,7 +21,7 @@ struct Delegation;
 /// A generator's flags. `busy` is what keeps an operation from the fast path.
 namespace flag {
 inline constexpr std::uint32_t running = 1;        ///< an operation is under way here (ag_running)
-inline constexpr std::uint32_t executing = 2;      ///< the C++ driver is inside this generator, as root
+inline constexpr std::uint32_t executing = 2;      ///< the C++ driver is inside: set on the root, and on whose body runs
 inline constexpr std::uint32_t closed = 4;         ///< the body is finished
 inline constexpr std::uint32_t created = 8;        ///< the body has not begun
 inline constexpr std::uint32_t delegated = 16;     ///< another generator delegates to this one
@@ -34,7 +35,8 @@ inline constexpr std::uint32_t owns_body = 1024;  ///< the collector sees the bo
 inline constexpr std::uint32_t within = 2048;     ///< the body waits at a Suspension
 inline constexpr std::uint32_t kept_calls = 4096;  ///< rewritten code still calls yield_() or yield_from_()
 inline constexpr std::uint32_t cpp = 8192;         ///< the body is a CppBody
-inline constexpr std::uint32_t busy = running | executing | closed | created | delegated | closing;
+inline constexpr std::uint32_t driven = running | executing;  ///< an operation is inside
+inline constexpr std::uint32_t busy = driven | closed | created | delegated | closing;
 }  // namespace flag
 
 /// Plain bits under the GIL, atomic ones without it.
@@ -169,7 +171,18 @@ struct Yield : Suspension {
   Object pending;  ///< an exception that the next resumption raises at the await
   Object handled;  ///< what the consumer handles while it throws `pending`
   Stage stage;
-  bool held;  ///< a generator of ours stands here: only its driver may go on
+  bool held;                ///< a generator of ours stands here: only its driver may go on
+  std::uint8_t remembered;  ///< the place in State::handed_up that may have it, counted from 1; or 0
+};
+
+/// A yield_() that has handed up a box, until the driver sees the box arrive, or the yield_() goes on or ends without
+/// that: a generator in between may take the box. It belongs to the interpreter, as any thread may drop it. Threads that
+/// share a place push out each other's: the driver then takes the box for one of a helper that it does not know.
+struct HandedUp {
+  [[no_unique_address]] compat::Mutex mutex;
+  void const* thread = nullptr;    ///< compared, never followed
+  PyObject const* box = nullptr;  ///< the same
+  Ref<Yield> yield;
 };
 
 /// What yield_from_() returns, and the state of a delegation (delegation.cpp).
@@ -186,6 +199,8 @@ struct Delegation : Suspension {
   agen::operation under_way;
   Stage stage;
   bool opening;  ///< `awaiting` is an awaitable that aiter() answered
+  bool taken;    ///< a generator has delegated by it, and none does again
+  bool entered;  ///< by its own methods: the interpreter or a user is inside
   bool awaited;  ///< a frame waits for this object: answers travel through it, not past it
 };
 
@@ -203,6 +218,9 @@ struct Maker {
 #ifdef Py_GIL_DISABLED
   std::atomic<bool> ready;        ///< the preparation is complete, and does not change any more
   std::atomic<Maker*> successor;  ///< owned; prepared anew, after the original got other code
+#else
+  std::uint32_t calls;  ///< under way: they use what is prepared, and may have it replaced
+  Object retired;       ///< what was replaced meanwhile, or null
 #endif
 };
 
@@ -240,6 +258,7 @@ struct State {
   Awaitable spent{.stage = Stage::finished};  ///< stands for one that is done with
   Awaitable* last_anext = &spent;   ///< what `async for` or anext() was given last, in use or in the list; never freed
   Ref<PyStopIterationObject> stop;  ///< the recycled StopIteration
+  std::array<HandedUp, 16> handed_up;
   Chains chains;
   compat::Mutex makers;             ///< guards what makers have prepared, until it is ready
 };
@@ -263,6 +282,13 @@ inline auto state_of(PyObject* generator) noexcept -> State& {
   if (is_of_main_interpreter(generator)) [[likely]]
     return *main_interpreter.state;
   return look_up_state(generator);
+}
+
+/// The state that a dying object may give its memory to. At the interpreter's end the collector may have freed the
+/// module before what is garbage with it.
+template <class T>
+auto living_state(T& dying) noexcept -> State& {
+  return dying.state == main_interpreter.state ? *dying.state : look_up_state(reinterpret_cast<PyObject*>(&dying));
 }
 
 template <class T>

@@ -13,6 +13,33 @@ namespace engine {
 
 namespace {
 
+/// The thread's place in State::handed_up, counted from 1. Threads' addresses differ in their middle.
+auto place_of_thread() noexcept -> std::uint8_t {
+  auto const mixed = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&this_thread)) * 0x9E3779B97F4A7C15U;
+  static_assert(std::tuple_size_v<decltype(State::handed_up)> == 16);
+  return static_cast<std::uint8_t>((mixed >> 60U) + 1);
+}
+
+/// The yield_() has handed up `box`.
+void remember(Yield& yield, PyObject* box) noexcept {
+  yield.remembered = place_of_thread();
+  HandedUp& place = yield.state->handed_up[yield.remembered - 1U];
+  auto kept = Ref<Yield>::borrow(&yield);  // takes what is pushed out with it, when the lock is open again
+  compat::Lock const lock(place.mutex);
+  place.thread = &this_thread;
+  place.box = this_thread.handed_up = box;
+  std::swap(place.yield, kept);
+}
+
+/// The yield_() goes on or ends.
+void forget(Yield& yield) noexcept {
+  if (yield.remembered == 0) return;
+  HandedUp& place = yield.state->handed_up[std::exchange(yield.remembered, 0) - 1U];
+  Ref<Yield> dropped;  // outlives the lock
+  compat::Lock const lock(place.mutex);
+  if (place.yield.get() == &yield) dropped = std::move(place.yield);
+}
+
 auto refuse_reuse() -> PySendResult {
   PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_()");
   return PYGEN_ERROR;
@@ -31,6 +58,7 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
   if (!occupied) return refuse_reuse();
   if (yield.stage == Stage::started && !yield.held) {
     yield.stage = Stage::finished;
+    forget(yield);
     if (yield.pending) {
       auto exception = arriving(std::move(yield.pending));
       if (exception) raise_thrown(std::move(exception), std::move(yield.handled));
@@ -57,7 +85,7 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
     yield.stage = Stage::finished;
     return PYGEN_ERROR;
   }
-  this_thread.handed_up = {boxed.get(), &yield};
+  remember(yield, boxed.get());
   *out = boxed.release();
   return PYGEN_NEXT;
 }
@@ -67,6 +95,7 @@ auto yield_raise(PyObject* self, Object exception, PyObject** out) -> PySendResu
   Occupied const occupied(as<Yield>(self).occupancy);
   if (!occupied) return refuse_reuse();
   as<Yield>(self).stage = Stage::finished;
+  forget(as<Yield>(self));
   exception = arriving(std::move(exception));
   if (exception) compat::restore_exception(std::move(exception));  // the frame that awaits adds the context
   return PYGEN_ERROR;
@@ -76,6 +105,7 @@ auto yield_close(PyObject* self, PyObject*) -> PyObject* {
   Occupied const occupied(as<Yield>(self).occupancy);
   if (!occupied) return Py_NewRef(Py_None);
   as<Yield>(self).stage = Stage::finished;
+  forget(as<Yield>(self));
   return Py_NewRef(Py_None);
 }
 
@@ -109,9 +139,8 @@ void yield_dealloc(PyObject* self) {
   auto& yield = as<Yield>(self);
   if (yield.stage == Stage::initial && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   PyObject_GC_UnTrack(self);
-  if (this_thread.handed_up.yield == &yield) this_thread.handed_up = {};
   yield_clear(self);
-  if (!PyObject_GC_IsFinalized(self) && yield.state->yields.give(&yield)) return;
+  if (!PyObject_GC_IsFinalized(self) && living_state(yield).yields.give(&yield)) return;
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_Del(self);
   Py_DECREF(type);
@@ -160,6 +189,15 @@ auto only_argument(char const* function, char const* name, PyObject* fallback, P
 
 }  // namespace
 
+auto take_handed_up(State& state, PyObject* box) noexcept -> Ref<Yield> {
+  HandedUp& place = state.handed_up[place_of_thread() - 1U];
+  compat::Lock const lock(place.mutex);
+  this_thread.handed_up = nullptr;
+  if (place.thread != &this_thread || place.box != box || !place.yield) return nullptr;
+  place.yield->remembered = 0;
+  return std::move(place.yield);
+}
+
 void raise_thrown(Object exception, Object by_consumer) {
   auto const handled = compat::handled_exception();
   if (handled && handled.get() != by_consumer.get()) {
@@ -205,6 +243,7 @@ auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
   new (&yield->value) Object(borrow(value));
   yield->stage = Stage::initial;
   yield->held = false;
+  yield->remembered = 0;
   PyObject_GC_Track(yield);
   return object_of(*yield);
 }

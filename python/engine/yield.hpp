@@ -11,6 +11,10 @@ auto new_operator(State& state, vectorcallfunc entry) -> Object;
 auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject*;
 auto yield_from_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject*;
 
+/// The yield_() that handed up `box` on this thread, unless it has gone on or ended since; it is forgotten. Null if
+/// there is none.
+auto take_handed_up(State& state, PyObject* box) noexcept -> Ref<Yield>;
+
 /// What a StopIteration becomes that is thrown in at a yield_(): an await cannot let one through (1.10 pins the text).
 auto stop_iteration_at_yield(Object exception) -> Object;
 

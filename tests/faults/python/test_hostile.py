@@ -7,6 +7,7 @@ exception of Python's own kinds, and afterwards the generators that took part st
 import gc
 import os
 import sys
+import threading
 import types
 import warnings
 
@@ -14,7 +15,7 @@ import async_generator as package
 import pytest
 from async_generator import async_generator, yield_, yield_from_
 from conftest import FULL
-from driving import trap
+from driving import outcome, trap
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -520,3 +521,414 @@ def test_a_body_that_cannot_be_closed_when_its_generator_is_dropped(monkeypatch)
     with pytest.raises(StopIteration):
         coroutine.send(None)
     reports.clear()
+
+
+# --- code of the user between two halves of a change ---
+
+
+class Suspends:
+    def __await__(self):
+        return (yield "suspended")
+
+
+@async_generator
+async def item_and_result():
+    await yield_("item")
+    return "result"
+
+
+class Scene:
+    """A root that delegates through `depth` generators to a source, whose code calls `meddle` at one point."""
+
+    def __init__(self, point, depth, meddle):
+        self.point, self.depth, self.meddle = point, depth, meddle
+        self.told, self.generators, self.delegations = [], [], []
+        self.root = self.link(0)
+        self.operation = self.root.asend(None)
+
+    def act(self, point):
+        if point == self.point:
+            self.told.append(outcome(self.meddle, self))
+
+    def link(self, level):
+        @async_generator
+        async def link():
+            self.delegations.append(yield_from_(Source(self) if level == self.depth else self.link(level + 1)))
+            return await self.delegations[level]
+
+        generator = link()
+        self.generators.append(generator)
+        return generator
+
+    def hook(self, generator):
+        if generator.__name__ == "item_and_result":
+            self.act("firstiter")
+
+
+class Source:
+    def __init__(self, scene):
+        self.scene = scene
+
+    def __aiter__(self):
+        self.scene.act("__aiter__")
+        if self.scene.point in ("__anext__", "__await__", "send"):
+            return Steps(self.scene)
+        return item_and_result()
+
+    def __del__(self):
+        self.scene.act("destructor")
+
+
+class Steps:
+    """A foreign iterator of one item, "item", and one result, "result"."""
+
+    def __init__(self, scene):
+        self.scene, self.asked = scene, 0
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        self.scene.act("__anext__")
+        self.asked += 1
+        return self
+
+    def __await__(self):
+        self.scene.act("__await__")
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.scene.act("send")
+        raise StopIteration("item") if self.asked == 1 else StopAsyncIteration("result")
+
+
+def last(things):
+    return things[-1]
+
+
+EXECUTING = ("error", "ValueError", "async generator already executing")
+MEDDLINGS = {  # what is done, and what it answers where that is certain
+    "close": (lambda scene: last(scene.delegations).close(), EXECUTING),
+    "throw": (lambda scene: last(scene.delegations).throw(Harm()), EXECUTING),
+    "send": (lambda scene: last(scene.delegations).send(None), ("error", "RuntimeError", "cannot reuse already awaited yield_from_()")),
+    "close above": (lambda scene: scene.delegations[0].close(), EXECUTING),
+    "throw above": (lambda scene: scene.delegations[0].throw(Harm()), EXECUTING),
+    "operation's close": (lambda scene: scene.operation.close(), EXECUTING),
+    "operation's throw": (lambda scene: scene.operation.throw(Harm()), EXECUTING),
+    "operation's send": (lambda scene: scene.operation.send(None), EXECUTING),
+    "operation's destructor": (lambda scene: scene.operation.__del__(), ("awaits", None)),
+    "another operation": (lambda scene: scene.root.asend(None).send(None), None),
+    "another operation below": (lambda scene: last(scene.generators).aclose().send(None), None),
+    "athrow below": (lambda scene: last(scene.generators).athrow(Harm()).send(None), None),
+    "destructor": (lambda scene: scene.root.__del__(), EXECUTING),
+    "destructor below": (lambda scene: last(scene.generators).__del__(), None),
+    "delegation to the root": (lambda scene: drive(delegates(scene.root).asend(None)), None),
+    "delegation to the last": (lambda scene: drive(delegates(last(scene.generators)).asend(None)), None),
+    "delegation handed on": (lambda scene: drive(hands(last(scene.delegations)).asend(None)), None),
+    "collection": (lambda scene: gc.collect() and None, ("awaits", None)),
+    "dropped": (lambda scene: scene.generators.clear() or scene.delegations.clear(), ("awaits", None)),
+}  # fmt: skip
+
+
+@async_generator
+async def delegates(source):
+    return await yield_from_(source)
+
+
+@async_generator
+async def hands(thing):
+    class Hands:
+        def __await__(self):
+            return (yield thing)
+
+    return await Hands()
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+@pytest.mark.parametrize("point", ["__aiter__", "firstiter", "destructor", "__anext__", "__await__", "send"])
+@pytest.mark.parametrize("meddling", MEDDLINGS)
+def test_meddling_while_a_delegation_begins_or_goes_on(meddling, point, depth):
+    """Nobody but the driver changes what it goes through, and what comes out is what would without."""
+    meddle, answer = MEDDLINGS[meddling]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scene = Scene(point, depth, meddle)
+        sys.set_asyncgen_hooks(scene.hook, None)
+        operation = scene.operation
+        assert drive(operation) == "item"
+        assert scene.told and (answer is None or scene.told[0] == answer), scene.told
+        kept = scene.root, scene.delegations
+        end = drive(scene.root.asend(None))
+        assert isinstance(end, StopAsyncIteration) and end.args == ("result",), end
+        del kept, operation, scene
+        gc.collect()
+
+
+@pytest.mark.parametrize("operation", ["send", "throw", "close"])
+@pytest.mark.parametrize("how", ["close", "throw"])
+@pytest.mark.parametrize("by", ["delegation", "body"])
+def test_a_link_cut_by_hand_while_an_operation_waits(by, how, operation):
+    """The body above the cut is the operation's leaf from then on: nobody else drives it, and what is below is free."""
+    told, delegations, bodies = [], [], []
+
+    @async_generator
+    async def leaf():
+        try:
+            await Suspends()
+        finally:
+            told.append("leaf ended")
+
+    @async_generator
+    async def middle():
+        delegations.append(yield_from_(leaf()))
+        try:
+            await delegations[0]
+        except BaseException as error:
+            told.append(type(error).__name__)
+        # Driven by itself, it would have the root's operation come upon it.
+        operations = root.asend(None), waiting
+        told.extend(outcome(one.send, None)[:2] for one in operations)
+        return await yield_from_(item_and_result())
+
+    @async_generator
+    async def top():
+        bodies.append(middle())
+        return await yield_from_(bodies[0])
+
+    root = top()
+    waiting = root.asend(None)
+    assert waiting.send(None) == "suspended"
+    cut = delegations[0] if by == "delegation" else bodies[0]._coroutine
+    outcome(getattr(cut, how), *((Harm(),) if how == "throw" else ()))
+    del cut
+    assert outcome(drive, bodies[0].asend(None))[0] == "awaits"
+    outcome(getattr(waiting, operation), *{"send": (None,), "throw": (Harm(),), "close": ()}[operation])
+    for generator in (root, bodies[0]):
+        drive(generator.aclose())
+        drive(generator.aclose())
+    assert not any(generator.ag_running for generator in (root, bodies[0]))
+    delegations.clear()
+    gc.collect()
+    assert "leaf ended" in told
+
+
+def test_an_operation_whose_generator_was_closed_by_hand_meanwhile(recwarn):
+    """It does not come upon what another operation does with the leaf since."""
+    told = []
+
+    @async_generator
+    async def stubborn():
+        while True:
+            try:
+                await Suspends()
+            except GeneratorExit:
+                pass
+
+    @async_generator
+    async def inner():
+        told.append(outcome(waiting.send, None))
+        await yield_("inner")
+
+    @async_generator
+    async def leaf():
+        try:
+            await Suspends()
+        except GeneratorExit:
+            await Suspends()
+        await yield_from_(inner())
+
+    kept = [leaf()]
+
+    @async_generator
+    async def top():
+        await yield_from_(kept[0])
+
+    root = top()
+    waiting = root.asend(None)
+    assert waiting.send(None) == "suspended"
+    assert isinstance(outcome(root.__del__), tuple)
+    drive(kept[0].asend(None))
+    drive(waiting)
+    for generator in (root, kept[0]):
+        drive(generator.aclose())
+        drive(generator.aclose())
+        assert not generator.ag_running
+    assert all(one[0] in ("error", "awaits", "done") for one in told)
+
+
+@pytest.mark.parametrize("then", ["delegates to the root", "waits", "another operation", "returns"])
+def test_a_body_that_drops_the_operation_whose_generator_is_collected(then):
+    """The collector closes the generator, whose body drops the operation that waits in it: that is not closed a second time."""
+    told = []
+
+    @async_generator
+    async def leaf(box):
+        try:
+            await Suspends()
+        finally:
+            del box["awaitable"]
+            if then == "delegates to the root":
+                try:
+                    await yield_from_(box["root"])
+                except (RuntimeError, ValueError) as error:
+                    told.append(str(error))
+            elif then == "waits":
+                told.append("waits")
+                await Suspends()
+            elif then == "another operation":
+                told.append(outcome(box["root"].asend(None).send, None)[2])
+            else:
+                told.append("returns")
+
+    @async_generator
+    async def root(box):
+        await yield_from_(leaf(box))
+
+    gc.collect()
+    box = {}
+    box["root"] = root(box)
+    gc.collect()
+    box["awaitable"] = box["root"].asend(None)
+    assert box["awaitable"].send(None) == "suspended"
+    box["self"] = box
+    del box
+    gc.collect()
+    already = "anext(): asynchronous generator is already running"
+    assert told == {"delegates to the root": [already], "waits": ["waits"], "another operation": [already], "returns": ["returns"]}[then]
+
+
+def test_an_exception_whose_constructor_awaits_the_operation_that_throws_it():
+    generator = by_operator(World([]), None)
+    told = []
+
+    class Constructed(Exception):
+        def __init__(self):
+            if not told:
+                told.append(None)
+                told.append(outcome(operation.send, None))
+
+    operation = generator.athrow(Constructed)
+    assert outcome(operation.send, None) == ("error", "RuntimeError", "cannot reuse already awaited aclose()/athrow()")
+    assert told[1][:2] == ("error", "Constructed")
+
+
+def test_an_exception_that_lies_about_its_arguments():
+    class Lies(RuntimeError):
+        args = 5
+
+    @async_generator
+    async def body():
+        raise Lies from StopIteration()
+
+    assert isinstance(drive(body().asend(None)), Lies)
+
+
+# --- what a call of a decorated function uses ---
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_call_that_replaces_what_its_function_was_made_of(fresh):
+    """The cell that holds how it is made, its code, its defaults: whichever part the call itself replaces."""
+
+    async def body():
+        await yield_(1)
+
+    @async_generator
+    def made():
+        made.__closure__[-1].cell_contents = None
+        gc.collect()
+        made.junk = [bytearray(100 + i % 100) for i in range(1000)]
+        return body()
+
+    if not fresh:
+        cell = made.__closure__[-1].cell_contents
+        drive(made().asend(None))
+        made.__closure__[-1].cell_contents = cell
+    assert drive(made().asend(None)) == 1
+    with pytest.raises(RuntimeError, match="has lost what @async_generator put into its closure"):
+        made()
+
+    def again():
+        if len(calls) < 3:
+            calls.append(None)
+            other.__wrapped__.__code__ = other.__wrapped__.__code__.replace(co_name=f"again{len(calls)}")
+            other()
+            gc.collect()
+        return body()
+
+    calls = []
+    other = async_generator(again)
+    for _ in range(3):
+        assert drive(other().asend(None)) == 1
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("kind", ["positional", "by keyword"])
+@pytest.mark.parametrize("calls", [False, True])
+def test_a_default_whose_end_gives_the_function_other_code(kind, calls):
+    async def original(a=None, *, b=None):
+        await yield_((a, b))
+
+    async def other(a=None, *, b=None):
+        await yield_("other")
+
+    class Meddles:
+        def __del__(self):
+            original.__code__ = other.__code__
+            if calls:
+                told.append(drive(decorated().asend(None)))
+
+    told = []
+    decorated = async_generator(original)
+    if kind == "positional":
+        original.__defaults__ = (Meddles(),)
+    else:
+        original.__kwdefaults__ = {"b": Meddles()}
+    decorated()
+    original.__defaults__, original.__kwdefaults__ = (1,), {"b": 2}
+    gc.collect()
+    assert drive(decorated().asend(None)) in ((1, 2), "other")
+    assert drive(decorated().asend(None)) == "other"
+    assert told == (["other"] if calls else [])
+
+
+@pytest.mark.parametrize("where", ["here", "in a thread"])
+@pytest.mark.parametrize("how", ["dropped", "closed", "thrown into", "sent into"])
+def test_a_box_taken_by_hand_whose_yield_ends_elsewhere(how, where):
+    async def helper(item):
+        return await yield_(item)
+
+    @async_generator
+    async def body():
+        helpers = [helper("item")]
+        box = helpers[0].send(None)
+        end = {
+            "dropped": helpers.clear,
+            "closed": helpers[0].close,
+            "thrown into": lambda: outcome(helpers[0].throw, Harm()),
+            "sent into": lambda: outcome(helpers[0].send, None),
+        }[how]
+        if where == "here":
+            end()
+        else:
+            thread = threading.Thread(target=end)
+            thread.start()
+            thread.join()
+        del end
+
+        class Hands:
+            def __await__(self):
+                return (yield box)
+
+        await Hands()
+
+    for _ in range(3):
+        generator = body()
+        assert drive(generator.asend(None)) == "item"
+        assert isinstance(drive(generator.asend(None)), StopAsyncIteration)
+        one, two = yield_(1), yield_(2)
+        assert one is not two
+        one.close(), two.close()
