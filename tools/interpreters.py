@@ -26,6 +26,7 @@ print(json.dumps({
     "version": list(sys.version_info[:3]),
     "final": sys.version_info.releaselevel == "final",
     "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    "debug": hasattr(sys, "gettotalrefcount"),
     "headers": os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")),
     "pip": find_spec("ensurepip") is not None and find_spec("venv") is not None,
 }))
@@ -34,18 +35,19 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Interpreter:
-    """One interpreter: `tag` names it in folders and tables ("3.13", "3.13t" for the free-threaded build)."""
+    """One interpreter: `tag` names it in folders and tables ("3.13", "3.13t" without the GIL, "3.13d" with Py_DEBUG)."""
 
     path: str
     version: tuple[int, int, int]
     final: bool
     free_threaded: bool
+    debug: bool
     headers: bool
     pip: bool
 
     @property
     def tag(self) -> str:
-        return f"{self.version[0]}.{self.version[1]}" + ("t" if self.free_threaded else "")
+        return f"{self.version[0]}.{self.version[1]}" + "t" * self.free_threaded + "d" * self.debug
 
     @property
     def rank(self) -> tuple[bool, bool, bool, int]:
@@ -76,7 +78,7 @@ def _candidates() -> list[Path]:
     found += _inside(OWN)
     for folder in filter(None, os.environ.get("PATH", "").split(os.pathsep)):
         if Path(folder).is_dir():
-            names = re.compile(r"python(3(\.\d+t?)?)?$")
+            names = re.compile(r"python(3(\.\d+t?d?)?)?$")
             found += sorted(p for p in Path(folder).iterdir() if names.match(p.name) and os.access(p, os.X_OK))
     found += _inside(Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions")
     return found
@@ -102,7 +104,7 @@ def find() -> list[Interpreter]:
             continue
         if one.tag not in best or one.rank > best[one.tag].rank:
             best[one.tag] = one
-    return sorted(best.values(), key=lambda i: (i.version[:2], i.free_threaded))
+    return sorted(best.values(), key=lambda i: (i.version[:2], i.free_threaded, i.debug))
 
 
 def choose(names: list[str]) -> list[Interpreter]:

@@ -12,7 +12,7 @@ _Sent_contra = TypeVar("_Sent_contra", contravariant=True, default=None)
 _Result_co = TypeVar("_Result_co", covariant=True, default=None)
 
 MAIN_INTERPRETER: Final[int]
-REAL_YIELDS: Final[int]
+RAW_YIELDS: Final[int]
 KEPT_CALLS: Final[int]
 NATIVE_SYNTAX: Final[int]
 

@@ -173,7 +173,7 @@ def _prepare(function: Any) -> tuple[Any, tuple[Any, ...], int]:
     code = function.__code__
     if code.co_flags & inspect.CO_ASYNC_GENERATOR:
         code = _rewriting.yielding(_as_kind(code, inspect.CO_COROUTINE))
-        flags = _engine.REAL_YIELDS | _engine.NATIVE_SYNTAX
+        flags = _engine.NATIVE_SYNTAX | _rewriting.YIELDS
     names = ()
     if code.co_flags & inspect.CO_COROUTINE:
         code, names, rewritten = _rewriting.rewrite(code, function.__globals__)

@@ -55,7 +55,12 @@ async def _none() -> Any:
     await yield_()
 
 
-_WRAP = _find_wrap()
+# A debug build of 3.11 wraps items only in code that is marked as an async generator's, and dies elsewhere
+# (Python/ceval.c, ASYNC_GEN_WRAP). There real yields hand out items without a box.
+_DIES_OF_WRAPPING = _VERSION == (3, 11) and hasattr(sys, "gettotalrefcount")
+_WRAP = [] if _DIES_OF_WRAPPING else _find_wrap()
+#: The engine's flags for code with real yields.
+YIELDS = _engine.RAW_YIELDS if _DIES_OF_WRAPPING else 0
 # How an await loads the None that it sends first.
 _AWAIT_NONE = next(i for i in dis.get_instructions(_none) if i.opname.startswith("LOAD_") and i.argval is None)
 
@@ -95,7 +100,7 @@ def _rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple
     changed = bytearray(code.co_code)
     constants = code.co_consts
     used: dict[str, Any] = {}
-    flags = _engine.REAL_YIELDS
+    flags = YIELDS
     for index, instruction in enumerate(instructions):
         if instruction.opname != "LOAD_GLOBAL" or instruction.argval not in wanted:
             continue
@@ -129,8 +134,16 @@ def _rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple
 
 
 def yielding(code: CodeType) -> CodeType:
-    """``code``, a coroutine's, such that its real yields wrap their items."""
-    return code.replace(co_flags=code.co_flags | inspect.CO_ASYNC_GENERATOR) if _VERSION == (3, 10) else code
+    """``code``, a coroutine's, such that its real yields wrap their items, or leave them as they are (``YIELDS``)."""
+    if _VERSION == (3, 10):
+        return code.replace(co_flags=code.co_flags | inspect.CO_ASYNC_GENERATOR)
+    if not _DIES_OF_WRAPPING:
+        return code
+    changed = bytearray(code.co_code)
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "ASYNC_GEN_WRAP":
+            changed[instruction.offset] = dis.opmap["NOP"]
+    return code.replace(co_code=bytes(changed))
 
 
 def _find_call(instructions: list[dis.Instruction], start: int) -> int | None:
@@ -231,6 +244,8 @@ def _write(code: bytearray, start: int, end: int, made: list[tuple[str, int]]) -
         position += size
     if position < end:
         code[position : position + 2] = bytes([dis.opmap["JUMP_FORWARD"], (end - position - 2) // 2])
+        # Nothing comes here, but a debug build that instruments the code takes each unit for an instruction.
+        code[position + 2 : end] = bytes([dis.opmap["NOP"], 0]) * ((end - position - 2) // 2)
 
 
 def _stack_size(code: CodeType) -> int:

@@ -39,6 +39,8 @@ _LOOPS = {"asyncio", "trio", "anyio", "uvloop", "curio"}
 _MONITORING = sys.version_info >= (3, 12)
 _DROPPED = "dropped unfinished; nobody awaited its cleanup"
 _now = time.perf_counter_ns
+#: What a real yield hands to the engine where the call of yield_() or yield_from_() was kept.
+_KEPT = {"yield_awaitable", "yield_from_awaitable"}
 
 
 class _Generator:
@@ -265,7 +267,9 @@ class _Tracer:
             generator = known.weak()
             left = argument is None and (generator is None or generator.ag_await is None)
             if not left and (here == "YIELD_VALUE" or "YIELD_FROM" in (here, following)):
-                self._yielded(known, argument)
+                # RESUME 1 follows a yield, other numbers an await.
+                raw = _rewriting.YIELDS and code[at + 3] == 1 and type(argument).__name__ not in _KEPT
+                self._yielded(known, _engine.box(argument) if raw else argument)
             else:
                 self._ended(known, frame, "returned" if here.startswith("RETURN") else "raised, or was closed")
 

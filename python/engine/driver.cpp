@@ -14,16 +14,23 @@ constinit thread_local Thread this_thread;
 namespace {
 
 /// Throws into a body at the point where it stands. A StopIteration that comes out is the body's return: a coroutine
-/// lets no other one out, except when it had not begun (gh-152685).
+/// lets no other one out.
 auto body_throw(State& state, Generator& generator, PyObject* exception, PyObject** out) -> PySendResult {
   bool const unstarted = generator.flags.has(flag::created);
   if (compat::is_taken_apart(generator.body.get())) {
     compat::restore_exception(borrow(exception));
     return PYGEN_ERROR;
   }
+  Object error;
+  if (unstarted && PyErr_GivenExceptionMatches(exception, PyExc_StopIteration) != 0) {
+    // A coroutine that has not begun would let it out, and ends a debug build of the interpreter (gh-152685).
+    error = runtime_error_from(borrow(exception), "async generator raised StopIteration");
+    if (!error) return PYGEN_ERROR;
+    exception = error.get();
+  }
   *out = PyObject_CallMethodOneArg(generator.body.get(), state.names.throw_.get(), exception);
   if (*out != nullptr) return PYGEN_NEXT;
-  if (unstarted || !PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;
+  if (!PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;
   return take_stop(out);
 }
 
@@ -106,13 +113,16 @@ auto runtime_error(char const* text) -> Object {
   return steal(PyObject_CallOneArg(PyExc_RuntimeError, message.get()));
 }
 
-void raise_from_current(char const* text) {
-  auto cause = compat::take_exception();
+auto runtime_error_from(Object cause, char const* text) -> Object {
   auto error = runtime_error(text);
-  if (!error) return;
-  PyException_SetCause(error.get(), Object(cause).release());
-  PyException_SetContext(error.get(), cause.release());
-  compat::restore_exception(std::move(error));
+  if (!error) return nullptr;
+  PyException_SetContext(error.get(), Object(cause).release());
+  PyException_SetCause(error.get(), cause.release());
+  return error;
+}
+
+void raise_from_current(char const* text) {
+  if (auto error = runtime_error_from(compat::take_exception(), text)) compat::restore_exception(std::move(error));
 }
 
 void set_already_running(State& state, agen::operation operation) {
@@ -420,6 +430,7 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
     return foreign_ == nullptr && is_boxed_request(state_, *out) ? Outcome::delegates : Outcome::yielded;
   }
   if (type == state_.delegation_type && foreign_ == nullptr) return Outcome::delegates;
+  if (foreign_ == nullptr && member_->flags.has(flag::raw_yields) && stands_at_yield()) return Outcome::yielded;
   if (object != Py_None && foreign_ == nullptr && member_->flags.has(flag::kept_calls) && stands_at_yield()) {
     // A real yield that replaced an await has handed out what another function of that name returned.
     Py_CLEAR(*out);

@@ -106,7 +106,7 @@ inline auto holds_item(State& state, PyObject* answer) noexcept -> bool {
     // An await, as a rule: anything but a delegation, a box that a helper handed up, and what a kept call may have
     // returned.
     PyTypeObject* type = Py_TYPE(object);
-    if (type != state.delegation_type && type != state.box_type && !root.flags.has(flag::kept_calls))
+    if (type != state.delegation_type && type != state.box_type && !root.flags.has(flag::kept_calls | flag::raw_yields))
       return Outcome::awaits;
   }
   return drive_on(state, resumption, root, result, starting, out);
@@ -142,6 +142,8 @@ inline auto is_generator_exit(PyObject* exception) noexcept -> bool {
 
 /// A new RuntimeError with this text.
 auto runtime_error(char const* text) -> Object;
+/// A new RuntimeError with this text, and `cause` for its cause and context (PEP 479).
+auto runtime_error_from(Object cause, char const* text) -> Object;
 /// Replaces the current exception by RuntimeError(text) raised from it (PEP 479).
 void raise_from_current(char const* text);
 /// The "already running" error for `operation`, an instance of the class that is RuntimeError and ValueError.

@@ -7,7 +7,7 @@
 namespace engine {
 
 /// A generator over a body that has not begun. Null with an exception set.
-/// \param flags  flag::real_yields and flag::native_syntax, as they apply to the body
+/// \param flags  flag::native_syntax, flag::kept_calls and flag::raw_yields, as they apply to the body
 auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject*;
 
 }  // namespace engine

@@ -142,7 +142,7 @@ auto add_public(PyObject* module, State& state) -> bool {
          add("yield_from_", yield_from.get()) && add_type("async_generator", state.generator_type) &&
          add_type("async_generator_asend", state.asend_type) && add_type("async_generator_athrow", state.athrow_type) &&
          add_type("yield_awaitable", state.yield_type) &&
-         PyModule_AddIntConstant(module, "REAL_YIELDS", flag::real_yields) == 0 &&
+         PyModule_AddIntConstant(module, "RAW_YIELDS", flag::raw_yields) == 0 &&
          PyModule_AddIntConstant(module, "MAIN_INTERPRETER", PyInterpreterState_Get() == PyInterpreterState_Main()) ==
              0 &&
          PyModule_AddIntConstant(module, "KEPT_CALLS", flag::kept_calls) == 0 &&

@@ -28,8 +28,7 @@ inline constexpr std::uint32_t delegated = 16;     ///< another generator delega
 inline constexpr std::uint32_t closing = 32;       ///< the delegating generator is closing this one
 inline constexpr std::uint32_t exit_ignored = 64;  ///< aclose() ended in "ignored GeneratorExit"
 inline constexpr std::uint32_t hooks_ready = 128;  ///< firstiter was called and the finalizer captured
-inline constexpr std::uint32_t real_yields =
-    256;  ///< items leave the frame by a yield, not through an await of yield_()
+inline constexpr std::uint32_t raw_yields = 256;     ///< the items of real yields come in no box
 inline constexpr std::uint32_t native_syntax = 512;  ///< the body was written with `yield`
 inline constexpr std::uint32_t owns_body = 1024;  ///< the collector sees the body's contents through the generator only
 inline constexpr std::uint32_t within = 2048;     ///< the body waits at a Suspension

@@ -208,11 +208,7 @@ void raise_thrown(Object exception, Object by_consumer) {
 }
 
 auto stop_iteration_at_yield(Object exception) -> Object {
-  auto error = runtime_error("generator raised StopIteration");
-  if (!error) return nullptr;
-  PyException_SetContext(error.get(), Object(exception).release());
-  PyException_SetCause(error.get(), exception.release());
-  return error;
+  return runtime_error_from(std::move(exception), "generator raised StopIteration");
 }
 
 PyType_Spec yield_spec = {

@@ -11,8 +11,15 @@ import table
 
 VERSION = sys.version_info[:3]
 SCENARIOS = table.load()
+# A stop that leaks from a native generator (gh-152685) ends a debug build of the interpreter.
+ENDS_IT = {"stop-iteration-before-start"} if hasattr(sys, "gettotalrefcount") and VERSION >= (3, 12) else set()
 CASES = [
-    pytest.param(scenario, form, id=f"{scenario.name}-{form}")
+    pytest.param(
+        scenario,
+        form,
+        id=f"{scenario.name}-{form}",
+        marks=[pytest.mark.skip("ends a debug build (gh-152685)")] if scenario.name in ENDS_IT and form in ("native", "calls") else [],
+    )
     for scenario in SCENARIOS
     for form in forms.FORMS
     if not page.without(scenario, page.Column(form, version=VERSION))

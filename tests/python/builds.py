@@ -7,6 +7,8 @@ import sysconfig
 import pytest
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+#: The interpreter was built with Py_DEBUG: its assertions end the process.
+DEBUG = hasattr(sys, "gettotalrefcount")
 #: For tests that count memory blocks and make functions between two counts.
 counts_code = pytest.mark.skipif(
     FREE_THREADED and sys.version_info[:2] == (3, 13),

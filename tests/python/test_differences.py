@@ -17,7 +17,7 @@ from pathlib import Path
 import async_generator
 import pytest
 from async_generator import yield_, yield_from_
-from builds import FREE_THREADED
+from builds import DEBUG, FREE_THREADED
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "differences.md"
 if not PAGE.exists():
@@ -856,6 +856,8 @@ def decorating(form):
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_row(name, form, unraisable):
     scenario, expected = SCENARIOS[name]
+    if name == "athrow-unstarted" and form != "ours" and DEBUG and sys.version_info >= (3, 12):
+        pytest.skip("native generators end a debug build here (gh-152685)")
     if expected[form] is None:
         assert scenario(FORMS[form]()) is None  # the row is about yield_() or yield_from_()
     elif expected[form] is EITHER:

@@ -3,6 +3,7 @@
 import traceback
 
 import pytest
+from builds import DEBUG
 from driving import collect, finished, run, trap
 
 
@@ -274,6 +275,8 @@ def test_a_stop_thrown_before_the_start_becomes_a_runtime_error(implementation, 
 
     generator = body()
     if not implementation.ours and sys.version_info >= (3, 12):
+        if DEBUG:
+            pytest.skip("the stop that leaks ends a debug build (gh-152685)")
         # rule 21: native leaks the stop from 3.12 on, an open defect
         if isinstance(stop, StopIteration):
             assert run(generator.athrow(stop)) == "q"
