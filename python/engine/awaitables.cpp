@@ -111,7 +111,8 @@ auto wait(Awaitable& awaitable) -> PySendResult {
 }
 
 /// The answer of an operation after a resumption.
-[[gnu::always_inline]] inline auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
+[[gnu::always_inline]] inline auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out)
+    -> PySendResult {
   if (outcome == Outcome::awaits) return wait(awaitable);
   generator.flags.clear(flag::running | flag::executing);
   awaitable.stage = Stage::finished;
@@ -267,7 +268,9 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
 }
 
 // The hot path: a body that stands at a real yield, delegates to nobody and yields again. Whatever else there is stands
-// in functions that are not inlined, and costs an item neither a register nor a jump.
+// in functions that are not inlined, and costs an item neither a register nor a jump. It takes no reference: who calls
+// it has the awaitable; that has the generator, and the generator its body, neither of which is exchanged or dropped
+// before its owner is freed (generator_clear(), awaitable_clear()).
 [[gnu::noinline]] auto asend_send_python(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);

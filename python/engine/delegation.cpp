@@ -225,7 +225,9 @@ enum class Place : std::uint8_t { ours, native, nowhere, unknown };
 auto runs_a_body(State& state, PyFrameObject* frame) -> bool {
   for (Resumption const* one = Resuming::innermost(); one != nullptr; one = one->outer) {
     if (&state_of(object_of(*one->member)) != &state) return false;
-    auto const own = steal(PyObject_GetAttr(one->member->body.get(), state.names.cr_frame.get()));
+    Object const body = one->member->body;
+    auto const own = steal(PyObject_GetAttr(body.get(), state.names.cr_frame.get()));
+    if (!Resuming::is_under_way(*one)) return false;  // an audit hook has seen to that, with greenlets
     if (!own) {
       if (PyErr_ExceptionMatches(PyExc_MemoryError)) return false;
       PyErr_Clear();  // a body that has no such frame

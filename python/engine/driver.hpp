@@ -43,6 +43,12 @@ class Resuming {
   auto operator=(Resuming const&) -> Resuming& = delete;
 
   static auto innermost() noexcept -> Resumption* { return this_thread.innermost; }
+  /// True while `sought` is among them: it may be gone.
+  static auto is_under_way(Resumption const& sought) noexcept -> bool {
+    Resumption const* one = this_thread.innermost;
+    while (one != nullptr && one != &sought) one = one->outer;
+    return one != nullptr;
+  }
 
  private:
   static void take_out(Resumption& ended) noexcept;

@@ -34,8 +34,8 @@ auto retire(Maker& maker, Object& dropped) -> bool {
   if (maker.calls < 2) dropped = std::move(maker.retired);
   if (maker.calls < 2 || !maker.function) return true;
   auto const or_none = [](Object const& object) { return object ? object.get() : Py_None; };
-  auto kept = steal(
-      PyTuple_Pack(4, maker.function.get(), or_none(maker.names), or_none(maker.code), or_none(maker.retired)));
+  auto kept =
+      steal(PyTuple_Pack(4, maker.function.get(), or_none(maker.names), or_none(maker.code), or_none(maker.retired)));
   if (!kept) return false;
   maker.retired = std::move(kept);  // which holds what was there
   return true;
@@ -81,8 +81,7 @@ void take_over_defaults(PyObject* original, PyObject* copy) {
   PyObject* defaults = PyFunction_GET_DEFAULTS(original);
   if (defaults != had.get()) PyFunction_SetDefaults(copy, defaults == nullptr ? Py_None : defaults);
   PyObject* by_keyword = PyFunction_GET_KW_DEFAULTS(original);
-  if (by_keyword != had_by_keyword.get())
-    PyFunction_SetKwDefaults(copy, by_keyword == nullptr ? Py_None : by_keyword);
+  if (by_keyword != had_by_keyword.get()) PyFunction_SetKwDefaults(copy, by_keyword == nullptr ? Py_None : by_keyword);
   COMPAT_END_CRITICAL_SECTION()
 }
 

@@ -20,20 +20,20 @@ struct Delegation;
 
 /// A generator's flags. `busy` is what keeps an operation from the fast path.
 namespace flag {
-inline constexpr std::uint32_t running = 1;        ///< an operation is under way here (ag_running)
-inline constexpr std::uint32_t executing = 2;      ///< the C++ driver is inside: set on the root, and on whose body runs
-inline constexpr std::uint32_t closed = 4;         ///< the body is finished
-inline constexpr std::uint32_t created = 8;        ///< the body has not begun
-inline constexpr std::uint32_t delegated = 16;     ///< another generator delegates to this one
-inline constexpr std::uint32_t closing = 32;       ///< the delegating generator is closing this one
+inline constexpr std::uint32_t running = 1;     ///< an operation is under way here (ag_running)
+inline constexpr std::uint32_t executing = 2;   ///< the C++ driver is inside: set on the root, and on whose body runs
+inline constexpr std::uint32_t closed = 4;      ///< the body is finished
+inline constexpr std::uint32_t created = 8;     ///< the body has not begun
+inline constexpr std::uint32_t delegated = 16;  ///< another generator delegates to this one
+inline constexpr std::uint32_t closing = 32;    ///< the delegating generator is closing this one
 inline constexpr std::uint32_t exit_ignored = 64;  ///< aclose() ended in "ignored GeneratorExit"
 inline constexpr std::uint32_t hooks_ready = 128;  ///< firstiter was called and the finalizer captured
 inline constexpr std::uint32_t raw_yields = 256;     ///< the items of real yields come in no box
 inline constexpr std::uint32_t native_syntax = 512;  ///< the body was written with `yield`
 inline constexpr std::uint32_t owns_body = 1024;  ///< the collector sees the body's contents through the generator only
 inline constexpr std::uint32_t within = 2048;     ///< the body waits at a Suspension
-inline constexpr std::uint32_t kept_calls = 4096;  ///< rewritten code still calls yield_() or yield_from_()
-inline constexpr std::uint32_t cpp = 8192;         ///< the body is a CppBody
+inline constexpr std::uint32_t kept_calls = 4096;             ///< rewritten code still calls yield_() or yield_from_()
+inline constexpr std::uint32_t cpp = 8192;                    ///< the body is a CppBody
 inline constexpr std::uint32_t driven = running | executing;  ///< an operation is inside
 inline constexpr std::uint32_t busy = driven | closed | created | delegated | closing;
 }  // namespace flag
@@ -175,11 +175,11 @@ struct Yield : Suspension {
 };
 
 /// A yield_() that has handed up a box, until the driver sees the box arrive, or the yield_() goes on or ends without
-/// that: a generator in between may take the box. It belongs to the interpreter, as any thread may drop it. Threads that
-/// share a place push out each other's: the driver then takes the box for one of a helper that it does not know.
+/// that: a generator in between may take the box. It belongs to the interpreter, as any thread may drop it. Threads
+/// that share a place push out each other's: the driver then takes the box for one of a helper that it does not know.
 struct HandedUp {
   [[no_unique_address]] compat::Mutex mutex;
-  void const* thread = nullptr;    ///< compared, never followed
+  void const* thread = nullptr;   ///< compared, never followed
   PyObject const* box = nullptr;  ///< the same
   Ref<Yield> yield;
 };
@@ -259,7 +259,7 @@ struct State {
   Ref<PyStopIterationObject> stop;  ///< the recycled StopIteration
   std::array<HandedUp, 16> handed_up;
   Chains chains;
-  compat::Mutex makers;             ///< guards what makers have prepared, until it is ready
+  compat::Mutex makers;  ///< guards what makers have prepared, until it is ready
 };
 
 /// The state of the main interpreter's module, found without a call: most programs have no other. (Of a sub-interpreter
