@@ -530,7 +530,10 @@ template <bool iterates>
   // What was finalized once is not finalized again, so its memory is not used for another, which would be dropped
   // unseen.
   bool finalized = awaitable.stage != Stage::finished;
-  if (finalized && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  if (finalized) {
+    track(awaitable);  // the finalizer may let somebody have it
+    if (PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  }
   finalized |= awaitable.tracked && PyObject_GC_IsFinalized(self) != 0;
   if (awaitable.tracked) PyObject_GC_UnTrack(self);
   Object const argument = std::move(awaitable.argument);  // outlives it: its end may run code

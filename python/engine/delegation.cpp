@@ -441,7 +441,10 @@ auto delegation_clear(PyObject* self) -> int {
 void delegation_dealloc(PyObject* self) {
   auto& delegation = as<Delegation>(self);
   bool finalized = delegation.stage == Stage::initial;
-  if (finalized && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  if (finalized) {
+    if (!std::exchange(delegation.tracked, true)) PyObject_GC_Track(self);  // the finalizer may let somebody have it
+    if (PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  }
   if (delegation.tracked) {
     finalized |= PyObject_GC_IsFinalized(self) != 0;
     PyObject_GC_UnTrack(self);
