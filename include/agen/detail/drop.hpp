@@ -23,6 +23,25 @@ inline void detach(frame& f, control& c) noexcept {
   f.own.link = const_cast<pending*>(&no_consumer);
 }
 
+/// The operation under way on a generator that is being destroyed: it never gets an answer. A partner that waits for it
+/// hears of that when the generator, and what its body awaited, are gone.
+class forsaken_operation {
+ public:
+  explicit forsaken_operation(control& c) noexcept {
+    if (c.now != stage::elsewhere || load(c.link->at) == nobody) return;
+    // Not yet `waiting`: its await_suspend is on the stack, and settle() looks.
+    if (exchange(c.link->at, nobody) == waiting && c.link->watched) relay_ = c.link->relay;
+  }
+  forsaken_operation(forsaken_operation const&) = delete;
+  auto operator=(forsaken_operation const&) -> forsaken_operation& = delete;
+  ~forsaken_operation() {
+    if (relay_ != nullptr) relay_->forsaken(*relay_);
+  }
+
+ private:
+  operation_relay* relay_ = nullptr;
+};
+
 /// Destroys `root` and the generators that its chain owns, the leaf first, as leaving scopes would. What it delegates
 /// to by reference stays alive. With `hand_over`, what was started under hooks goes to its finalizer instead, as one
 /// with everything below it; without, the chain has been with a finalizer, which let go of it.
@@ -30,7 +49,7 @@ AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
   control& c = root.own;
   // A frame cannot be destroyed while it executes; nothing that could still be done would be right.
   if (c.now == stage::running) std::terminate();
-  if (c.now == stage::elsewhere && load(c.link->at) != nobody) store(c.link->at, nobody);
+  forsaken_operation const forsaken(c);
   if (c.now == stage::closed) {
     if (c.has_raised && c.link == &no_consumer) {
       std::exception_ptr error = c.take();

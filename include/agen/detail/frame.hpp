@@ -46,24 +46,33 @@ struct hop {
   frame_handle next;
 };
 
+/// What a partner hangs on its operation: the body's own awaitables find it there, to be cancelled (asio.hpp).
+struct operation_relay {
+  /// Called when the generator was destroyed under the partner's operation: it never gets an answer. May destroy it.
+  void (*forsaken)(operation_relay& self) noexcept;
+};
+
 /// The part of an awaitable that the body's side knows.
 struct pending {
   unsigned char at;
-  bool cancellable;            ///< `relay` is set
-  unsigned char fill[2] = {};  ///< so that the two above are initialised by one store of a word
+  bool cancellable;        ///< `relay` is set
+  bool watched;            ///< `relay` is that of this operation itself, and wants to hear that it is forsaken
+  unsigned char fill = 0;  ///< so that the three above are initialised by one store of a word
   hop* loop;       ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
   void* consumer;  ///< set when it is `waiting`: its coroutine
-  void* relay;     ///< set by a partner that can cancel: what a body's own awaitables look for (asio.hpp)
+  operation_relay* relay;  ///< set by a partner that can cancel; what the body awaits refers to it, too
 
   // What an item that comes at once does not need stays uninitialised: three stores are 5 % of its price.
-  pending() noexcept : at(arrived), cancellable(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
-  pending(pending&& other) noexcept : at(arrived), cancellable(other.cancellable) {  // NOLINT: as above
+  pending() noexcept
+      : at(arrived), cancellable(false), watched(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  pending(pending&& other) noexcept                         // NOLINT: as above
+      : at(arrived), cancellable(other.cancellable), watched(other.watched) {
     if (cancellable) relay = other.relay;
   }
   auto operator=(pending&&) -> pending& = delete;
   ~pending() = default;
   constexpr explicit pending(status now) noexcept
-      : at(now), cancellable(false), loop(nullptr), consumer(nullptr), relay(nullptr) {}
+      : at(now), cancellable(false), watched(false), loop(nullptr), consumer(nullptr), relay(nullptr) {}
 };
 
 /// What a body's arrival meets after its consumer was destroyed. Never written.
@@ -281,7 +290,9 @@ inline auto settle(pending& operation, std::coroutine_handle<> consumer) noexcep
   unsigned char const before = exchange(operation.at, waiting);
   if (before == foreign) return true;
   store(operation.at, before);  // it has arrived; or the generator was destroyed meanwhile, and nobody ever will
-  return before == nobody;
+  if (before != nobody) return false;
+  if (operation.watched) operation.relay->forsaken(*operation.relay);
+  return true;
 }
 
 /// After the leaf was resumed and did not arrive: runs the frames that it passed control to, then settles.

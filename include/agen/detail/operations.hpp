@@ -88,9 +88,14 @@ class operation_base : protected Pending {
   }
 
   /// For partners: `to` is found by what the body awaits with theirs, in tasks and generators that it awaits, too.
-  void carry(void* to) noexcept {
+  void carry(operation_relay* to) noexcept {
     this->cancellable = true;
     this->relay = to;
+  }
+  /// The same for the partner that awaits this operation: `to` lives where it does, and hears of its end, too.
+  void watch(operation_relay* to) noexcept {
+    carry(to);
+    this->watched = true;
   }
 
  protected:
