@@ -707,30 +707,30 @@ auto waits_when_resumed(asio::io_context& context) -> async_generator<int, int> 
 
 TEST(Asio, DroppingAGeneratorEndsTheOperationUnderWay) {
   journal log;
-  std::optional<async_generator<int>> gen;
+  async_generator<int> gen;
   for (auto* make : {&waits_long, &delegates, &iterates}) {
     ends_by_drop(
         [&](asio::io_context& context, ending handler) {
-          gen.emplace(make(context, log));
-          async_anext(*gen, asio::bind_executor(context, handler));
+          gen = make(context, log);
+          async_anext(gen, asio::bind_executor(context, handler));
         },
-        [&] { gen.reset(); });
+        [&] { gen = {}; });
   }
   EXPECT_TRUE(log.empty());
-  std::optional<async_generator<int, int>> other;
+  async_generator<int, int> other;
   auto const begun = [&](auto operation) {
     ends_by_drop(
         [&](asio::io_context& context, ending handler) {
-          other.emplace(waits_when_resumed(context));
-          sync_wait(other->anext());
+          other = waits_when_resumed(context);
+          sync_wait(other.anext());
           operation(asio::bind_executor(context, handler));
         },
-        [&] { other.reset(); });
+        [&] { other = {}; });
   };
-  begun([&](auto handler) { async_anext(*other, handler); });
-  begun([&](auto handler) { async_asend(*other, 1, handler); });
-  begun([&](auto handler) { async_athrow(*other, std::make_exception_ptr(std::runtime_error("in")), handler); });
-  begun([&](auto handler) { async_aclose(*other, handler); });
+  begun([&](auto handler) { async_anext(other, handler); });
+  begun([&](auto handler) { async_asend(other, 1, handler); });
+  begun([&](auto handler) { async_athrow(other, std::make_exception_ptr(std::runtime_error("in")), handler); });
+  begun([&](auto handler) { async_aclose(other, handler); });
 }
 
 auto iterates_another(async_generator<int>& source) -> async_generator<int> {
@@ -739,21 +739,21 @@ auto iterates_another(async_generator<int>& source) -> async_generator<int> {
 
 TEST(Asio, AGeneratorWhoseSourceWasDroppedWaitsUntilItIsDroppedItself) {
   journal log;
-  std::optional<async_generator<int>> gen;
-  std::optional<async_generator<int>> middle;
-  std::optional<async_generator<int>> outer;
+  async_generator<int> gen;
+  async_generator<int> middle;
+  async_generator<int> outer;
   ends_by_drop(
       [&](asio::io_context& context, ending handler) {
-        gen.emplace(waits_long(context, log));
-        middle.emplace(iterates_another(*gen));
-        outer.emplace(iterates_another(*middle));
-        async_anext(*outer, asio::bind_executor(context, handler));
+        gen = waits_long(context, log);
+        middle = iterates_another(gen);
+        outer = iterates_another(middle);
+        async_anext(outer, asio::bind_executor(context, handler));
       },
       [&] {
-        gen.reset();
-        EXPECT_TRUE(outer->running()) << "what it awaits never comes";
-        outer.reset();
-        middle.reset();
+        gen = {};
+        EXPECT_TRUE(outer.running()) << "what it awaits never comes";
+        outer = {};
+        middle = {};
       });
   EXPECT_TRUE(log.empty());
 }
@@ -761,36 +761,34 @@ TEST(Asio, AGeneratorWhoseSourceWasDroppedWaitsUntilItIsDroppedItself) {
 TEST(Asio, AnAwaitableGoesOnWhenTheGeneratorItAwaitsIsDropped) {
   asio::io_context context;
   journal log;
-  std::optional<async_generator<int>> gen(waits_long(context, log));
+  auto gen = waits_long(context, log);
   auto result = asio::co_spawn(
       context,
-      [](std::optional<async_generator<int>>& from) -> asio::awaitable<void> {
-        co_await async_anext(*from, asio::use_awaitable);
-      }(gen),
+      [](async_generator<int>& from) -> asio::awaitable<void> { co_await async_anext(from, asio::use_awaitable); }(gen),
       asio::use_future);
   context.poll();
-  gen.reset();
+  gen = {};
   context.run();
   EXPECT_THROW(result.get(), system_error);
 }
 
 /// Drops the generator whose body awaits it, before the one who asked for an item has even gone to sleep.
 struct drops_its_awaiter {
-  std::optional<async_generator<int>>* victim;
+  async_generator<int>* victim;
   static auto await_ready() noexcept -> bool { return false; }
-  void await_suspend(std::coroutine_handle<> /*body*/) const { victim->reset(); }
+  void await_suspend(std::coroutine_handle<> /*body*/) const { *victim = {}; }
   static void await_resume() noexcept {}
 };
 
 TEST(Asio, AGeneratorDroppedByWhatItAwaitsEndsTheOperation) {
-  std::optional<async_generator<int>> gen;
+  async_generator<int> gen;
   asio::io_context context;
   std::exception_ptr ended;
-  gen.emplace([](std::optional<async_generator<int>>& self) -> async_generator<int> {
+  gen = [](async_generator<int>& self) -> async_generator<int> {
     co_await drops_its_awaiter{&self};
     co_yield 1;
-  }(gen));
-  async_anext(*gen, asio::bind_executor(context, [&](std::exception_ptr error, auto) { ended = std::move(error); }));
+  }(gen);
+  async_anext(gen, asio::bind_executor(context, [&](std::exception_ptr error, auto) { ended = std::move(error); }));
   EXPECT_FALSE(gen);
   EXPECT_FALSE(ended);
   context.run();
@@ -802,12 +800,12 @@ TEST(Asio, ADroppedGeneratorsSlotIsFreeAgain) {
   asio::io_context context;
   asio::cancellation_signal signal;
   journal log;
-  std::optional<async_generator<int>> gen(waits_long(context, log));
+  auto gen = waits_long(context, log);
   bool ended = false;
-  async_anext(*gen, asio::bind_cancellation_slot(signal.slot(),
-                                                 asio::bind_executor(context, [&](auto&&...) { ended = true; })));
+  async_anext(
+      gen, asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, [&](auto&&...) { ended = true; })));
   context.poll();
-  gen.reset();
+  gen = {};
   signal.emit(asio::cancellation_type::all);
   context.run();
   EXPECT_TRUE(ended);

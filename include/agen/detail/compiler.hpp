@@ -22,6 +22,14 @@
 #define AGEN_AWAIT_SUSPEND
 #endif
 
+// Of what is never destroyed. g++ has an empty destructor called at exit unless it is constexpr, which clang 19 refuses
+// it to be where a member's is not; clang leaves out a call that does nothing.
+#if defined(__GNUC__) && !defined(__clang__)
+#define AGEN_EMPTY_DESTRUCTOR constexpr
+#else
+#define AGEN_EMPTY_DESTRUCTOR
+#endif
+
 namespace agen::detail {
 
 // <atomic> costs half a second of compile time under g++ 12, hence the built-ins where there are some. Loads and

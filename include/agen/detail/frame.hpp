@@ -105,7 +105,7 @@ struct control {
     hook<abandoned_generator> finalizer;  ///< captured at the first iteration (PEP 525)
     std::exception_ptr raised;            ///< after the end, if `has_raised`
   };
-  stage now = stage::created;
+  stage now;
   bool throwing = false;      ///< `slot` is an exception to throw at the body's yield
   bool closing = false;       ///< an exit climbs the chain; `link` is a closing_pending
   bool exit_ignored = false;  ///< see admit()
@@ -114,7 +114,7 @@ struct control {
   bool has_raised = false;
   bool has_value = false;  ///< the promise holds what co_return gave: here, where there is a byte left
 
-  control() noexcept : link(nullptr), finalizer() {}
+  constexpr explicit control(stage at = stage::created) noexcept : link(nullptr), finalizer(), now(at) {}
   control(control const&) = delete;
   auto operator=(control const&) -> control& = delete;
   ~control() {
@@ -145,8 +145,22 @@ struct frame {
   control* of;
   control own;
 
-  frame() noexcept : of(&own) {}
+  constexpr explicit frame(stage at = stage::created) noexcept : of(&own), own(at) {}
 };
+
+/// What an empty generator has for a frame: ended, without a coroutine, never written. So an operation need not ask
+/// whether there is one, and a closed generator is asked for nothing on the path of an item.
+union ended_frame {
+  frame the_frame;
+  constexpr ended_frame() noexcept : the_frame(stage::closed) {}
+  ended_frame(ended_frame const&) = delete;
+  auto operator=(ended_frame const&) -> ended_frame& = delete;
+  AGEN_EMPTY_DESTRUCTOR ~ended_frame() {}  // NOLINT(modernize-use-equals-default): generators may outlive the program
+};
+inline constinit ended_frame no_generator;
+
+/// Not by the address: each shared library may have a `no_generator` of its own.
+inline auto is_empty(frame const& f) noexcept -> bool { return !f.own.leaf; }
 
 /// A yield_from under way: lives in the delegating body's frame, between its generator and the one it delegates to.
 struct delegation {

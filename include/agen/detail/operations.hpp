@@ -41,7 +41,9 @@ AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -
       c.finalizer.reset();
       break;
     case admission::end:
-    case admission::nothing: c.slot = nullptr; break;
+    case admission::nothing:
+      if (c.slot != nullptr) c.slot = nullptr;  // of no_generator, which all threads share, nothing is written
+      break;
     case admission::resume: break;
   }
   return answer;
@@ -195,7 +197,9 @@ class throwing_operation : public operation_base<closing_pending> {
     this->exit = std::move(error);
     this->closes = close;
   }
-  void finished() noexcept { frame_->own.closing = false; }
+  void finished() noexcept {
+    if (frame_->own.closing) frame_->own.closing = false;  // as above
+  }
   static auto fresh_exit() noexcept -> std::exception_ptr { return std::make_exception_ptr(generator_exit()); }
 
  private:

@@ -46,8 +46,7 @@ struct promise_with_return : frame {
     own.has_value = true;
   }
 
-  auto get() -> Return&& {
-    if (!own.has_value) throw no_return_value("the generator has no return value: it did not end by returning one");
+  auto get() noexcept -> Return&& {
     if constexpr (std::is_reference_v<Return>) {
       return static_cast<Return&&>(*value);
     } else {
@@ -63,6 +62,7 @@ struct promise_with_return<void> : frame {
 
 template <class Return>
 auto returned_value(frame& f) -> Return&& {
+  if (!f.own.has_value) throw no_return_value("the generator has no return value: it did not end by returning one");
   return static_cast<promise_with_return<Return>&>(f).get();
 }
 
