@@ -19,6 +19,8 @@
 #ifndef AGEN_ASIO_HPP
 #define AGEN_ASIO_HPP
 
+#include "detail/compiler.hpp"  // first: see there
+
 #ifdef AGEN_USE_BOOST_ASIO
 #include <boost/asio/version.hpp>
 #if BOOST_ASIO_VERSION < 102000
@@ -566,8 +568,9 @@ auto asio_hooks(Executor executor) -> asyncgen_hooks {
           }};
 }
 
+#if defined(ASIO_HAS_POSIX_STREAM_DESCRIPTOR) || defined(BOOST_ASIO_HAS_POSIX_STREAM_DESCRIPTOR)
 /// A way to wait for channel::items() (channel.hpp): on an executor, until the channel's descriptor is readable. The
-/// generator goes on there.
+/// generator goes on there. Not where Asio has no posix::stream_descriptor, as on Windows.
 ///
 ///     auto gen = std::move(channel).items(agen::readable_on(context.get_executor()));
 template <class Executor>
@@ -587,6 +590,7 @@ class readable_on {
  private:
   net::posix::basic_stream_descriptor<Executor> descriptor_;
 };
+#endif
 
 }  // namespace agen
 

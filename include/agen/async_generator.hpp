@@ -44,6 +44,8 @@
 #ifndef AGEN_ASYNC_GENERATOR_HPP
 #define AGEN_ASYNC_GENERATOR_HPP
 
+#include "detail/compiler.hpp"  // first: see there
+
 #include <coroutine>
 #include <exception>
 #include <new>

@@ -3,6 +3,8 @@
 #ifndef AGEN_TASK_HPP
 #define AGEN_TASK_HPP
 
+#include "detail/compiler.hpp"  // first: see there
+
 #include <coroutine>
 #include <exception>
 #include <new>
@@ -38,7 +40,12 @@ struct task_result : task_state {
   };
   bool has_value = false;
 
-  task_result() noexcept {}
+  task_result() noexcept {
+    static_assert(
+        fits_in_frame<stored>,
+        "task: a result aligned more strictly than memory from operator new cannot be kept in a frame; return "
+        "a pointer to it");
+  }
   task_result(task_result const&) = delete;
   auto operator=(task_result const&) -> task_result& = delete;
   ~task_result() {

@@ -3,6 +3,12 @@
 #ifndef AGEN_DETAIL_COMPILER_HPP
 #define AGEN_DETAIL_COMPILER_HPP
 
+// Headers that begin with <coroutine>, or with what needs it, include this first: so that this is the first thing said.
+#if (defined(_MSVC_LANG) ? _MSVC_LANG : __cplusplus) < 202002L
+#error "agen needs C++20 or newer: compile with -std=c++20 (/std:c++20)"
+#include <agen/needs_cpp20>  // is not there, and nothing else ends a compilation before two thousand further errors
+#endif
+
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <atomic>
 #define AGEN_NOINLINE __declspec(noinline)

@@ -12,12 +12,13 @@
 #ifndef AGEN_DETAIL_FRAME_HPP
 #define AGEN_DETAIL_FRAME_HPP
 
+#include "compiler.hpp"  // first: see there
+
 #include <coroutine>
 #include <exception>
 #include <utility>
 
 #include "../lifecycle.hpp"
-#include "compiler.hpp"
 #include "hook.hpp"
 
 namespace agen {
