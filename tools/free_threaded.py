@@ -31,22 +31,13 @@ def build(folder: Path) -> None:
 
 def _download(scratch: Path) -> Path | None:
     """The first source that the archive has. (The machine's own suite may be older: apt gets lists of its own.)"""
-    mirror = _mirror()
-    if mirror is None or not shutil.which("apt-get") or not KEYRING.exists():
+    mirror = debian_archive()
+    if mirror is None:
         print("pythons: no Debian archive is set up here, so no source of CPython either", file=sys.stderr)
         return None
     for suite, packages in SOURCES.items():
         apt = scratch / suite
-        for part in ("state/lists/partial", "cache/archives/partial", "parts"):
-            (apt / part).mkdir(parents=True)
-        (apt / "state/status").touch()
-        (apt / "sources.list").write_text(f"deb-src [signed-by={KEYRING}] {mirror} {suite} main\n")
-        (apt / "apt.conf").write_text(
-            f'Dir::State "{apt}/state";\nDir::State::lists "{apt}/state/lists";\nDir::State::status "{apt}/state/status";\n'
-            f'Dir::Cache "{apt}/cache";\nDir::Etc::sourcelist "{apt}/sources.list";\nDir::Etc::sourceparts "{apt}/parts";\n'
-            'APT::Sandbox::User "root";\n'
-        )
-        environment = os.environ | {"APT_CONFIG": str(apt / "apt.conf")}
+        environment = own_lists(apt, f"deb-src [signed-by={KEYRING}] {mirror} {suite} main\n")
         downloads = [["source", "--tar-only", "--download-only", package] for package in packages]
         for command in (["update"], *downloads):
             subprocess.run(["apt-get", "-qq", *command], cwd=apt, env=environment, capture_output=True, check=False)
@@ -56,8 +47,24 @@ def _download(scratch: Path) -> Path | None:
     return None
 
 
-def _mirror() -> str | None:
-    """The Debian archive that this machine uses."""
+def own_lists(apt: Path, sources: str) -> dict[str, str]:
+    """An environment in which apt-get has these sources, and keeps what it knows of them below `apt`."""
+    for part in ("state/lists/partial", "cache/archives/partial", "parts"):
+        (apt / part).mkdir(parents=True)
+    (apt / "state/status").touch()
+    (apt / "sources.list").write_text(sources)
+    (apt / "apt.conf").write_text(
+        f'Dir::State "{apt}/state";\nDir::State::lists "{apt}/state/lists";\nDir::State::status "{apt}/state/status";\n'
+        f'Dir::Cache "{apt}/cache";\nDir::Etc::sourcelist "{apt}/sources.list";\nDir::Etc::sourceparts "{apt}/parts";\n'
+        'APT::Sandbox::User "root";\n'
+    )
+    return os.environ | {"APT_CONFIG": str(apt / "apt.conf")}
+
+
+def debian_archive() -> str | None:
+    """The Debian archive that this machine uses; none where apt-get or its keys are not here."""
+    if not shutil.which("apt-get") or not KEYRING.exists():
+        return None
     for file in [*Path("/etc/apt/sources.list.d").glob("*"), Path("/etc/apt/sources.list")]:
         if file.is_file() and (
             found := re.search(r"^(?:URIs:|deb) .*?(https?://\S*/debian)/?\s", file.read_text(), re.M)

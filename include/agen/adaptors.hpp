@@ -99,8 +99,8 @@ auto enumerated(Source source, std::size_t index)
   using numbered = std::pair<std::size_t, async_reference_t<Source>>;
   std::exception_ptr error;
   try {
-    for (; auto item = co_await source.anext(); ++index) {
-      numbered here(index, *item);
+    while (auto item = co_await source.anext()) {  // g++ 15 and 16 do not compile this as a for with a `++index`
+      numbered here(index++, *item);
       co_yield here;
     }
   } catch (...) {
@@ -110,13 +110,26 @@ auto enumerated(Source source, std::size_t index)
   if (error) std::rethrow_exception(std::move(error));
 }
 
+/// An item on its way into a container: lvalues are copied, for their generator may still use them; what cannot be
+/// copied is moved.
+template <class Item>
+auto kept(Item&& item) noexcept -> decltype(auto) {
+  using value = std::remove_cvref_t<Item>;
+  if constexpr (std::is_lvalue_reference_v<Item> && !std::is_copy_constructible_v<value> &&
+                std::is_constructible_v<value, std::remove_reference_t<Item>&&>) {
+    return static_cast<std::remove_reference_t<Item>&&>(item);
+  } else {
+    return static_cast<Item&&>(item);
+  }
+}
+
 template <class Source>
 auto chunked(Source source, std::size_t size) -> async_generator<std::vector<value_of<Source>>> {
   std::exception_ptr error;
   try {
     std::vector<value_of<Source>> block;
     while (auto item = co_await source.anext()) {
-      block.push_back(*item);
+      block.push_back(kept(*item));
       if (block.size() < size) continue;
       co_yield block;
       block.clear();
@@ -256,7 +269,9 @@ inline auto enumerate(std::size_t start = 0) {
       [start]<class Source>(Source&& source) { return enumerate(static_cast<Source&&>(source), start); }};
 }
 
-/// Vectors of `size` items (at least 1), moved or copied out of the source; the last may be shorter.
+/// Vectors of `size` items (at least 1); the last may be shorter. An item that the source gives as an rvalue (Yield is
+/// T&&, or `*item` a value) is moved, an lvalue copied: its generator may go on using it. What cannot be copied, such
+/// as a std::unique_ptr, is moved in any case.
 template <async_iterable Source>
 auto chunk(Source&& source, std::size_t size) {
   return detail::chunked<Source>(static_cast<Source&&>(source), size);

@@ -19,6 +19,8 @@
 #ifndef AGEN_ASIO_HPP
 #define AGEN_ASIO_HPP
 
+#include "detail/compiler.hpp"  // first: see there
+
 #ifdef AGEN_USE_BOOST_ASIO
 #include <boost/asio/version.hpp>
 #if BOOST_ASIO_VERSION < 102000
@@ -29,9 +31,12 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/execution.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/require.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <boost/system/system_error.hpp>
 #else
@@ -44,9 +49,12 @@
 #include <asio/async_result.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/dispatch.hpp>
+#include <asio/error.hpp>
+#include <asio/execution.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
+#include <asio/require.hpp>
 #include <asio/system_error.hpp>
 #include <asio/system_executor.hpp>
 #endif
@@ -107,14 +115,22 @@ namespace detail {
 
 /// Where a request to cancel one operation of a generator meets what its body awaits now. Both happen on one strand, as
 /// Asio demands of every cancellation slot.
-struct cancel_relay {
-  std::coroutine_handle<> runner;  ///< owns itself, and this relay
+struct cancel_relay : operation_relay {
+  /// \param owner  owns itself, and this relay
+  explicit cancel_relay(std::coroutine_handle<> owner, void (*on_forsaken)(operation_relay&) noexcept = &end) noexcept
+      : operation_relay{on_forsaken}, runner(owner) {}
+
+  std::coroutine_handle<> runner;
   net::cancellation_type requested = net::cancellation_type::none;
   net::cancellation_signal* awaited = nullptr;
 
   void request(net::cancellation_type type) {
     requested = requested | type;
     if (awaited != nullptr) awaited->emit(type);
+  }
+  /// Destroys the runner, which waits for what never comes, with all that it owns.
+  static void end(operation_relay& self) noexcept {
+    if (auto const ends = std::exchange(static_cast<cancel_relay&>(self).runner, nullptr)) ends.destroy();
   }
 };
 
@@ -215,7 +231,7 @@ class asio_resume_handler {
   ~asio_resume_handler() {
     if (!state_ || !state_->waiting || !state_->started || state_->gone) return;
     state_->waiting = nullptr;
-    if (state_->relay != nullptr) state_->relay->runner.destroy();
+    if (state_->relay != nullptr) cancel_relay::end(*state_->relay);
   }
 
   [[nodiscard]] auto get_cancellation_slot() const noexcept -> cancellation_slot_type { return state_->signal.slot(); }
@@ -379,16 +395,65 @@ class relay_slot {
   bool connected_ = slot_.is_connected();
 };
 
+/// A handler, and where it is called: on its associated executor, or on `executor` if it has none. Both have work until
+/// then.
+template <class Handler, class Executor>
+class called_back {
+  using own_executor = net::associated_executor_t<Handler, Executor>;
+  // An executor that runs everything inline, such as Asio's own, takes nothing to be run later.
+  static constexpr bool posts = !net::execution::is_executor<own_executor>::value ||
+                                requires(own_executor const& e) { net::require(e, net::execution::blocking.never); };
+
+ public:
+  called_back(Handler&& handler, Executor const& executor)
+      : own_(net::get_associated_executor(handler, executor)), other_(executor), handler_(std::move(handler)) {}
+  [[nodiscard]] auto handler() const noexcept -> Handler const& { return handler_; }
+
+  template <class Result>
+  void post(completed<Result> outcome) {
+    auto call = [h = std::move(handler_), o = std::move(outcome)]() mutable { o.give(h); };
+    if constexpr (posts) {
+      net::post(own_.get_executor(), std::move(call));
+    } else {
+      net::post(other_.get_executor(), std::move(call));
+    }
+  }
+
+ private:
+  net::executor_work_guard<own_executor> own_;
+  net::executor_work_guard<Executor> other_;
+  Handler handler_;
+};
+
+/// The relay of an operation that ends in a call of a handler.
+template <class Result, class Handler, class Executor>
+struct handler_relay : cancel_relay {
+  called_back<Handler, Executor> callback;
+
+  handler_relay(std::coroutine_handle<> owner, Handler&& handler, Executor const& executor)
+      : cancel_relay(owner, &abort), callback(std::move(handler), executor) {}
+  /// The generator was dropped, and with it the answer that the runner waits for: the handler gets an error.
+  static void abort(operation_relay& self) noexcept {
+    auto kept = std::move(static_cast<handler_relay&>(self).callback);
+    cancel_relay::end(self);
+    asio_error_code const aborted = net::error::operation_aborted;
+    kept.post(completed<Result>{std::make_exception_ptr(asio_system_error(aborted))});
+  }
+};
+
 /// Awaits `operation` with a relay in reach of the body, then posts the result to the handler's executor.
-template <class Operation, class Handler>
-auto run_operation(Operation operation, Handler handler) -> asio_runner {
+template <class Operation, class Handler, class Executor>
+auto run_operation(Operation operation, Handler handler, Executor executor) -> asio_runner {
   using result = std::remove_cvref_t<await_result<Operation>>;
-  auto const work = net::make_work_guard(net::get_associated_executor(handler));
-  cancel_relay relay{co_await own_handle()};
-  relay_slot slot(net::get_associated_cancellation_slot(handler), relay);
+  handler_relay<result, Handler, Executor> relay(co_await own_handle(), std::move(handler), executor);
+  relay_slot slot(net::get_associated_cancellation_slot(relay.callback.handler()), relay);
   completed<result> outcome;
   try {
-    if constexpr (requires { operation.carry(&relay); }) operation.carry(&relay);
+    if constexpr (requires { operation.watch(&relay); }) {
+      operation.watch(&relay);
+    } else {
+      operation.carry(&relay);
+    }
     if constexpr (std::is_void_v<result>) {
       co_await std::move(operation);
     } else {
@@ -398,7 +463,7 @@ auto run_operation(Operation operation, Handler handler) -> asio_runner {
     outcome.error = std::current_exception();
   }
   slot.clear();
-  net::post(work.get_executor(), [h = std::move(handler), o = std::move(outcome)]() mutable { o.give(h); });
+  relay.callback.post(std::move(outcome));
 }
 
 template <class T>
@@ -410,15 +475,33 @@ struct completion_signature<void> {
   using type = void(std::exception_ptr);
 };
 
-template <class Operation, class Token>
-auto initiate_operation(Operation operation, Token&& token) {
+/// Starts an operation. Its executor is for handlers without one, and for the timers of adaptors such as cancel_after.
+template <class Executor>
+class initiation {
+ public:
+  using executor_type = Executor;
+  explicit initiation(Executor executor) noexcept : executor_(std::move(executor)) {}
+  [[nodiscard]] auto get_executor() const noexcept -> executor_type { return executor_; }
+
+  template <class Handler, class Operation>
+  void operator()(Handler&& handler, Operation begun) const {
+    run_operation<Operation, std::decay_t<Handler>>(std::move(begun), static_cast<Handler&&>(handler), executor_);
+  }
+
+ private:
+  Executor executor_;
+};
+
+template <class Executor, class Operation, class Token>
+auto initiate_operation(Executor executor, Operation operation, Token&& token) {
   using result = std::remove_cvref_t<await_result<Operation>>;
   return net::async_initiate<Token, typename completion_signature<result>::type>(
-      [](auto&& handler, Operation begun) {
-        run_operation<Operation, std::decay_t<decltype(handler)>>(std::move(begun),
-                                                                  static_cast<decltype(handler)&&>(handler));
-      },
-      token, std::move(operation));
+      initiation<Executor>(std::move(executor)), token, std::move(operation));
+}
+/// A generator belongs to no executor: Asio's own for operations that have none.
+template <class Operation, class Token>
+auto initiate_operation(Operation operation, Token&& token) {
+  return initiate_operation(net::system_executor(), std::move(operation), static_cast<Token&&>(token));
 }
 
 /// Runs a task on an executor from its first step on.
@@ -445,9 +528,11 @@ inline auto close_abandoned(abandoned_generator gen) -> asio_runner {
 /// awaited in an asio::awaitable. Completion signatures: void(std::exception_ptr, item), for async_aclose
 /// void(std::exception_ptr).
 ///
-/// The handler is posted to its associated executor. Its cancellation slot, if it has one, cancels what the body awaits
-/// with use_agen at that time, directly or in tasks and generators that it awaits, iterates or delegates to; the body
-/// gets operation_aborted there and decides what becomes of it. The generator must outlive the operation.
+/// The handler is posted to its associated executor; one that has none, as a plain lambda, to Asio's system_executor,
+/// which has threads of its own: asio::bind_executor(context, handler) keeps it where everything else is. Its
+/// cancellation slot, if it has one, cancels what the body awaits with use_agen at that time, directly or in tasks and
+/// generators that it awaits, iterates or delegates to; the body gets operation_aborted there and decides what becomes
+/// of it. A generator that is dropped while the operation waits ends it: the handler gets operation_aborted.
 template <class Yield, class Send, class Return, class Token>
 auto async_anext(async_generator<Yield, Send, Return>& gen, Token&& token) {
   return detail::initiate_operation(gen.anext(), static_cast<Token&&>(token));
@@ -466,12 +551,12 @@ auto async_aclose(async_generator<Yield, Send, Return>& gen, Token&& token) {
 }
 
 /// Runs a task on `executor`, as asio::co_spawn does an asio::awaitable. Completion signature: void(std::exception_ptr,
-/// T), or void(std::exception_ptr) for a task<>. The handler's cancellation slot cancels what the task awaits, as
-/// above.
+/// T), or void(std::exception_ptr) for a task<>. A handler without an associated executor is called on `executor`. Its
+/// cancellation slot cancels what the task awaits, as above.
 template <class Executor, class T, class Token>
 auto spawn(Executor executor, task<T> body, Token&& token) {
-  return detail::initiate_operation(detail::on_executor<T>(std::move(executor), std::move(body)),
-                                    static_cast<Token&&>(token));
+  auto begun = detail::on_executor<T>(executor, std::move(body));
+  return detail::initiate_operation(std::move(executor), std::move(begun), static_cast<Token&&>(token));
 }
 
 /// Hooks whose finalizer closes dropped generators on `executor`, their cleanup awaited there. What a cleanup raises
@@ -483,8 +568,9 @@ auto asio_hooks(Executor executor) -> asyncgen_hooks {
           }};
 }
 
+#if defined(ASIO_HAS_POSIX_STREAM_DESCRIPTOR) || defined(BOOST_ASIO_HAS_POSIX_STREAM_DESCRIPTOR)
 /// A way to wait for channel::items() (channel.hpp): on an executor, until the channel's descriptor is readable. The
-/// generator goes on there.
+/// generator goes on there. Not where Asio has no posix::stream_descriptor, as on Windows.
 ///
 ///     auto gen = std::move(channel).items(agen::readable_on(context.get_executor()));
 template <class Executor>
@@ -504,6 +590,7 @@ class readable_on {
  private:
   net::posix::basic_stream_descriptor<Executor> descriptor_;
 };
+#endif
 
 }  // namespace agen
 

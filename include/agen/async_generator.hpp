@@ -44,6 +44,8 @@
 #ifndef AGEN_ASYNC_GENERATOR_HPP
 #define AGEN_ASYNC_GENERATOR_HPP
 
+#include "detail/compiler.hpp"  // first: see there
+
 #include <coroutine>
 #include <exception>
 #include <new>
@@ -59,8 +61,8 @@
 
 namespace agen {
 
-/// An async generator: owns a coroutine that yields items and that can await between them. Move-only; a moved-from
-/// generator may only be assigned to, tested with `operator bool`, or destroyed.
+/// An async generator: owns a coroutine that yields items and that can await between them. Move-only. One that is made
+/// without a coroutine, or moved from, is empty: closed, a sequence of no items without a return value.
 ///
 /// \tparam Yield   the item; see the table at the head of this file
 /// \tparam Send    what asend() sends and co_yield gives back; void: asend() does not exist
@@ -79,7 +81,7 @@ class [[nodiscard]] async_generator {
   using item_type = agen::item<Yield, Return>;
 
   async_generator() noexcept = default;
-  async_generator(async_generator&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
+  async_generator(async_generator&& other) noexcept : frame_(other.release()) {}
   auto operator=(async_generator&& other) noexcept -> async_generator& {
     async_generator former(std::move(other));
     std::swap(frame_, former.frame_);
@@ -88,7 +90,7 @@ class [[nodiscard]] async_generator {
   /// An unfinished generator goes to the finalizer that it was started under (hooks.hpp); otherwise its locals are
   /// destroyed.
   ~async_generator() {
-    if (frame_ != nullptr) detail::drop(*frame_);
+    if (frame_ != &detail::no_generator.the_frame) detail::drop(*frame_);
   }
 
   /// Awaitable: the next item, or the end.
@@ -129,10 +131,10 @@ class [[nodiscard]] async_generator {
   /// An operation is under way, or another generator delegates to this one (`ag_running`).
   [[nodiscard]] auto running() const noexcept -> bool { return state() == agen::state::running; }
   [[nodiscard]] auto closed() const noexcept -> bool { return state() == agen::state::closed; }
-  /// False after having been moved from.
-  [[nodiscard]] explicit operator bool() const noexcept { return frame_ != nullptr; }
-  /// A name for the generator that the hooks know it by, too.
-  [[nodiscard]] auto id() const noexcept -> void const* { return frame_; }
+  /// False for an empty one.
+  [[nodiscard]] explicit operator bool() const noexcept { return !detail::is_empty(*frame_); }
+  /// A name for the generator that the hooks know it by, too. Null for an empty one.
+  [[nodiscard]] auto id() const noexcept -> void const* { return *this ? frame_ : nullptr; }
 
   /// What the body gave to co_return, by reference into its frame. Throws no_return_value if it did not end so.
   auto returned() -> std::add_rvalue_reference_t<Return>
@@ -143,13 +145,13 @@ class [[nodiscard]] async_generator {
 
   /// For the library's other headers: the frame, still owned or not any more.
   auto frame() noexcept -> detail::frame& { return *frame_; }
-  auto release() noexcept -> detail::frame* { return std::exchange(frame_, nullptr); }
+  auto release() noexcept -> detail::frame* { return std::exchange(frame_, &detail::no_generator.the_frame); }
 
  private:
   friend promise_type;
   explicit async_generator(detail::frame& f) noexcept : frame_(&f) {}
 
-  detail::frame* frame_ = nullptr;
+  detail::frame* frame_ = &detail::no_generator.the_frame;
 };
 
 }  // namespace agen

@@ -2,6 +2,8 @@
 #ifndef AGEN_ERRORS_HPP
 #define AGEN_ERRORS_HPP
 
+#include "detail/compiler.hpp"  // first: see there
+
 #include <exception>
 
 namespace agen {

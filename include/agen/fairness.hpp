@@ -31,7 +31,7 @@ struct noticing_awaiter {
     return false;
   }
   auto await_resume() -> decltype(auto) { return inner.await_resume(); }
-  void carry(void* to) noexcept
+  void carry(operation_relay* to) noexcept
     requires requires(Awaiter& a) { a.carry(to); }
   {
     inner.carry(to);

@@ -22,21 +22,23 @@ class generator_ref {
 /// A generator that was started, not finished, and dropped: what the finalizer hook gets. It owns the generator.
 ///
 /// Its holder awaits aclose() where the loop runs, and keeps the object until that is done. Destroying it destroys the
-/// body as it stands: its locals in order, nothing awaited.
+/// body as it stands: its locals in order, nothing awaited. Either may drop other generators, and so call the finalizer
+/// again before it is done. Move-only; a moved-from one is closed.
 class [[nodiscard]] abandoned_generator {
  public:
   explicit abandoned_generator(detail::frame& f) noexcept : frame_(&f) {}
-  abandoned_generator(abandoned_generator&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
+  abandoned_generator(abandoned_generator&& other) noexcept
+      : frame_(std::exchange(other.frame_, &detail::no_generator.the_frame)) {}
   auto operator=(abandoned_generator other) noexcept -> abandoned_generator& {
     std::swap(frame_, other.frame_);
     return *this;
   }
   ~abandoned_generator() {
-    if (frame_ != nullptr) detail::destroy_chain(*frame_, false);
+    if (!detail::is_empty(*frame_)) detail::destroy_chain(*frame_, false);
   }
 
-  /// See generator_ref::id().
-  [[nodiscard]] auto id() const noexcept -> void const* { return frame_; }
+  /// See generator_ref::id(). Null after having been moved from.
+  [[nodiscard]] auto id() const noexcept -> void const* { return detail::is_empty(*frame_) ? nullptr : frame_; }
 
   /// Awaitable: closes the generator, as async_generator::aclose(), with the same errors.
   auto aclose() noexcept -> detail::aclose_awaitable { return detail::aclose_awaitable(*frame_); }

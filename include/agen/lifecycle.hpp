@@ -3,6 +3,8 @@
 #ifndef AGEN_LIFECYCLE_HPP
 #define AGEN_LIFECYCLE_HPP
 
+#include "detail/compiler.hpp"
+
 namespace agen {
 
 /// What a consumer asks of a generator (PEP 525, "Asynchronous Generator Object").

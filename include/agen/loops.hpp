@@ -49,6 +49,13 @@ auto for_each(Source&& source, Function function) -> task<> {
   return detail::for_each_closing<Source, Function>(static_cast<Source&&>(source), std::move(function));
 }
 
+namespace detail {
+template <class T>
+inline constexpr bool is_item = false;
+template <class Yield, class Return>
+inline constexpr bool is_item<item<Yield, Return>> = true;
+}  // namespace detail
+
 /// Compares equal to an async_iterator at its end.
 struct async_sentinel {};
 
@@ -57,13 +64,30 @@ template <async_iterable Source>
 class async_iterator {
   using operation = decltype(std::declval<Source&>().anext());
   using answer = std::remove_cvref_t<detail::await_result<operation>>;
+  static constexpr bool has_end = detail::is_item<answer>;  ///< an answer made of nothing is an end
 
-  /// anext(), whose answer goes into an iterator.
+  /// anext(), whose answer goes into an iterator. Without one, because something throws, that is at its end.
   struct stepping : detail::adapted_awaiter<operation> {
+    using base = detail::adapted_awaiter<operation>;
     async_iterator* self;
+
+    auto await_ready() -> bool {
+      return or_end([this] { return base::await_ready(); });
+    }
+    template <class Promise>
+    auto await_suspend(std::coroutine_handle<Promise> h) {
+      return or_end([this, h] { return base::await_suspend(h); });
+    }
     auto await_resume() -> async_iterator& {
-      self->current_.emplace(this->inner.await_resume());
+      or_end([this] { self->current_.emplace(this->inner.await_resume()); });
       return *self;
+    }
+    template <class Step>
+    auto or_end(Step step) try {
+      return step();
+    } catch (...) {
+      self->to_end();
+      throw;
     }
   };
   struct beginning : detail::adapted_awaiter<operation> {
@@ -78,13 +102,22 @@ class async_iterator {
   static auto at_first(Source& source) { return beginning{{source.anext()}, &source}; }
 
   auto operator*() const -> decltype(auto) { return **current_; }
-  /// Awaitable: goes to the next item; gives the iterator, which must stay where it is meanwhile.
+  /// Awaitable: goes to the next item; gives the iterator, which must stay where it is meanwhile. If it throws, the
+  /// iterator is at its end.
   auto operator++() { return stepping{{source_->anext()}, this}; }
   friend auto operator==(async_iterator const& it, async_sentinel /*end*/) -> bool {
+    if constexpr (!has_end) {
+      if (!it.current_) return true;
+    }
     return !static_cast<bool>(*it.current_);
   }
 
  private:
+  void to_end() {
+    current_.reset();
+    if constexpr (has_end) current_.emplace();
+  }
+
   Source* source_;
   std::optional<answer> current_;
 };

@@ -3,6 +3,8 @@
 #ifndef AGEN_TASK_HPP
 #define AGEN_TASK_HPP
 
+#include "detail/compiler.hpp"  // first: see there
+
 #include <coroutine>
 #include <exception>
 #include <new>
@@ -24,8 +26,8 @@ namespace detail {
 struct task_state {
   std::coroutine_handle<> continuation;
   std::exception_ptr raised;
-  void* relay = nullptr;      ///< see operation_base::carry
-  unsigned char at = passed;  ///< neither side has come
+  operation_relay* relay = nullptr;  ///< see operation_base::carry
+  unsigned char at = passed;         ///< neither side has come
 
   void unhandled_exception() noexcept { raised = std::current_exception(); }
 };
@@ -38,7 +40,12 @@ struct task_result : task_state {
   };
   bool has_value = false;
 
-  task_result() noexcept {}
+  task_result() noexcept {
+    static_assert(
+        fits_in_frame<stored>,
+        "task: a result aligned more strictly than memory from operator new cannot be kept in a frame; return "
+        "a pointer to it");
+  }
   task_result(task_result const&) = delete;
   auto operator=(task_result const&) -> task_result& = delete;
   ~task_result() {
@@ -90,7 +97,7 @@ struct task_awaits {
   auto await_ready() -> bool { return inner.await_ready() ? true : false; }
   template <class Promise>
   auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
-    if constexpr (requires(void* to) { inner.carry(to); }) {
+    if constexpr (requires(operation_relay* to) { inner.carry(to); }) {
       if (h.promise().relay != nullptr) [[unlikely]]
         inner.carry(h.promise().relay);
     }
@@ -140,7 +147,7 @@ class task_awaiter {
     return exchange(state.at, waiting) != arrived;
   }
   auto await_resume() const -> T { return body_.promise().take(); }
-  void carry(void* to) const noexcept { body_.promise().relay = to; }
+  void carry(operation_relay* to) const noexcept { body_.promise().relay = to; }
 
  private:
   std::coroutine_handle<task_promise<T>> body_;
@@ -176,7 +183,7 @@ class [[nodiscard("a task does nothing until it is awaited")]] task {
   [[nodiscard]] auto done() const noexcept -> bool { return body_.done(); }
 
   /// For partners: `to` is found by what the body awaits with theirs; see asio.hpp.
-  void carry(void* to) noexcept { body_.promise().relay = to; }
+  void carry(detail::operation_relay* to) noexcept { body_.promise().relay = to; }
 
  private:
   friend promise_type;

@@ -2,6 +2,8 @@
 #ifndef AGEN_UNRAISABLE_HPP
 #define AGEN_UNRAISABLE_HPP
 
+#include "detail/compiler.hpp"  // first: see there
+
 #include <exception>
 
 namespace agen {

@@ -144,4 +144,84 @@ TEST(Adaptors, PassMoveOnlyItemsByReference) {
   }());
 }
 
+auto pointers(int n) -> async_generator<std::unique_ptr<int>> {
+  for (int i = 0; i < n; ++i) co_yield std::make_unique<int>(i);
+}
+/// What stands at `n` when it is copied or moved.
+struct traced {
+  int copies = 0;
+  traced() = default;
+  traced(traced const& other) : copies(other.copies + 1) {}
+  traced(traced&&) = default;
+  auto operator=(traced const&) -> traced& = delete;
+  auto operator=(traced&&) -> traced& = delete;
+  ~traced() = default;
+};
+auto rvalues() -> async_generator<traced&&> {
+  for (int i = 0; i < 3; ++i) co_yield traced();
+}
+auto one_again() -> async_generator<std::string> {
+  std::string word = "a word that is longer than any small string";
+  for (int i = 0; i < 3; ++i) co_yield word;
+}
+/// No generator: its items are values.
+class values {
+ public:
+  struct answer {
+    int left;
+    explicit operator bool() const { return left != 0; }
+    auto operator*() const -> traced { return {}; }
+  };
+  auto anext() {
+    struct operation {
+      int left;
+      static auto await_ready() -> bool { return true; }
+      static void await_suspend(std::coroutine_handle<>) {}
+      auto await_resume() const -> answer { return {left}; }
+    };
+    return operation{left_ == 0 ? 0 : left_--};
+  }
+
+ private:
+  int left_ = 3;
+};
+
+TEST(Adaptors, ChunkMovesRvaluesAndWhatCannotBeCopiedAndCopiesOtherLvalues) {
+  sync_wait([]() -> task<> {
+    auto moved = pointers(3) | filter([](auto& p) { return *p != 1; }) | chunk(2);
+    auto block = co_await moved.anext();
+    EXPECT_EQ(block->size(), 2U);
+    EXPECT_EQ(*block->at(1), 2);
+    auto const copies = [](auto source) -> task<int> {
+      int n = 0;
+      while (auto some = co_await source.anext()) {
+        for (traced const& one : *some) n += one.copies;
+      }
+      co_return n;
+    };
+    EXPECT_EQ(co_await copies(rvalues() | chunk(4)), 0);
+    EXPECT_EQ(co_await copies(values() | chunk(4)), 0);
+    auto words = one_again() | chunk(3);
+    auto all = co_await words.anext();
+    EXPECT_EQ(all->at(0), all->at(2)) << "the generator's own object is left as it was";
+  }());
+}
+
+TEST(Adaptors, OfEmptyGeneratorsAreEmpty) {
+  using generator = async_generator<int>;
+  auto const is_empty = [](auto source) {
+    bool const none = sync_wait(collect(std::move(source))).empty();
+    return none;
+  };
+  EXPECT_TRUE(is_empty(generator() | transform([](int i) { return i; })));
+  EXPECT_TRUE(is_empty(generator() | filter(even)));
+  EXPECT_TRUE(is_empty(generator() | take(2) | take_while(even)));
+  EXPECT_TRUE(is_empty(generator() | enumerate()));
+  EXPECT_TRUE(is_empty(generator() | chunk(2)));
+  EXPECT_TRUE(is_empty(generator() | chain(generator())));
+  EXPECT_TRUE(is_empty(zip(count(2), generator())));
+  EXPECT_TRUE(is_empty(zip(generator(), count(2))));
+  EXPECT_EQ(sync_wait(collect(chain(generator(), count(2), generator()))), (ints{0, 1}));
+}
+
 }  // namespace

@@ -189,4 +189,32 @@ TEST(Allocation, TakesFramesFromAnyStandardAllocator) {
   EXPECT_EQ(*sync_wait(gen.anext()), 1);
 }
 
+TEST(Allocation, ALambdaTakesFramesFromAllocatorsToo) {
+  std::byte storage[4096];
+  std::pmr::monotonic_buffer_resource buffer(storage, sizeof storage, std::pmr::null_memory_resource());
+  int three = 3;
+  auto plain = [](std::allocator_arg_t, std::pmr::memory_resource*, int n) -> async_generator<int> {
+    for (int i = 0; i < n; ++i) co_yield i;
+  };
+  auto capturing = [three](std::allocator_arg_t, std::pmr::polymorphic_allocator<>) -> async_generator<int> {
+    co_yield three + 0;
+  };
+  auto mutating = [n = 0](std::allocator_arg_t, std::pmr::polymorphic_allocator<>&,
+                          auto step) mutable -> async_generator<int> { co_yield n += step; };
+  std::pmr::polymorphic_allocator<> from(&buffer);
+  auto const sum = [](async_generator<int> gen) -> task<int> {
+    int total = 0;
+    while (auto item = co_await gen.anext()) total += *item;
+    co_return total;
+  };
+  std::size_t const before = allocations;
+  auto first = plain(std::allocator_arg, &buffer, three);
+  auto second = capturing(std::allocator_arg, from);
+  auto third = mutating(std::allocator_arg, from, 7);
+  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(sync_wait(sum(std::move(first))), 3);
+  EXPECT_EQ(sync_wait(sum(std::move(second))), 3);
+  EXPECT_EQ(sync_wait(sum(std::move(third))), 7);
+}
+
 }  // namespace

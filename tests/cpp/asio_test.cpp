@@ -34,6 +34,8 @@
 #include <asio/write.hpp>
 #endif
 #include <chrono>
+#include <future>
+#include <memory>
 #include <stdexcept>
 
 #include "support.hpp"
@@ -45,8 +47,21 @@ using namespace std::chrono_literals;
 #ifdef AGEN_USE_BOOST_ASIO
 namespace asio = boost::asio;
 using boost::system::system_error;
+#define AGEN_TEST_ASIO_VERSION BOOST_ASIO_VERSION
 #else
 using asio::system_error;
+#define AGEN_TEST_ASIO_VERSION ASIO_VERSION
+#endif
+#if AGEN_TEST_ASIO_VERSION >= 103100  // Asio 1.31, Boost 1.86: the first with cancel_after
+#ifdef AGEN_USE_BOOST_ASIO
+#include <boost/asio/cancel_after.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#else
+#include <asio/cancel_after.hpp>
+#include <asio/deferred.hpp>
+#include <asio/experimental/parallel_group.hpp>
+#endif
 #endif
 
 namespace {
@@ -459,6 +474,342 @@ TEST(Asio, AGeneratorDroppedWhileItsChannelIsEmptyLeavesTheExecutorIdle) {
   }
   context.run();
   EXPECT_FALSE(out.push(1));
+}
+
+// Handlers without an executor of their own.
+
+auto at_once() -> task<int> { co_return 1; }
+auto later(asio::io_context& context) -> task<int> {
+  asio::steady_timer timer(context, 1ms);
+  co_await timer.async_wait(use_agen);
+  co_return 1;
+}
+auto raises(asio::io_context& context) -> task<int> {
+  co_await asio::post(context, use_agen);
+  throw std::runtime_error("raised");
+}
+
+TEST(Asio, AHandlerWithoutAnExecutorIsCalledOnTheOneThatItsTaskWasSpawnedOn) {
+  for (int which = 0; which < 3; ++which) {
+    asio::io_context context;
+    std::thread::id called;
+    bool raised = false;
+    spawn(context.get_executor(),
+          which == 0   ? at_once()
+          : which == 1 ? later(context)
+                       : raises(context),
+          [&](std::exception_ptr const& error, int value) {
+            called = std::this_thread::get_id();
+            raised = error != nullptr;
+            EXPECT_EQ(value, error ? 0 : 1);
+          });
+    EXPECT_EQ(called, std::thread::id()) << "not before run()";
+    context.run();
+    EXPECT_EQ(called, std::this_thread::get_id()) << which << ": run() had returned, or another thread called it";
+    EXPECT_EQ(raised, which == 2);
+  }
+}
+
+TEST(Asio, AHandlersOwnExecutorComesBeforeTheOneThatItsTaskWasSpawnedOn) {
+  asio::io_context context;
+  asio::io_context other;
+  bool called = false;
+  spawn(context.get_executor(), later(context),
+        asio::bind_executor(other, [&](std::exception_ptr, int) { called = true; }));
+  context.run();
+  EXPECT_FALSE(called);
+  other.run();
+  EXPECT_TRUE(called);
+}
+
+TEST(Asio, ASpawnedTaskKeepsItsExecutorAtWorkWhateverItAwaits) {
+  asio::io_context context;
+  worker elsewhere;
+  bool done = false;
+  spawn(
+      context.get_executor(),
+      [](asio::io_context& io, worker& w) -> task<> {
+        co_await w.hop();
+        std::this_thread::sleep_for(5ms);
+        co_await asio::post(io, use_agen);
+      }(context, elsewhere),
+      [&](std::exception_ptr) { done = true; });
+  context.run();
+  EXPECT_TRUE(done);
+}
+
+/// Says that it was called, on whatever thread.
+template <class... Args>
+auto tells(std::promise<bool>& raised) {
+  return [&raised](std::exception_ptr const& error, Args... /*answer*/) { raised.set_value(error != nullptr); };
+}
+
+TEST(Asio, EveryOperationTakesHandlersWithoutAnExecutor) {
+  auto const run = [](auto&& start) {
+    asio::io_context context;
+    auto gen = echo(context);
+    async_anext(gen, asio::bind_executor(context, [](auto&&...) {}));
+    context.run();
+    context.restart();
+    std::promise<bool> raised;
+    start(gen, raised);
+    context.run();
+    return raised.get_future().get();
+  };
+  using answer = item<int, void>;
+  EXPECT_FALSE(run([](auto& gen, auto& told) { async_anext(gen, tells<answer>(told)); }));
+  EXPECT_FALSE(run([](auto& gen, auto& told) { async_asend(gen, 1, tells<answer>(told)); }));
+  EXPECT_TRUE(run([](auto& gen, auto& told) {
+    async_athrow(gen, std::make_exception_ptr(std::runtime_error("in")), tells<answer>(told));
+  }));
+  EXPECT_FALSE(run([](auto& gen, auto& told) { async_aclose(gen, tells<>(told)); }));
+}
+
+TEST(Asio, ATokenWithoutAnExecutorMayBeBoundToOne) {
+  asio::io_context context;
+  auto result = spawn(
+      context.get_executor(),
+      [](asio::io_context& io) -> task<bool> {
+        auto gen = ticks(io, 1);
+        auto const thread = std::this_thread::get_id();
+        auto item = co_await async_anext(gen, asio::bind_executor(io, use_agen));
+        EXPECT_TRUE(item);
+        co_return thread == std::this_thread::get_id();
+      }(context),
+      asio::use_future);
+  context.run();
+  EXPECT_TRUE(result.get());
+}
+
+}  // namespace
+
+/// A token that looks for the executor of the operation, as Asio's own adaptors do.
+struct looks_for_executor {
+  bool* found;
+};
+template <class... Args>
+class asio::async_result<looks_for_executor, void(Args...)> {
+ public:
+  template <class Initiation, class Operation>
+  static void initiate(Initiation&& initiation, looks_for_executor token, Operation&& operation) {
+    typename std::decay_t<Initiation>::executor_type const executor = initiation.get_executor();
+    bool* const found = token.found;
+    asio::dispatch(executor, [found] { *found = true; });
+    static_cast<Initiation&&>(initiation)([](Args... /*answer*/) {}, static_cast<Operation&&>(operation));
+  }
+};
+
+namespace {
+
+TEST(Asio, AdaptorsOfTokensFindTheExecutorOfEveryOperation) {
+  asio::io_context context;
+  bool found = false;
+  spawn(context.get_executor(), at_once(), looks_for_executor{&found});
+  EXPECT_FALSE(found) << "the executor that it was spawned on";
+  context.run();
+  EXPECT_TRUE(found);
+  auto gen = count(1);
+  found = false;
+  async_anext(gen, looks_for_executor{&found});
+  EXPECT_TRUE(found) << "Asio's own, which runs things at once";
+}
+
+#if AGEN_TEST_ASIO_VERSION >= 103100
+TEST(Asio, CancelAfterEndsTasksAndOperations) {
+  asio::io_context context;
+  journal log;
+  int cancelled = 0;
+  auto const on_end = [&cancelled](std::exception_ptr const& error, auto&&... /*answer*/) {
+    cancelled += error ? 1 : 0;
+  };
+  spawn(context.get_executor(), in_tasks(context, log), asio::cancel_after(1ms, on_end));
+  auto gen = waits_long(context, log);
+  async_anext(gen, asio::cancel_after(1ms, asio::bind_executor(context, on_end)));
+  auto other = waits_long(context, log);
+  spawn(
+      context.get_executor(),
+      [](asio::io_context& io, async_generator<int>& from) -> task<> {
+        co_await async_anext(from, asio::cancel_after(1ms, asio::bind_executor(io, use_agen)));
+      }(context, other),
+      on_end);
+  context.run();
+  EXPECT_EQ(cancelled, 3);
+  EXPECT_EQ(log, (journal{"aborted", "aborted", "aborted"}));
+}
+
+TEST(Asio, OperationsAreMembersOfAParallelGroup) {
+  asio::io_context context;
+  journal log;
+  auto quick = ticks(context, 1);
+  auto slow = waits_long(context, log);
+  std::promise<std::size_t> first;
+  asio::experimental::make_parallel_group(async_anext(quick, asio::bind_executor(context, asio::deferred)),
+                                          async_anext(slow, asio::bind_executor(context, asio::deferred)))
+      .async_wait(asio::experimental::wait_for_one(),
+                  [&first](std::array<std::size_t, 2> order, auto&&...) { first.set_value(order[0]); });
+  context.run();
+  EXPECT_EQ(first.get_future().get(), 0);
+  EXPECT_EQ(log, journal{"aborted"});
+  // Without an executor anywhere: of the group, and of its members.
+  auto one = count(1);
+  auto two = count(1);
+  std::promise<bool> both;
+  asio::experimental::make_parallel_group(async_anext(one, asio::deferred), async_anext(two, asio::deferred))
+      .async_wait(asio::experimental::wait_for_all(), [&both](auto&&...) { both.set_value(true); });
+  EXPECT_TRUE(both.get_future().get());
+}
+#endif
+
+// Generators that are dropped under an operation.
+
+/// A handler that owns something, and writes down how it was called.
+struct ending {
+  std::shared_ptr<std::vector<std::exception_ptr>> calls;
+  void operator()(std::exception_ptr error) const { calls->push_back(std::move(error)); }
+  template <class Answer>
+  void operator()(std::exception_ptr error, Answer const& answer) const {
+    EXPECT_FALSE(answer);
+    calls->push_back(std::move(error));
+  }
+};
+
+/// Begins an operation on each of some generators that then waits for an hour, and drops them. Each has to end.
+template <class Start, class Drop>
+void ends_by_drop(Start start, Drop drop) {
+  asio::io_context context;
+  auto const calls = std::make_shared<std::vector<std::exception_ptr>>();
+  start(context, ending{calls});
+  context.poll();
+  EXPECT_TRUE(calls->empty());
+  drop();
+  EXPECT_TRUE(calls->empty()) << "no handler is called within what destroys the generator";
+  auto const begun = std::chrono::steady_clock::now();
+  context.run();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 1min);
+  ASSERT_EQ(calls->size(), 1U);
+  EXPECT_EQ(calls.use_count(), 1) << "the handler is gone";
+  try {
+    std::rethrow_exception(calls->front());
+  } catch (system_error const& error) {
+    EXPECT_EQ(error.code(), asio::error::operation_aborted);
+  }
+}
+
+auto waits_when_resumed(asio::io_context& context) -> async_generator<int, int> {
+  asio::steady_timer timer(context, 1h);
+  try {
+    co_yield 1;
+  } catch (...) {
+    // What follows is the answer to athrow, and the cleanup that aclose waits for.
+  }
+  co_await timer.async_wait(use_agen);
+}
+
+TEST(Asio, DroppingAGeneratorEndsTheOperationUnderWay) {
+  journal log;
+  async_generator<int> gen;
+  for (auto* make : {&waits_long, &delegates, &iterates}) {
+    ends_by_drop(
+        [&](asio::io_context& context, ending handler) {
+          gen = make(context, log);
+          async_anext(gen, asio::bind_executor(context, handler));
+        },
+        [&] { gen = {}; });
+  }
+  EXPECT_TRUE(log.empty());
+  async_generator<int, int> other;
+  auto const begun = [&](auto operation) {
+    ends_by_drop(
+        [&](asio::io_context& context, ending handler) {
+          other = waits_when_resumed(context);
+          sync_wait(other.anext());
+          operation(asio::bind_executor(context, handler));
+        },
+        [&] { other = {}; });
+  };
+  begun([&](auto handler) { async_anext(other, handler); });
+  begun([&](auto handler) { async_asend(other, 1, handler); });
+  begun([&](auto handler) { async_athrow(other, std::make_exception_ptr(std::runtime_error("in")), handler); });
+  begun([&](auto handler) { async_aclose(other, handler); });
+}
+
+auto iterates_another(async_generator<int>& source) -> async_generator<int> {
+  while (auto item = co_await source.anext()) co_yield *item;
+}
+
+TEST(Asio, AGeneratorWhoseSourceWasDroppedWaitsUntilItIsDroppedItself) {
+  journal log;
+  async_generator<int> gen;
+  async_generator<int> middle;
+  async_generator<int> outer;
+  ends_by_drop(
+      [&](asio::io_context& context, ending handler) {
+        gen = waits_long(context, log);
+        middle = iterates_another(gen);
+        outer = iterates_another(middle);
+        async_anext(outer, asio::bind_executor(context, handler));
+      },
+      [&] {
+        gen = {};
+        EXPECT_TRUE(outer.running()) << "what it awaits never comes";
+        outer = {};
+        middle = {};
+      });
+  EXPECT_TRUE(log.empty());
+}
+
+TEST(Asio, AnAwaitableGoesOnWhenTheGeneratorItAwaitsIsDropped) {
+  asio::io_context context;
+  journal log;
+  auto gen = waits_long(context, log);
+  auto result = asio::co_spawn(
+      context,
+      [](async_generator<int>& from) -> asio::awaitable<void> { co_await async_anext(from, asio::use_awaitable); }(gen),
+      asio::use_future);
+  context.poll();
+  gen = {};
+  context.run();
+  EXPECT_THROW(result.get(), system_error);
+}
+
+/// Drops the generator whose body awaits it, before the one who asked for an item has even gone to sleep.
+struct drops_its_awaiter {
+  async_generator<int>* victim;
+  static auto await_ready() noexcept -> bool { return false; }
+  void await_suspend(std::coroutine_handle<> /*body*/) const { *victim = {}; }
+  static void await_resume() noexcept {}
+};
+
+TEST(Asio, AGeneratorDroppedByWhatItAwaitsEndsTheOperation) {
+  async_generator<int> gen;
+  asio::io_context context;
+  std::exception_ptr ended;
+  gen = [](async_generator<int>& self) -> async_generator<int> {
+    co_await drops_its_awaiter{&self};
+    co_yield 1;
+  }(gen);
+  async_anext(gen, asio::bind_executor(context, [&](std::exception_ptr error, auto) { ended = std::move(error); }));
+  EXPECT_FALSE(gen);
+  EXPECT_FALSE(ended);
+  context.run();
+  ASSERT_TRUE(ended);
+  EXPECT_THROW(std::rethrow_exception(ended), system_error);
+}
+
+TEST(Asio, ADroppedGeneratorsSlotIsFreeAgain) {
+  asio::io_context context;
+  asio::cancellation_signal signal;
+  journal log;
+  auto gen = waits_long(context, log);
+  bool ended = false;
+  async_anext(
+      gen, asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, [&](auto&&...) { ended = true; })));
+  context.poll();
+  gen = {};
+  signal.emit(asio::cancellation_type::all);
+  context.run();
+  EXPECT_TRUE(ended);
+  EXPECT_TRUE(log.empty());
 }
 
 }  // namespace

@@ -625,4 +625,135 @@ TEST(Stack, DoesNotGrowOverTenMillionItemsThatComeAtOnce) {
 static_assert(!std::is_copy_constructible_v<async_generator<int>>);
 static_assert(std::is_nothrow_move_constructible_v<async_generator<int>>);
 
+auto returning() -> async_generator<int, int, std::string> {
+  int const sent = co_yield 1;
+  co_return std::to_string(sent);
+}
+template <class Source>
+auto delegating_to(Source source) -> async_generator<int, int> {
+  bool thrown = false;
+  try {
+    co_await yield_from(static_cast<Source&&>(source));
+  } catch (no_return_value const&) {
+    thrown = true;
+  }
+  if (thrown) co_yield -1;
+}
+
+/// Every operation on a generator that has nothing in it: as on a closed one.
+template <class Generator>
+auto answers_as_closed(Generator& gen) -> task<> {
+  EXPECT_FALSE(gen);
+  EXPECT_EQ(gen.id(), nullptr);
+  EXPECT_TRUE(gen.closed());
+  EXPECT_FALSE(gen.running());
+  EXPECT_EQ(gen.state(), state::closed);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_FALSE(co_await gen.anext());
+    EXPECT_FALSE(co_await gen.asend(5));
+    EXPECT_FALSE(co_await gen.athrow(std::make_exception_ptr(1)));
+    bool refused = false;
+    try {
+      co_await gen.athrow(nullptr);
+    } catch (nothing_thrown const&) {
+      refused = true;
+    }
+    EXPECT_TRUE(refused);
+    co_await gen.aclose();
+  }
+  bool none = false;
+  try {
+    auto const end = co_await gen.anext();
+    end.returned();
+  } catch (no_return_value const&) {
+    none = true;
+  }
+  EXPECT_TRUE(none);
+  EXPECT_THROW(gen.returned(), no_return_value);
+  // What delegates to it gets no value, and goes on.
+  auto to_lvalue = delegating_to<Generator&>(gen);
+  auto item = co_await to_lvalue.anext();
+  EXPECT_TRUE(item);
+  EXPECT_EQ(*item, -1);
+  auto to_rvalue = delegating_to<Generator>(std::move(gen));
+  item = co_await to_rvalue.anext();
+  EXPECT_EQ(*item, -1);
+  EXPECT_FALSE(co_await to_rvalue.anext());
+}
+
+TEST(AsyncGenerator, IsAnEndedEmptySequenceWithoutACoroutineOrAfterItWasMovedFrom) {
+  sync_wait([]() -> task<> {
+    async_generator<int, int, std::string> made;
+    co_await answers_as_closed(made);
+    auto from = returning();
+    auto to = std::move(from);
+    co_await answers_as_closed(from);
+    EXPECT_TRUE(co_await to.anext());
+    from = std::move(to);
+    co_await answers_as_closed(to);
+    EXPECT_TRUE(from);
+    auto end = co_await from.asend(7);
+    EXPECT_EQ(end.returned(), "7");
+    // Swapped, assigned, destroyed.
+    std::swap(from, made);
+    EXPECT_TRUE(made);
+    EXPECT_FALSE(from);
+    from = async_generator<int, int, std::string>();
+    made = {};
+    EXPECT_FALSE(made);
+    co_await answers_as_closed(made);
+  }());
+}
+
+TEST(AsyncGenerator, AnEmptyOneCanBeUsedOnManyThreadsAtOnce) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([] {
+      for (int i = 0; i < 1'000; ++i) {
+        async_generator<int, int, std::string> gen;
+        sync_wait(answers_as_closed(gen));
+      }
+    });
+  }
+  for (auto& one : threads) one.join();
+}
+
+/// Destroyed after everything static that is made while the program runs.
+struct outlives {
+  async_generator<int> gen;
+  outlives() = default;
+  outlives(outlives const&) = delete;
+  auto operator=(outlives const&) -> outlives& = delete;
+  ~outlives() {
+    if (gen || sync_wait(gen.anext())) std::abort();
+  }
+};
+outlives const last;
+
+TEST(AsyncGenerator, AContextManagerOfAnEmptyOneDoesNotYield) {
+  EXPECT_THROW(sync_wait(async_with(async_generator<int>(), [](int&) {})), context_manager_error);
+}
+
+struct alignas(64) cache_line {
+  int value = 0;
+};
+auto own_lines(std::vector<cache_line>& lines) -> async_generator<cache_line&> {
+  for (auto& line : lines) co_yield line;
+}
+auto read_lines(std::vector<cache_line> const& lines) -> async_generator<cache_line const&> {
+  co_await yield_from(lines);
+}
+
+TEST(AsyncGenerator, GivesReferencesToObjectsOfAnyAlignment) {
+  sync_wait([]() -> task<> {
+    std::vector<cache_line> lines(2);
+    auto gen = own_lines(lines);
+    while (auto item = co_await gen.anext()) item->value = 1;
+    auto reader = read_lines(lines);
+    int sum = 0;
+    while (auto item = co_await reader.anext()) sum += item->value;
+    EXPECT_EQ(sum, 2);
+  }());
+}
+
 }  // namespace

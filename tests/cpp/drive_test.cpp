@@ -237,4 +237,14 @@ TEST(Driver, MayBeDestroyedWithinABody) {
   EXPECT_EQ(seen.answers, 0);
 }
 
+TEST(Driver, FindsAnEmptyGeneratorAtItsEnd) {
+  async_generator<int, int> gen;
+  driver drive(gen, nullptr, nullptr);
+  int value = 1;
+  EXPECT_EQ(drive.anext(), step::returned);
+  EXPECT_EQ(drive.asend(&value), step::returned);
+  EXPECT_EQ(drive.athrow(std::make_exception_ptr(1)), step::returned);
+  EXPECT_EQ(drive.aclose(), step::returned);
+}
+
 }  // namespace

@@ -185,4 +185,19 @@ TEST_F(Hooks, BelongToOneThread) {
   EXPECT_TRUE(dropped.empty());
 }
 
+TEST_F(Hooks, WhatTheFinalizerGetsIsClosedAfterItWasMovedFrom) {
+  install();
+  {
+    auto gen = count(3);
+    sync_wait(gen.anext());
+  }
+  auto kept = std::move(dropped.at(0));
+  EXPECT_EQ(dropped[0].id(), nullptr);
+  sync_wait(dropped[0].aclose());
+  sync_wait(kept.aclose());
+  dropped[0] = std::move(kept);
+  EXPECT_EQ(kept.id(), nullptr);
+  EXPECT_NE(dropped[0].id(), nullptr);
+}
+
 }  // namespace

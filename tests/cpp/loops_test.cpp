@@ -96,4 +96,116 @@ TEST(ForCoAwait, WorksInsideAGeneratorAndNested) {
   EXPECT_EQ(sync_wait(collect(pairs())), (std::vector<int>{0, 1, 10, 11}));
 }
 
+auto raises_after_one() -> async_generator<std::string> {
+  co_yield "an item that lives in the body's frame, and dies with it";
+  throw std::runtime_error("after one");
+}
+struct refuses_nothing {
+  refuses_nothing() = delete;
+  explicit refuses_nothing(int) {}
+};
+auto wants_values() -> async_generator<int, refuses_nothing> { co_yield 1; }
+
+/// No generator: its second operation throws at `place`, and a default answer says that it is an item.
+struct throws_second {
+  enum class where : unsigned char { ready, suspend, resume };
+  struct answer {
+    bool item = true;
+    explicit operator bool() const { return item; }
+    auto operator*() const -> int { return 1; }
+  };
+  struct operation {
+    where place;
+    bool throws;
+    void raise_at(where here) const {
+      if (throws && here == place) throw std::runtime_error("step");
+    }
+    [[nodiscard]] auto await_ready() const -> bool {
+      raise_at(where::ready);
+      return false;
+    }
+    [[nodiscard]] auto await_suspend(std::coroutine_handle<> /*consumer*/) const -> bool {
+      raise_at(where::suspend);
+      return false;
+    }
+    [[nodiscard]] auto await_resume() const -> answer {
+      raise_at(where::resume);
+      return {};
+    }
+  };
+  where place;
+  int operations = 0;
+  auto anext() -> operation { return {place, ++operations == 2}; }
+};
+
+TEST(Iterator, IsAtItsEndWhateverPartOfAStepThrew) {
+  using where = throws_second::where;
+  for (where const place : {where::ready, where::suspend, where::resume}) {
+    sync_wait([](throws_second source) -> task<> {
+      auto it = co_await agen::begin(source);
+      EXPECT_FALSE(it == agen::end(source));
+      bool thrown = false;
+      try {
+        co_await ++it;
+      } catch (std::runtime_error const&) {
+        thrown = true;
+      }
+      EXPECT_TRUE(thrown);
+      EXPECT_TRUE(it == agen::end(source));
+      co_await ++it;
+      EXPECT_FALSE(it == agen::end(source));
+    }(throws_second{place}));
+  }
+}
+
+TEST(Iterator, IsAtItsEndAfterAStepThatThrew) {
+  sync_wait([]() -> task<> {
+    auto gen = raises_after_one();
+    auto it = co_await agen::begin(gen);
+    EXPECT_FALSE(it == agen::end(gen));
+    bool thrown = false;
+    try {
+      co_await ++it;
+    } catch (std::runtime_error const&) {
+      thrown = true;
+    }
+    EXPECT_TRUE(thrown);
+    EXPECT_TRUE(it == agen::end(gen));
+    co_await ++it;
+    EXPECT_TRUE(it == agen::end(gen));
+    // Refused before the body is touched, by await_ready.
+    auto refusing = wants_values();
+    auto other = co_await agen::begin(refusing);
+    thrown = false;
+    try {
+      co_await ++other;
+    } catch (nothing_sent const&) {
+      thrown = true;
+    }
+    EXPECT_TRUE(thrown);
+    EXPECT_TRUE(other == agen::end(refusing));
+  }());
+}
+
+TEST(Loops, AnEmptyGeneratorIsNoItems) {
+  sync_wait([]() -> task<> {
+    async_generator<int> gen;
+    auto from = count(3);
+    auto const taken = std::move(from);
+    for (auto* one : {&gen, &from}) {
+      int items = 0;
+      for (auto it = co_await agen::begin(*one); it != agen::end(*one); co_await ++it) ++items;
+      AGEN_FOR_CO_AWAIT(int const& item, *one) items += item + 1;
+      co_await for_each(*one, [&items](int) { ++items; });
+      EXPECT_EQ(items, 0);
+    }
+    int items = 0;
+    co_await for_each(async_generator<int>(), [&items](int) { ++items; });
+    EXPECT_EQ(
+        co_await aclosing(async_generator<int>(), [](auto& g) -> task<int> { co_return (co_await g.anext()) ? 1 : 2; }),
+        2);
+    EXPECT_EQ(items, 0);
+  }());
+}
+
 }  // namespace

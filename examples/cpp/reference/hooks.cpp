@@ -2,7 +2,8 @@
 // generators.
 #include <agen/agen.hpp>
 #include <cstdio>
-#include <vector>
+#include <deque>
+#include <utility>
 
 auto cleanup() -> agen::task<> {
   std::printf("cleanup awaited\n");
@@ -34,22 +35,39 @@ class loop {
   }
   loop(loop const&) = delete;
   auto operator=(loop const&) -> loop& = delete;
-  ~loop() { agen::set_asyncgen_hooks(former_); }
+  ~loop() {
+    agen::set_asyncgen_hooks(former_);
+    // Destroying one may drop others, too.
+    while (!dropped_.empty()) static_cast<void>(take());
+  }
 
   auto close_dropped() -> agen::task<> {
-    for (auto& gen : dropped_) co_await gen.aclose();
-    dropped_.clear();
+    while (!dropped_.empty()) {
+      auto gen = take();  // out of the list: closing one may drop others
+      co_await gen.aclose();
+    }
   }
 
  private:
+  auto take() -> agen::abandoned_generator {
+    auto first = std::move(dropped_.front());
+    dropped_.pop_front();
+    return first;
+  }
+
   agen::asyncgen_hooks former_;
-  std::vector<agen::abandoned_generator> dropped_;
+  std::deque<agen::abandoned_generator> dropped_;
 };
 // [/loop]
 
 // [dropped]
+auto passed_on() -> agen::async_generator<int> {
+  auto numbers = resource();
+  while (auto item = co_await numbers.anext()) co_yield *item;
+}
+
 auto forgetful() -> agen::task<> {
-  auto gen = resource();
+  auto gen = passed_on();
   co_await gen.anext();
   // leaves without aclose(): the destructor hands the generator to the finalizer
 }
@@ -57,7 +75,8 @@ auto forgetful() -> agen::task<> {
 
 auto main() -> int {
   loop here;
-  agen::sync_wait(forgetful());
+  for (int i = 0; i < 2; ++i) agen::sync_wait(forgetful());
   std::printf("dropped\n");
   agen::sync_wait(here.close_dropped());
+  agen::sync_wait(forgetful());  // what this drops is destroyed with the loop
 }

@@ -85,6 +85,8 @@ class allocating_promise : public Promise {
     ::new (static_cast<void*>(block + units(size))) unit_allocator(static_cast<unit_allocator&&>(a));
     return block;
   }
+
+ protected:
   template <class Tag, class From, class... Rest>
     requires allocator_follows<Tag, From>
   static auto choose(std::size_t size, Tag const& /*tag*/, From const& from, Rest const&... /*rest*/) -> void* {
@@ -110,6 +112,19 @@ class allocating_promise : public Promise {
   }
 };
 
+/// The same for a member function, whose object is the first parameter. Where it is a lambda, clang gives operator new
+/// the others only.
+template <class Promise, class Allocator, class Object, class... Parameters>
+class allocating_member_promise : public allocating_promise<Promise, Allocator, Object, Parameters...> {
+  using base = allocating_promise<Promise, Allocator, Object, Parameters...>;
+
+ public:
+  using base::operator new;
+  static auto operator new(std::size_t size, std::remove_reference_t<Parameters> const&... parameters) -> void* {
+    return base::choose(size, parameters...);
+  }
+};
+
 }  // namespace detail
 }  // namespace agen
 
@@ -125,8 +140,8 @@ template <class Yield, class Send, class Return, class Object, class Tag, class 
   requires agen::detail::allocator_follows<Tag, Allocator>
 struct std::coroutine_traits<agen::async_generator<Yield, Send, Return>, Object, Tag, Allocator, Rest...> {
   using promise_type =
-      agen::detail::allocating_promise<typename agen::async_generator<Yield, Send, Return>::promise_type,
-                                       std::remove_cvref_t<Allocator>, Object, Tag, Allocator, Rest...>;
+      agen::detail::allocating_member_promise<typename agen::async_generator<Yield, Send, Return>::promise_type,
+                                              std::remove_cvref_t<Allocator>, Object, Tag, Allocator, Rest...>;
 };
 
 #endif  // AGEN_DETAIL_ALLOCATOR_HPP

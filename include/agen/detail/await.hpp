@@ -64,7 +64,7 @@ struct adapted_awaiter {
     return inner.await_suspend(h);
   }
   auto await_resume() -> decltype(auto) { return inner.await_resume(); }
-  void carry(void* to) noexcept
+  void carry(operation_relay* to) noexcept
     requires requires { inner.carry(to); }
   {
     inner.carry(to);
@@ -131,7 +131,7 @@ struct foreign_awaiter {
   template <class Promise>
   AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
     using result = decltype(inner.await_suspend(h));
-    if constexpr (requires(void* to) { inner.carry(to); }) {
+    if constexpr (requires(operation_relay* to) { inner.carry(to); }) {
       pending const& operation = *body->of->link;
       if (operation.cancellable) [[unlikely]]
         inner.carry(operation.relay);

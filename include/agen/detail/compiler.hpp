@@ -3,6 +3,12 @@
 #ifndef AGEN_DETAIL_COMPILER_HPP
 #define AGEN_DETAIL_COMPILER_HPP
 
+// Headers that begin with <coroutine>, or with what needs it, include this first: so that this is the first thing said.
+#if (defined(_MSVC_LANG) ? _MSVC_LANG : __cplusplus) < 202002L
+#error "agen needs C++20 or newer: compile with -std=c++20 (/std:c++20)"
+#include <agen/needs_cpp20>  // is not there, and nothing else ends a compilation before two thousand further errors
+#endif
+
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <atomic>
 #define AGEN_NOINLINE __declspec(noinline)
@@ -20,6 +26,14 @@
 #define AGEN_AWAIT_SUSPEND __attribute__((noinline))
 #else
 #define AGEN_AWAIT_SUSPEND
+#endif
+
+// Of what is never destroyed. g++ has an empty destructor called at exit unless it is constexpr, which clang 19 refuses
+// it to be where a member's is not; clang leaves out a call that does nothing.
+#if defined(__GNUC__) && !defined(__clang__)
+#define AGEN_EMPTY_DESTRUCTOR constexpr
+#else
+#define AGEN_EMPTY_DESTRUCTOR
 #endif
 
 namespace agen::detail {

@@ -23,6 +23,8 @@ inline void detach(frame& f, control& c) noexcept {
   f.own.link = const_cast<pending*>(&no_consumer);
 }
 
+inline void destroy_forsaking(frame& root, bool hand_over) noexcept;
+
 /// Destroys `root` and the generators that its chain owns, the leaf first, as leaving scopes would. What it delegates
 /// to by reference stays alive. With `hand_over`, what was started under hooks goes to its finalizer instead, as one
 /// with everything below it; without, the chain has been with a finalizer, which let go of it.
@@ -30,8 +32,9 @@ AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
   control& c = root.own;
   // A frame cannot be destroyed while it executes; nothing that could still be done would be right.
   if (c.now == stage::running) std::terminate();
-  if (c.now == stage::elsewhere && load(c.link->at) != nobody) store(c.link->at, nobody);
+  if (c.now == stage::elsewhere && load(c.link->at) != nobody) return destroy_forsaking(root, hand_over);
   if (c.now == stage::closed) {
+    if (is_empty(root)) return;
     if (c.has_raised && c.link == &no_consumer) {
       std::exception_ptr error = c.take();
       if (!is_exit(error)) report_unraisable(std::move(error));  // an exit has done its work by leaving the body
@@ -59,6 +62,17 @@ AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
     f = parent;
   }
   handle_of(root).destroy();
+}
+
+/// The same while a consumer waits, which never gets an answer. A partner hears of that when the generator, and what
+/// its body awaited, are gone.
+inline void destroy_forsaking(frame& root, bool hand_over) noexcept {
+  pending& operation = *root.own.link;
+  // Not yet `waiting`: its await_suspend is on the stack, and settle() looks.
+  bool const waits = exchange(operation.at, nobody) == waiting;
+  operation_relay* const relay = waits && operation.watched ? operation.relay : nullptr;
+  destroy_chain(root, hand_over);
+  if (relay != nullptr) relay->forsaken(*relay);
 }
 
 /// The owner of `f` destroys it while another generator delegates to it: that one gets delegate_destroyed, at once if

@@ -12,12 +12,13 @@
 #ifndef AGEN_DETAIL_FRAME_HPP
 #define AGEN_DETAIL_FRAME_HPP
 
+#include "compiler.hpp"  // first: see there
+
 #include <coroutine>
 #include <exception>
 #include <utility>
 
 #include "../lifecycle.hpp"
-#include "compiler.hpp"
 #include "hook.hpp"
 
 namespace agen {
@@ -46,24 +47,33 @@ struct hop {
   frame_handle next;
 };
 
+/// What a partner hangs on its operation: the body's own awaitables find it there, to be cancelled (asio.hpp).
+struct operation_relay {
+  /// Called when the generator was destroyed under the partner's operation: it never gets an answer. May destroy it.
+  void (*forsaken)(operation_relay& self) noexcept;
+};
+
 /// The part of an awaitable that the body's side knows.
 struct pending {
   unsigned char at;
-  bool cancellable;            ///< `relay` is set
-  unsigned char fill[2] = {};  ///< so that the two above are initialised by one store of a word
+  bool cancellable;        ///< `relay` is set
+  bool watched;            ///< `relay` is that of this operation itself, and wants to hear that it is forsaken
+  unsigned char fill = 0;  ///< so that the three above are initialised by one store of a word
   hop* loop;       ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
   void* consumer;  ///< set when it is `waiting`: its coroutine
-  void* relay;     ///< set by a partner that can cancel: what a body's own awaitables look for (asio.hpp)
+  operation_relay* relay;  ///< set by a partner that can cancel; what the body awaits refers to it, too
 
   // What an item that comes at once does not need stays uninitialised: three stores are 5 % of its price.
-  pending() noexcept : at(arrived), cancellable(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
-  pending(pending&& other) noexcept : at(arrived), cancellable(other.cancellable) {  // NOLINT: as above
+  pending() noexcept
+      : at(arrived), cancellable(false), watched(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  pending(pending&& other) noexcept                         // NOLINT: as above
+      : at(arrived), cancellable(other.cancellable), watched(other.watched) {
     if (cancellable) relay = other.relay;
   }
   auto operator=(pending&&) -> pending& = delete;
   ~pending() = default;
   constexpr explicit pending(status now) noexcept
-      : at(now), cancellable(false), loop(nullptr), consumer(nullptr), relay(nullptr) {}
+      : at(now), cancellable(false), watched(false), loop(nullptr), consumer(nullptr), relay(nullptr) {}
 };
 
 /// What a body's arrival meets after its consumer was destroyed. Never written.
@@ -96,7 +106,7 @@ struct control {
     hook<abandoned_generator> finalizer;  ///< captured at the first iteration (PEP 525)
     std::exception_ptr raised;            ///< after the end, if `has_raised`
   };
-  stage now = stage::created;
+  stage now;
   bool throwing = false;      ///< `slot` is an exception to throw at the body's yield
   bool closing = false;       ///< an exit climbs the chain; `link` is a closing_pending
   bool exit_ignored = false;  ///< see admit()
@@ -105,7 +115,7 @@ struct control {
   bool has_raised = false;
   bool has_value = false;  ///< the promise holds what co_return gave: here, where there is a byte left
 
-  control() noexcept : link(nullptr), finalizer() {}
+  constexpr explicit control(stage at = stage::created) noexcept : link(nullptr), finalizer(), now(at) {}
   control(control const&) = delete;
   auto operator=(control const&) -> control& = delete;
   ~control() {
@@ -136,8 +146,22 @@ struct frame {
   control* of;
   control own;
 
-  frame() noexcept : of(&own) {}
+  constexpr explicit frame(stage at = stage::created) noexcept : of(&own), own(at) {}
 };
+
+/// What an empty generator has for a frame: ended, without a coroutine, never written. So an operation need not ask
+/// whether there is one, and a closed generator is asked for nothing on the path of an item.
+union ended_frame {
+  frame the_frame;
+  constexpr ended_frame() noexcept : the_frame(stage::closed) {}
+  ended_frame(ended_frame const&) = delete;
+  auto operator=(ended_frame const&) -> ended_frame& = delete;
+  AGEN_EMPTY_DESTRUCTOR ~ended_frame() {}  // NOLINT(modernize-use-equals-default): generators may outlive the program
+};
+inline constinit ended_frame no_generator;
+
+/// Not by the address: each shared library may have a `no_generator` of its own.
+inline auto is_empty(frame const& f) noexcept -> bool { return !f.own.leaf; }
 
 /// A yield_from under way: lives in the delegating body's frame, between its generator and the one it delegates to.
 struct delegation {
@@ -281,7 +305,9 @@ inline auto settle(pending& operation, std::coroutine_handle<> consumer) noexcep
   unsigned char const before = exchange(operation.at, waiting);
   if (before == foreign) return true;
   store(operation.at, before);  // it has arrived; or the generator was destroyed meanwhile, and nobody ever will
-  return before == nobody;
+  if (before != nobody) return false;
+  if (operation.watched) operation.relay->forsaken(*operation.relay);
+  return true;
 }
 
 /// After the leaf was resumed and did not arrive: runs the frames that it passed control to, then settles.

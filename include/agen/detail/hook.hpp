@@ -14,7 +14,7 @@ namespace agen::detail {
 template <class Argument>
 class hook {
  public:
-  hook() noexcept = default;
+  constexpr hook() noexcept = default;
   hook(std::nullptr_t) noexcept {}  // NOLINT(google-explicit-constructor): `{nullptr, finalizer}` must read well
 
   template <class Callable>

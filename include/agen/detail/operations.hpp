@@ -41,7 +41,9 @@ AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -
       c.finalizer.reset();
       break;
     case admission::end:
-    case admission::nothing: c.slot = nullptr; break;
+    case admission::nothing:
+      if (c.slot != nullptr) c.slot = nullptr;  // of no_generator, which all threads share, nothing is written
+      break;
     case admission::resume: break;
   }
   return answer;
@@ -88,9 +90,14 @@ class operation_base : protected Pending {
   }
 
   /// For partners: `to` is found by what the body awaits with theirs, in tasks and generators that it awaits, too.
-  void carry(void* to) noexcept {
+  void carry(operation_relay* to) noexcept {
     this->cancellable = true;
     this->relay = to;
+  }
+  /// The same for the partner that awaits this operation: `to` lives where it does, and hears of its end, too.
+  void watch(operation_relay* to) noexcept {
+    carry(to);
+    this->watched = true;
   }
 
  protected:
@@ -190,7 +197,9 @@ class throwing_operation : public operation_base<closing_pending> {
     this->exit = std::move(error);
     this->closes = close;
   }
-  void finished() noexcept { frame_->own.closing = false; }
+  void finished() noexcept {
+    if (frame_->own.closing) frame_->own.closing = false;  // as above
+  }
   static auto fresh_exit() noexcept -> std::exception_ptr { return std::make_exception_ptr(generator_exit()); }
 
  private:

@@ -20,6 +20,17 @@ constexpr auto address_of(T& object) noexcept -> T* {
   return __builtin_addressof(object);
 }
 
+/// Whether an object can live in a coroutine's frame, which is aligned as memory from operator new is: g++ places what
+/// is aligned more strictly without a word.
+template <class T>
+inline constexpr bool fits_in_frame = alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+template <class T>
+inline constexpr bool fits_in_frame<T&> = true;
+template <class T>
+inline constexpr bool fits_in_frame<T&&> = fits_in_frame<T>;
+template <>
+inline constexpr bool fits_in_frame<void> = true;
+
 /// Second base of a promise, after `frame`.
 template <class Return>
 struct promise_with_return : frame {
@@ -46,8 +57,7 @@ struct promise_with_return : frame {
     own.has_value = true;
   }
 
-  auto get() -> Return&& {
-    if (!own.has_value) throw no_return_value("the generator has no return value: it did not end by returning one");
+  auto get() noexcept -> Return&& {
     if constexpr (std::is_reference_v<Return>) {
       return static_cast<Return&&>(*value);
     } else {
@@ -63,6 +73,7 @@ struct promise_with_return<void> : frame {
 
 template <class Return>
 auto returned_value(frame& f) -> Return&& {
+  if (!f.own.has_value) throw no_return_value("the generator has no return value: it did not end by returning one");
   return static_cast<promise_with_return<Return>&>(f).get();
 }
 

@@ -96,6 +96,12 @@ class generator_promise : public promise_with_return<Return> {
     static_assert(alignof(generator_promise) <= 2 * sizeof(void*),
                   "async_generator: a Return type aligned more strictly than two pointers cannot be kept in the "
                   "frame; return a pointer to it");
+    static_assert(fits_in_frame<Yield>,
+                  "async_generator: an item aligned more strictly than memory from operator new cannot be kept in a "
+                  "frame; yield a pointer or an lvalue reference (T&) to it");
+    static_assert(fits_in_frame<Send>,
+                  "async_generator: a Send type aligned more strictly than memory from operator new cannot be kept in "
+                  "a frame; send a pointer to it");
     this->own.leaf = handle_of(*this);
   }
 
@@ -117,6 +123,7 @@ class generator_promise : public promise_with_return<Return> {
   auto yield_value(item_type&& item) noexcept -> yield_awaiter<Send>
     requires(!yields_lvalues || std::is_const_v<item_type>)
   {
+    check_temporary<item_type>();
     this->of->slot = erased(address_of(item));
     return {this};
   }
@@ -140,6 +147,7 @@ class generator_promise : public promise_with_return<Return> {
       static_assert(by_value, "yield_from: the source's items cannot be yielded by reference from this generator");
       static_assert(!by_value || convertible, "yield_from: the source's items do not convert to this generator's");
       if constexpr (convertible) {
+        check_temporary<converted>();
         return forward_copy_awaiter<converted, Send>{{{this}},
                                                      static_cast<converted>(static_cast<Element&&>(item.element))};
       } else {
@@ -158,6 +166,15 @@ class generator_promise : public promise_with_return<Return> {
   }
 
  private:
+  template <class Temporary>
+  static constexpr void check_temporary() noexcept {
+    // Without a reference the constructor has said so.
+    static_assert(
+        !yields_lvalues || fits_in_frame<Temporary>,
+        "co_yield: a temporary aligned more strictly than memory from operator new cannot be kept in a frame; "
+        "yield an object that lives elsewhere");
+  }
+
   /// A consumer of this generator can take the other's items as they are: of the same type, not const where it may
   /// change them, not another's lvalues where it may move from them.
   template <class Other>
