@@ -153,6 +153,69 @@ def test_a_generator_that_is_moved_into_cpp_keeps_its_object(arguments):
     run(main())
 
 
+# What a body iterates -----------------------------------------------------------------------------------------------------
+
+
+def test_a_cycle_through_what_a_body_iterates_is_collected(arguments):
+    class Source:
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            return "item"
+
+    source = Source()
+    source.generator = arguments.taken(source)
+    with pytest.raises(StopIteration, match="item"):
+        source.generator.__anext__().send(None)
+    died = weakref.ref(source)
+    del source
+    gc.collect()
+    assert died() is None
+
+
+def test_a_task_that_iterates_through_cpp_is_collected_when_its_loop_is_gone(arguments):
+    async def waits(future):
+        await future
+        yield "item"
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # it is destroyed while it is pending, as it should
+    generator = arguments.taken(waits(loop.create_future()))
+    task = loop.create_task(rest(generator))
+    loop.call_soon(loop.call_soon, loop.stop)
+    loop.run_forever()
+    assert generator.ag_running
+    loop.close()
+    died = weakref.ref(task), weakref.ref(generator)
+    del task, generator
+    gc.collect()
+    assert [reference() for reference in died] == [None, None]
+
+
+def test_what_a_body_gave_away_is_not_collected_with_it(arguments):
+    class Source:
+        item = None
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            return self.item
+
+    async def main():
+        source = Source()
+        source.item = "item"  # what the collector would clear
+        giver = source.giver = arguments.gives_away(source)
+        given = await anext(giver)
+        del source, giver
+        gc.collect()
+        assert await anext(given) == "item"
+        await given.aclose()
+
+    run(main())
+
+
 # Other arguments ---------------------------------------------------------------------------------------------------------
 
 

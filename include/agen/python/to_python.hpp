@@ -239,6 +239,8 @@ auto to_python(async_generator<Yield, Send, Return>&& gen, char const* name = "a
                object kept = {}) noexcept -> PyObject* try {
   using body = detail::body<Yield, Send, Return, Converter>;
   auto const& bridge = engine();
+  auto* const around = detail::session::current();
+  if (around != nullptr && gen.state() != agen::state::created) around->forget_visible();
   auto* const made = new body(std::move(gen), std::move(kept));
   return bridge.make_generator(made->own_kind(), made, name);
 } catch (...) {

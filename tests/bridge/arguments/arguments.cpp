@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 #include <agen/pybind11.hpp>
 namespace tool = pybind11;
+using conversions = agen::pybind11_conversions;
 #define ARGUMENTS_MODULE(m) PYBIND11_MODULE(arguments_pybind11, m, pybind11::mod_gil_not_used())
 #define READ_ONLY def_property_readonly
 #else
@@ -14,6 +15,7 @@ namespace tool = pybind11;
 #include <nanobind/stl/vector.h>
 #include <agen/nanobind.hpp>
 namespace tool = nanobind;
+using conversions = agen::nanobind_conversions;
 #define ARGUMENTS_MODULE(m) NB_MODULE(arguments_nanobind, m)
 #define READ_ONLY def_prop_ro
 #endif
@@ -149,6 +151,16 @@ auto task_by_reference(std::string const& text, tool::object awaited) -> task<st
   co_return text;
 }
 
+/// Begins to iterate `source`, and gives the rest away.
+auto gives_away(tool::object source) -> async_generator<tool::object> {
+  auto items = py::iterate<std::string, void, void, conversions>(py::object::borrow(source.ptr()));
+  source = tool::object();
+  if (!co_await items.anext()) co_return;
+  auto const rest = py::object::steal(py::to_python<conversions>(std::move(items)));
+  co_yield owned(rest.get());
+  co_yield owned(Py_None);
+}
+
 // Thrown where there is no coroutine yet.
 
 class own_error : public std::system_error {
@@ -248,6 +260,7 @@ ARGUMENTS_MODULE(m) {
   m.def("raises_at_once", &raises_at_once);
   m.def("task_raises_later", &task_raises_later);
   m.def("task_raises_at_once", &task_raises_at_once);
+  m.def("gives_away", &gives_away);
   m.def("taken", [](async_generator<std::string> source) -> async_generator<std::string> {
     while (auto item = co_await source.anext()) co_yield *item;
   });
