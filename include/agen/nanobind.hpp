@@ -3,8 +3,8 @@
 //
 //     m.def("count", [](int n) -> agen::async_generator<int> { for (int i = 0; i < n; ++i) co_yield i; });
 //
-// An argument of type agen::async_generator<T> takes any async iterable. What a function is given by reference lives as long
-// as the generator or task that it returns (docs/bridge/index.md).
+// An argument of type agen::async_generator<T> takes any async iterable. What a function is given by reference lives as
+// long as the generator or task that it returns (docs/bridge/index.md).
 #ifndef AGEN_NANOBIND_HPP
 #define AGEN_NANOBIND_HPP
 
