@@ -40,3 +40,9 @@ def channels():
 def bodies(request):
     """The bodies of tests/bridge/bodies as each binding tool binds them."""
     return extensions.load(HERE / "bodies", f"bodies_{request.param}", WITH_PYBIND11="ON")
+
+
+@pytest.fixture(scope="session", params=["nanobind", "pybind11"])
+def arguments(request):
+    """The functions of tests/bridge/arguments as each binding tool binds them."""
+    return extensions.load(HERE / "arguments", f"arguments_{request.param}")

@@ -69,8 +69,11 @@ def build(page):
         if folder.name not in sys.modules:
             sys.path.insert(0, str(ROOT / "tools"))
             import extensions
+            import nanobind
+            from async_generator import bridge
 
-            extensions.load(folder, folder.name)
+            # What scikit-build-core tells CMake when a user builds it.
+            extensions.load(folder, folder.name, agen_ROOT=bridge.get_cmake_dir(), nanobind_ROOT=nanobind.cmake_dir())
 
 
 def for_loop(code, loop):

@@ -63,13 +63,13 @@ def build(hook, source, out):
     return out / made[1]
 
 
-def pip(*arguments):
+def pip(*arguments, env=None):
     """Runs a pip that can install into another environment."""
     if importlib.util.find_spec("pip") is not None:
-        return run(sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments)
+        return run(sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments, env=env)
     found = shutil.which("pip3") or shutil.which("pip")
     assert found, "no pip on PATH and none in this environment"
-    return run(found, "--disable-pip-version-check", *arguments)
+    return run(found, "--disable-pip-version-check", *arguments, env=env)
 
 
 def version():
@@ -138,6 +138,7 @@ def test_the_wheel_holds_the_package_its_types_headers_and_licenses_and_nothing_
     include = ROOT / "include"
     wanted |= {f"async_generator/include/{path.relative_to(include).as_posix()}" for path in include.rglob("*.hpp")}
     wanted |= {f"async_generator/cmake/{name}" for name in ("agen-config.cmake", "agen-config-version.cmake")}
+    wanted.add("async_generator/pkgconfig/agen.pc")
     information = f"async_generator-{version()}.dist-info/"
     assert {name for name in names if not name.startswith(information)} == wanted
     licenses = {f"{information}licenses/{name}" for name in ("LICENSE", "LICENSE.MIT", "LICENSE.APACHE2")}
@@ -176,3 +177,93 @@ def test_uninstalling_leaves_nothing_behind(wheel, empty):
     pip("--python", empty, "uninstall", "--quiet", "--yes", "async_generator")
     site = next((empty.parent.parent).glob("lib*/python3*/site-packages"))
     assert [path.name for path in site.iterdir() if "async" in path.name] == []
+
+
+# Projects of others ------------------------------------------------------------------------------------------------------
+
+# What their pyproject.toml would have pip fetch; this package is the wheel that was just built.
+BUILDERS = ["scikit-build-core>=0.11", "nanobind>=2.0", "meson-python", "pkgconf", "ninja"]
+
+USE_ENGINE = """
+import asyncio, engine
+from async_generator import aclosing
+
+async def main():
+    assert [number async for number in engine.countdown(3)] == [3, 2, 1]
+    async with aclosing(engine.readings(3.0)) as values:
+        assert await anext(values) == 6.0
+
+asyncio.run(main())
+print("liftoff")
+"""
+
+MESON = {
+    "pyproject.toml": """
+[build-system]
+requires = ["meson-python", "pkgconf", "async_generator>=2.0"]
+build-backend = "mesonpy"
+[project]
+name = "counting"
+version = "1.0"
+dependencies = ["async_generator>=2.0"]
+""",
+    "meson.build": """
+project('counting', 'cpp', version: '1.0', default_options: ['cpp_std=c++20'])
+python = import('python').find_installation(pure: false)
+python.extension_module('counting', 'counting.cpp', dependencies: dependency('agen', version: '>=2.0'), install: true)
+""",
+    "counting.cpp": """
+#include <agen/python.hpp>
+auto count(long n) -> agen::async_generator<long> {
+  for (long i = 0; i < n; ++i) co_yield i;
+}
+PyMethodDef functions[] = {
+    {"count", [](PyObject*, PyObject* n) { return agen::python::to_python(count(PyLong_AsLong(n))); }, METH_O, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+PyModuleDef definition = {PyModuleDef_HEAD_INIT, "counting", nullptr, 0, functions, nullptr, nullptr, nullptr, nullptr};
+PyMODINIT_FUNC PyInit_counting() { return PyModuleDef_Init(&definition); }
+""",
+}
+
+USE_MESON = """
+import asyncio, counting
+
+async def main():
+    print([number async for number in counting.count(3)])
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def builder(wheel, tmp_path_factory):
+    """The Python of an environment with this package and what outside projects are built with."""
+    folder = tmp_path_factory.mktemp("builder")
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    pip("--python", python, "install", "--quiet", wheel, *BUILDERS)
+    return python
+
+
+def installed(project, builder, wheel, empty, out):
+    """Builds the wheel of an outside project and installs it, with this package and nothing else."""
+    # As pip does it, but for the fetching: with the builders' commands before all others. PKG_CONFIG is for Meson.
+    env = {**os.environ, "PATH": f"{builder.parent}{os.pathsep}{os.environ['PATH']}", "PKG_CONFIG": "pkgconf-pypi"}
+    pip("--python", builder, "wheel", "--quiet", "--no-build-isolation", "--no-deps", "-w", out, project, env=env)
+    pip("--python", empty, "install", "--quiet", "--no-index", wheel, *out.glob("*.whl"))
+    return empty
+
+
+def test_the_tutorials_project_becomes_a_wheel_under_scikit_build_core(builder, wheel, empty, tmp_path):
+    shutil.copytree(ROOT / "examples" / "bridge" / "engine", tmp_path / "engine")
+    python = installed(tmp_path / "engine", builder, wheel, empty, tmp_path / "out")
+    assert run(python, "-I", "-W", "error", "-c", USE_ENGINE, cwd=tmp_path) == "liftoff\n"
+
+
+def test_meson_finds_the_headers_as_a_dependency(builder, wheel, empty, tmp_path):
+    (tmp_path / "counting").mkdir()
+    for name, text in MESON.items():
+        (tmp_path / "counting" / name).write_text(text)
+    python = installed(tmp_path / "counting", builder, wheel, empty, tmp_path / "out")
+    assert run(python, "-I", "-W", "error", "-c", USE_MESON, cwd=tmp_path) == "[0, 1, 2]\n"

@@ -3,12 +3,12 @@
 #include <nanobind/stl/string.h>
 #include <agen/nanobind.hpp>
 #include <agen/python/channel.hpp>
-// [/include]
 
 #include <chrono>
 #include <stdexcept>
 #include <string>
 #include <thread>
+// [/include]
 
 // [generator]
 auto countdown(int start) -> agen::async_generator<int, void, std::string> {

@@ -145,7 +145,7 @@ inline void raise_system_error(std::system_error const& e) {
 
 auto already_running_class() -> object;  // engine.hpp
 
-/// The table of docs/bridge/exceptions.md.
+/// The table of docs/bridge/index.md.
 inline void raise_standard(std::exception_ptr const& exception) {
   try {
     std::rethrow_exception(exception);

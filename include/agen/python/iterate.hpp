@@ -27,24 +27,27 @@ inline auto async_iterator(PyObject* iterable) -> object {
   throw error::current();
 }
 
-/// The operations of a Python async iterator: what they answer has to be awaited.
+/// The operations of a Python async iterator: what they answer has to be awaited. Made in the body that awaits it,
+/// where the cyclic collector sees it: the iterator may lead back to the body.
 class operations {
  public:
   explicit operations(object iterator) noexcept : iterator_(std::move(iterator)) {}
 
-  auto anext() -> object { return check_new(Py_TYPE(iterator_.get())->tp_as_async->am_anext(iterator_.get())); }
+  auto anext() -> object { return check_new(Py_TYPE(iterator())->tp_as_async->am_anext(iterator())); }
   auto asend(object const& value) -> object { return call("asend", value.get()); }
   auto athrow(object const& exception) -> object { return call("athrow", exception.get()); }
-  auto aclose() -> object { return check_new(PyObject_CallMethod(iterator_.get(), "aclose", nullptr)); }
+  auto aclose() -> object { return check_new(PyObject_CallMethod(iterator(), "aclose", nullptr)); }
   [[nodiscard]] auto has(char const* method) const noexcept -> bool {
-    return PyObject_HasAttrString(iterator_.get(), method) != 0;
+    return PyObject_HasAttrString(iterator(), method) != 0;
   }
 
  private:
   auto call(char const* method, PyObject* argument) -> object {
-    return check_new(PyObject_CallMethod(iterator_.get(), method, "O", argument));
+    return check_new(PyObject_CallMethod(iterator(), method, "O", argument));
   }
-  object iterator_;
+  [[nodiscard]] auto iterator() const noexcept -> PyObject* { return iterator_.get().get(); }
+
+  visible iterator_;
 };
 
 /// What a StopAsyncIteration says that the iterator returned.

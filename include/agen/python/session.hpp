@@ -30,6 +30,10 @@ class session {
   /// The session that runs on this thread now; null outside of all.
   static auto current() noexcept -> session* { return current_; }
 
+  /// A generator that has begun goes from this body to another one: from now on nothing here is seen by the collector,
+  /// as that would take what the other one owns for the own.
+  inline void forget_visible() noexcept;
+
   /// Makes the session the current one, until leave(). It is not entered again meanwhile.
   void enter() noexcept { outer_ = std::exchange(current_, this); }
   void leave() noexcept { current_ = outer_; }
@@ -225,7 +229,11 @@ class visible {
 /// What outlives the session, in a generator that was taken out of its Python object, forgets it.
 inline detail::session::~session() {
   if (waiting_ != nullptr) waiting_->session_ = nullptr;
-  for (visible* i = visible_; i != nullptr; i = i->next_) i->session_ = nullptr;
+  forget_visible();
+}
+
+inline void detail::session::forget_visible() noexcept {
+  for (visible* i = std::exchange(visible_, nullptr); i != nullptr; i = i->next_) i->session_ = nullptr;
 }
 
 inline auto detail::session::traverse_visible(visitproc visit, void* arg) const -> int {

@@ -22,10 +22,17 @@ class body : session {
   using generator = async_generator<Yield, Send, Return>;
 
  public:
-  explicit body(generator&& driven) noexcept
-      : session(drive_, delegates), generator_(std::move(driven)), drive_(generator_, &body::answered, this) {}
+  /// \param kept  what lives as long as the body does, seen by the cyclic collector; may be empty
+  body(generator&& driven, object kept) noexcept
+      : session(drive_, delegates),
+        kept_(std::move(kept)),
+        generator_(std::move(driven)),
+        drive_(generator_, &body::answered, this) {}
 
   static AGEN_PYTHON_MODULE_LOCAL abi::body_class const kind;
+  /// Of a body that keeps something: from_python() does not take the generator away from that.
+  static AGEN_PYTHON_MODULE_LOCAL abi::body_class const keeping;
+  [[nodiscard]] auto own_kind() const noexcept -> abi::body_class const* { return kept_ ? &keeping : &kind; }
 
   auto take_generator() noexcept -> generator { return std::move(generator_); }
 
@@ -39,7 +46,9 @@ class body : session {
   }
   static void destroy(void* self) noexcept { delete static_cast<body*>(self); }
   static auto traverse(void* self, visitproc visit, void* arg) -> int {
-    return static_cast<body*>(self)->traverse_visible(visit, arg);
+    auto const& visited = *static_cast<body*>(self);
+    Py_VISIT(visited.kept_.get());
+    return visited.traverse_visible(visit, arg);
   }
   static void answered(void* self) noexcept { static_cast<body*>(self)->answered_ = true; }
 
@@ -192,6 +201,7 @@ class body : session {
     return abi::raised;
   }
 
+  object kept_;  // outlives the generator, which may refer to it
   generator generator_;
   driver drive_;
   bool answered_ = false;
@@ -200,6 +210,8 @@ class body : session {
 template <class Yield, class Send, class Return, class Converter>
 abi::body_class const body<Yield, Send, Return, Converter>::kind = {sizeof(abi::body_class), &body::resume,
                                                                     &body::destroy, &body::traverse};
+template <class Yield, class Send, class Return, class Converter>
+abi::body_class const body<Yield, Send, Return, Converter>::keeping = kind;
 
 template <class T>
 auto as_generator(task<T> awaited) -> async_generator<nothing, void, T> {
@@ -220,13 +232,17 @@ struct task_converter : Converter {
 ///
 /// \param gen   not moved from, not finished, and standing at a yield or not begun
 /// \param name  its __name__ and __qualname__
+/// \param kept  an object that has to live as long as the body, such as the one whose member function the body is
 /// \tparam Converter  how items, sent values and the return value travel: see conversions
 template <class Converter = conversions, class Yield, class Send, class Return>
-auto to_python(async_generator<Yield, Send, Return>&& gen, char const* name = "async_generator") noexcept
-    -> PyObject* try {
+auto to_python(async_generator<Yield, Send, Return>&& gen, char const* name = "async_generator",
+               object kept = {}) noexcept -> PyObject* try {
   using body = detail::body<Yield, Send, Return, Converter>;
   auto const& bridge = engine();
-  return bridge.make_generator(&body::kind, new body(std::move(gen)), name);
+  auto* const around = detail::session::current();
+  if (around != nullptr && gen.state() != agen::state::created) around->forget_visible();
+  auto* const made = new body(std::move(gen), std::move(kept));
+  return bridge.make_generator(made->own_kind(), made, name);
 } catch (...) {
   detail::raise_in_python(std::current_exception());
   return nullptr;
@@ -235,10 +251,11 @@ auto to_python(async_generator<Yield, Send, Return>&& gen, char const* name = "a
 /// A C++ task as a Python coroutine: awaitable once, with send(), throw() and close(), and a warning if nobody awaits
 /// it. Otherwise as for a generator.
 template <class Converter = conversions, class T>
-auto to_python(task<T>&& awaited, char const* name = "task") noexcept -> PyObject* try {
+auto to_python(task<T>&& awaited, char const* name = "task", object kept = {}) noexcept -> PyObject* try {
   using body = detail::body<detail::nothing, void, T, detail::task_converter<Converter>>;
   auto const& bridge = engine();
-  return bridge.make_coroutine(&body::kind, new body(detail::as_generator(std::move(awaited))), name);
+  auto* const made = new body(detail::as_generator(std::move(awaited)), std::move(kept));
+  return bridge.make_coroutine(made->own_kind(), made, name);
 } catch (...) {
   detail::raise_in_python(std::current_exception());
   return nullptr;
