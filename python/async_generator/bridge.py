@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ._event_loops import EventLoop, Watch, checkpoint, register_event_loop, use_event_loop, wait_readable
+from ._event_loops import (
+    EventLoop,
+    Watch,
+    checkpoint,
+    register_event_loop,
+    shielded,
+    sleep,
+    use_event_loop,
+    wait_readable,
+    wait_writable,
+)
 
 __all__ = [
     "EventLoop",
@@ -18,8 +28,11 @@ __all__ = [
     "get_cmake_dir",
     "get_include",
     "register_event_loop",
+    "shielded",
+    "sleep",
     "use_event_loop",
     "wait_readable",
+    "wait_writable",
 ]
 
 

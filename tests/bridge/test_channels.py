@@ -1,8 +1,10 @@
 """Channels: items from C++ threads on every event loop; closing, cancelling, dropping; and generators over descriptors."""
 
 import asyncio
+import contextlib
 import gc
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -425,3 +427,98 @@ def test_without_an_event_loop_there_is_a_clear_error(channels):
     stream = channels.silent()
     with pytest.raises(RuntimeError, match="no event loop that async_generator.bridge knows"):
         stream.__anext__().send(None)
+
+
+@every_loop
+def test_bytes_of_a_socket_are_all_there(loop, channels):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.sendall(b"abcdef")
+        theirs.shutdown(socket.SHUT_WR)
+        assert bytes(loop.run(collect, channels.bytes(ours.fileno()))) == b"abcdef"
+
+
+@every_loop
+def test_a_body_waits_until_a_descriptor_is_writable(loop, channels):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        size = 4_000_000
+
+        def reads():
+            left = size
+            while left:
+                left -= len(theirs.recv(65536))
+
+        thread = threading.Thread(target=reads)
+        thread.start()
+        taken = loop.run(collect, channels.writes(ours.fileno(), size))
+        thread.join()
+        assert taken[-1] == size
+        assert taken == sorted(taken)
+
+
+@every_loop
+def test_a_body_sleeps(loop, channels):
+    began = time.monotonic()
+    assert loop.run(collect, channels.ticks(5, 5000)) == list(range(5))
+    assert time.monotonic() - began >= 0.02
+
+
+# Cleanup that awaits after a cancellation.
+
+
+@every_loop
+def test_a_cancelled_body_drains(loop, channels):
+    channels.cleaned()
+
+    async def main():
+        assert await loop.cancel_after(0.02, lambda: collect(channels.cleans(5, 60_000)))
+        return channels.cleaned()
+
+    assert loop.run(main) == 5
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_body_that_anyio_cancels_drains(channels, backend):
+    anyio = pytest.importorskip("anyio")
+    pytest.importorskip(backend)
+    channels.cleaned()
+
+    async def main():
+        with anyio.move_on_after(0.02) as scope:
+            await collect(channels.cleans(5, 60_000))
+        assert scope.cancel_called
+        return channels.cleaned()
+
+    assert anyio.run(main, backend=backend) == 5
+
+
+@every_loop
+def test_a_body_that_drains_for_too_long_is_a_timeout(loop, channels):
+    channels.cleaned()
+
+    async def main():
+        stream = channels.cleans(10**6, 20)
+        caught = []
+
+        async def consumes():
+            try:
+                await collect(stream)
+            except TimeoutError as error:
+                caught.append(error)
+                raise
+
+        with contextlib.suppress(TimeoutError):
+            await loop.cancel_after(0.02, consumes)
+        return len(caught)
+
+    assert loop.run(main) == 1
+
+
+@every_loop
+def test_shielded_tasks_give_what_they_return_and_throw(loop, channels):
+    assert loop.run(collect, channels.sheltered()) == [2]
+    with pytest.raises(IndexError, match="of the task"):
+        loop.run(collect, channels.sheltered(1))
