@@ -12,9 +12,11 @@ import contextlib
 import functools
 import os
 import sys
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -344,8 +346,8 @@ async def checkpoint() -> None:
 
 
 class Watch:
-    """Waits many times for one descriptor that carries wakeups only, as a channel's does: what is in it may be read and
-    dropped here. It must not block.
+    """Waits many times for one descriptor that carries wakeups only: what is in it may be read and dropped here. It must
+    not block.
 
     The same as :func:`wait_readable` on every loop but asyncio's: there the descriptor stays registered from one wait to
     the next, which takes half of the cost of a wait. It watches a duplicate, so that the registration lives exactly as
@@ -353,6 +355,7 @@ class Watch:
     """
 
     def __init__(self, fd: int) -> None:
+        self._fd = -1  # what __del__ finds where there is no descriptor left
         self._fd = os.dup(fd)
         self._process = os.getpid()
         self._loop: AbstractEventLoop | None = None
@@ -369,6 +372,9 @@ class Watch:
         future: Future[None] = loop.create_future()
         self._future = future
         return future
+
+    def __call__(self) -> Awaitable[object]:
+        return self.wait()
 
     def _move_to(self, loop: AbstractEventLoop) -> None:
         if loop is self._loop:
@@ -416,3 +422,94 @@ class Watch:
 def _remove_and_close(loop: AbstractEventLoop, fd: int) -> None:
     loop.remove_reader(fd)
     os.close(fd)
+
+
+# Channels: see agen/python/hub.hpp. A hub lives as long as its loop watches it, or somebody waits by it. Nothing but the
+# loop may keep it: it keeps futures, and these keep the loop.
+_hubs: WeakKeyDictionary[AbstractEventLoop, dict[int, weakref.ref[_Hub]]] = WeakKeyDictionary()
+
+
+class _Hub:
+    """Completes the futures of the consumers whose bells were rung, on one asyncio loop."""
+
+    def __init__(self, loop: AbstractEventLoop, fd: int, take: Callable[[], list[int]], handle: object) -> None:
+        self.handle = handle  # what C++ knows it by
+        self.process = os.getpid()
+        self.waiting: dict[int, Future[None]] = {}
+        self._take = take
+        _add(loop, "reader", fd, self._ready)
+
+    def _ready(self) -> None:
+        waiting = self.waiting
+        for number in self._take():
+            future = waiting.pop(number, None)
+            if future is not None and not future.done():
+                future.set_result(None)
+
+
+def _hub_of(loop: AbstractEventLoop, module: int, make: Callable[[], tuple[int, Any, object]]) -> _Hub:
+    hubs = _hubs.setdefault(loop, {})
+    known = hubs.get(module)
+    hub = known() if known is not None else None
+    # A forked process has the parent's hub, and must not take what is rung there.
+    if hub is None or hub.process != os.getpid():
+        hub = _Hub(loop, *make())
+        hubs[module] = weakref.ref(hub)
+    return hub
+
+
+class _Bells:
+    """How the consumer of one channel waits.
+
+    :param number: what the hub knows its bell by
+    :param module: the extension module, whose hub it is
+    :param make: makes that: its descriptor, a function that gives the numbers of the bells rung, the hub for C++
+    """
+
+    def __init__(self, number: int, module: int, make: Callable[[], tuple[int, Any, object]]) -> None:
+        self._number = number
+        self._module = module
+        self._make = make
+        self._loop: AbstractEventLoop | None = None
+        self._hub: _Hub | None = None
+
+    def __call__(self) -> object:
+        """A future that the hub completes; or that hub's handle, if it is not the one of the call before; or, where each
+        channel has a descriptor of its own, the function that waits until it is readable."""
+        loop = _asyncio_loop()
+        hub = self._hub
+        if loop is None or hub is None or loop is not self._loop or _chosen.get() is not None or not _in_asyncio_task():
+            return self._elsewhere(loop)
+        future = hub.waiting[self._number] = loop.create_future()
+        return future
+
+    def _elsewhere(self, loop: Any) -> object:
+        current = _current()
+        if loop is None or current is not _ASYNCIO:
+            return current.wait_readable
+        self._forget()
+        try:
+            self._hub = _hub_of(loop, self._module, self._make)
+        except TypeError:  # a loop without weak references
+            return current.wait_readable
+        self._loop = loop
+        return self._hub.handle
+
+    def _forget(self) -> None:
+        if self._hub is not None:
+            self._hub.waiting.pop(self._number, None)
+        self._hub = None
+
+    def __del__(self) -> None:
+        self._forget()
+
+
+def _closing(awaitable: Awaitable[object], limit: float | None) -> Awaitable[object]:
+    """``awaitable`` in peace, as far as the loop can do that; after ``limit`` seconds it ends without a word."""
+    shield = _current().shielded
+    return awaitable if shield is None else _patiently(shield(awaitable, limit))
+
+
+async def _patiently(shielded: Awaitable[object]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await shielded

@@ -20,6 +20,8 @@ from ._event_loops import (
     wait_readable,
     wait_writable,
 )
+from ._event_loops import _Bells as _Bells  # for agen/python/hub.hpp
+from ._event_loops import _closing as _closing
 
 __all__ = [
     "EventLoop",

@@ -108,6 +108,27 @@ auto fair(Source&& source, std::chrono::nanoseconds slice = default_slice) {
   return agen::fair(static_cast<Source&&>(source), [] { return checkpoint(); }, slice);
 }
 
+namespace detail {
+
+/// A visible that may be moved, and that follows its generator from body to body: begins empty.
+class kept_visible {
+ public:
+  [[nodiscard]] auto holds() const noexcept -> bool { return kept_ != nullptr; }
+  void keep(object kept) { kept_ = std::make_unique<visible>(std::move(kept)); }
+  /// In a body. It holds something.
+  auto get() -> PyObject* {
+    if (!kept_->is_current()) [[unlikely]]
+      keep(kept_->get());
+    return kept_->get().get();
+  }
+  [[nodiscard]] auto anywhere() const noexcept -> PyObject* { return kept_->get().get(); }
+
+ private:
+  std::unique_ptr<visible> kept_;
+};
+
+}  // namespace detail
+
 /// Waits many times for one descriptor that carries wakeups only: what is in it may be read and dropped. Cheaper than
 /// readable(), as the loop goes on watching in between. Made and used in a body that Python drives; it may be destroyed
 /// wherever the body may.
@@ -117,25 +138,24 @@ class watch {
   watch(watch&& other) noexcept = default;
   auto operator=(watch&&) -> watch& = delete;
   ~watch() {
-    if (!watch_) return;
+    if (!watch_.holds()) return;
     auto raised = detail::take_exception();  // the body may be destroyed because of one
-    if (!object::steal(PyObject_CallMethod(watch_.get(), "close", nullptr))) PyErr_WriteUnraisable(watch_.get());
+    PyObject* const watching = watch_.anywhere();
+    if (!object::steal(PyObject_CallMethod(watching, "close", nullptr))) PyErr_WriteUnraisable(watching);
     if (raised) detail::restore_exception(std::move(raised));
   }
 
   /// Awaitable: completes when `fd`, the same in every call, is readable. Errors as readable().
   auto operator()(int fd) -> detail::awaiting {
-    if (!watch_) {
+    if (!watch_.holds()) {
       auto const type = detail::bridge_attribute("Watch");
-      watch_ = detail::called(PyObject_CallFunction(type.get(), "i", fd));
-      wait_ = detail::called(PyObject_GetAttrString(watch_.get(), "wait"));
+      watch_.keep(detail::called(PyObject_CallFunction(type.get(), "i", fd)));
     }
-    return awaitable(detail::called(PyObject_CallObject(wait_.get(), nullptr)));
+    return awaitable(detail::called(PyObject_CallNoArgs(watch_.get())));
   }
 
  private:
-  object watch_;
-  object wait_;
+  detail::kept_visible watch_;
 };
 
 }  // namespace agen::python

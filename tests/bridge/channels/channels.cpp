@@ -96,6 +96,28 @@ auto busy(long after, long /*unused*/, long /*unused*/) -> agen::async_generator
   return py::items(std::move(channel));
 }
 
+// [patience]
+/// Gives one item; its engine then works for `microseconds`, and nothing can stop it. Who
+/// closes the stream awaits that for `patience` microseconds at most.
+auto stubborn(long microseconds, long patience, long /*unused*/) -> agen::async_generator<int> {
+  agen::channel<int> channel(4);
+  start(channel.producer(), [microseconds](auto const& out) {
+    out.push(1);
+    std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
+  });
+  return py::items(std::move(channel), agen::default_slice, std::chrono::microseconds(patience));
+}
+// [/patience]
+
+/// Waits for wakeups by a descriptor.
+auto wakeups(long fd, long /*unused*/, long /*unused*/) -> agen::async_generator<int> {
+  py::watch wait;
+  for (int i = 0;; ++i) {
+    co_await wait(static_cast<int>(fd));
+    co_yield i;
+  }
+}
+
 /// A stream that never has anything; its producer goes when it is stopped.
 auto silent(long /*unused*/, long /*unused*/, long /*unused*/) -> agen::async_generator<int> {
   agen::channel<int> channel(4);
@@ -226,6 +248,8 @@ PyMethodDef functions[] = {
     {"paced", make<paced>, METH_VARARGS, nullptr},
     {"failing", make<failing>, METH_VARARGS, nullptr},
     {"busy", make<busy>, METH_VARARGS, nullptr},
+    {"stubborn", make<stubborn>, METH_VARARGS, nullptr},
+    {"wakeups", make<wakeups>, METH_VARARGS, nullptr},
     {"silent", make<silent>, METH_VARARGS, nullptr},
     {"delegating", make<delegating>, METH_VARARGS, nullptr},
     {"bytes", make<bytes>, METH_VARARGS, nullptr},
