@@ -12,6 +12,7 @@ import contextlib
 import functools
 import os
 import sys
+import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
@@ -507,9 +508,15 @@ class _Bells:
 def _closing(awaitable: Awaitable[object], limit: float | None) -> Awaitable[object]:
     """``awaitable`` in peace, as far as the loop can do that; after ``limit`` seconds it ends without a word."""
     shield = _current().shielded
-    return awaitable if shield is None else _patiently(shield(awaitable, limit))
+    if shield is None:
+        return awaitable
+    return shield(awaitable, None) if limit is None else _patiently(shield(awaitable, limit), limit)
 
 
-async def _patiently(shielded: Awaitable[object]) -> None:
-    with contextlib.suppress(TimeoutError):
+async def _patiently(shielded: Awaitable[object], limit: float) -> None:
+    began = time.monotonic()
+    try:
         await shielded
+    except TimeoutError:
+        if time.monotonic() - began < limit / 2:  # loops' timers may be early, but not so; it is somebody else's
+            raise
