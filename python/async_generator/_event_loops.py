@@ -478,15 +478,17 @@ class _Bells:
         """A future that the hub completes; or that hub's handle, if it is not the one of the call before; or, where each
         channel has a descriptor of its own, the function that waits until it is readable."""
         loop = _asyncio_loop()
+        if loop is None:
+            return _current().wait_readable
         hub = self._hub
-        if loop is None or hub is None or loop is not self._loop or _chosen.get() is not None or not _in_asyncio_task():
+        if hub is None or loop is not self._loop or _chosen.get() is not None or not _in_asyncio_task():
             return self._elsewhere(loop)
         future = hub.waiting[self._number] = loop.create_future()
         return future
 
-    def _elsewhere(self, loop: Any) -> object:
+    def _elsewhere(self, loop: AbstractEventLoop) -> object:
         current = _current()
-        if loop is None or current is not _ASYNCIO:
+        if current is not _ASYNCIO:
             return current.wait_readable
         self._forget()
         try:

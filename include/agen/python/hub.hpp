@@ -188,7 +188,8 @@ class channel_waits {
   auto begun() -> object {
     if (future_) return std::move(future_);
     auto const wait = std::move(wait_readable_);
-    return called(PyObject_CallFunction(wait.get(), "i", own_->wake().descriptor()));
+    auto const descriptor = called(PyLong_FromLong(own_->wake().descriptor()));
+    return called(PyObject_CallOneArg(wait.get(), descriptor.get()));
   }
 
   static inline AGEN_PYTHON_MODULE_LOCAL std::atomic<std::uint64_t> numbers = 0;  ///< its address tells modules apart
