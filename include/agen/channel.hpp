@@ -61,6 +61,9 @@ class forked_channel : public generator_error {
   using generator_error::generator_error;
 };
 
+template <class T>
+class channel;
+
 namespace detail {
 
 /// What the two ends share. Every member but the constants is guarded by the mutex.
@@ -77,6 +80,7 @@ class channel_state {
   /// is then untouched. It is, too, if making the item throws.
   template <class Value>
   auto push(Value&& value, bool waits) -> bool {
+    std::shared_ptr<bell> rung;
     {
       std::unique_lock lock(mutex_);
       if (!over() && items_.size() >= capacity_) {
@@ -88,8 +92,9 @@ class channel_state {
       if (over()) return false;
       items_.emplace_back(static_cast<Value&&>(value));
       if (!std::exchange(waiting_, false)) return true;
+      rung = bell_;
     }
-    wakeup_.signal();  // outside the lock, which the woken consumer wants
+    rung->ring();  // outside the lock, which the woken consumer wants
     return true;
   }
   void close(std::exception_ptr error) noexcept {
@@ -122,30 +127,36 @@ class channel_state {
     consumed_ = true;
     if (producers_ == 0) closed_ = true;
   }
-  /// Puts all items into `batch`, which is empty: true. False if there are none and will be none; if there are none
-  /// yet, `waits` is set, and the next change makes the descriptor readable.
-  auto take(std::deque<T>& batch, bool& waits) -> bool {
+  /// Moves all items into `batch`, which is empty. False if there are none and will be none.
+  auto take(std::deque<T>& batch) -> bool {
     if (forked()) {
       throw forked_channel("anext(): this generator's channel belongs to the process that this one was forked from");
     }
     bool wake = false;
     {
       std::lock_guard const lock(mutex_);
-      waits = waiting_ = items_.empty() && !closed_;
-      if (waits) return true;
-      if (items_.empty()) return false;
+      if (items_.empty()) return !closed_;
       batch.swap(items_);
       wake = blocked_ != 0;
     }
     if (wake) changed_.notify_all();
     return true;
   }
-  /// Whether the last producer is gone; if not, its going makes the descriptor readable.
+  /// The next change rings `heard`: true. False if take() has something to tell at once.
+  auto waits_for_items(std::shared_ptr<bell> const& heard) noexcept -> bool {
+    std::lock_guard const lock(mutex_);
+    return waits(items_.empty() && !closed_, heard);
+  }
+  /// The same for deserted().
+  auto waits_for_end(std::shared_ptr<bell> const& heard) noexcept -> bool {
+    std::lock_guard const lock(mutex_);
+    return waits(producers_ != 0, heard);
+  }
+  /// Whether the last producer is gone.
   auto deserted() noexcept -> bool {
     if (forked()) return true;
     std::lock_guard const lock(mutex_);
-    waiting_ = producers_ != 0;
-    return !waiting_;
+    return producers_ == 0;
   }
   /// Tells the producers that nobody wants more. Never waits for them.
   void stop() noexcept {
@@ -166,30 +177,34 @@ class channel_state {
     std::lock_guard const lock(mutex_);
     return std::exchange(error_, nullptr);
   }
-  [[nodiscard]] auto wake() const noexcept -> wakeup const& { return wakeup_; }
 
  private:
   [[nodiscard]] auto over() const noexcept -> bool { return closed_ || stopped_.load(std::memory_order_relaxed); }
   [[nodiscard]] auto forked() const noexcept -> bool { return ::getpid() != process_; }
 
+  auto waits(bool nothing_yet, std::shared_ptr<bell> const& heard) noexcept -> bool {
+    waiting_ = nothing_yet;
+    if (nothing_yet) bell_ = heard;
+    return nothing_yet;
+  }
+
   /// A change that `make` makes under the lock; true: the consumer has to see it.
   template <class Change>
   void change(Change make) noexcept {
     if (forked()) return;
-    bool wake = false;
+    std::shared_ptr<bell> rung;
     bool closed = false;
     {
       std::lock_guard const lock(mutex_);
-      wake = make() && std::exchange(waiting_, false);
+      if (make() && std::exchange(waiting_, false)) rung = bell_;
       closed = closed_;
     }
     if (closed) changed_.notify_all();
-    if (wake) wakeup_.signal();
+    if (rung) rung->ring();
   }
 
   std::size_t const capacity_;
   ::pid_t const process_ = ::getpid();
-  wakeup const wakeup_;
   std::mutex mutex_;
   std::condition_variable changed_;  ///< what producers blocked in push() wait for
   std::deque<T> items_;              ///< its emplace_back leaves it as it was when making the item throws
@@ -198,6 +213,7 @@ class channel_state {
   bool consumed_ = false;
   bool closed_ = false;                ///< no item will come
   bool waiting_ = false;               ///< the consumer waits, and nobody has woken it yet
+  std::shared_ptr<bell> bell_;         ///< which one it then hears
   std::atomic<bool> stopped_ = false;  ///< no item is wanted; read without the lock, too
   std::exception_ptr error_;
 #ifdef __cpp_lib_jthread
@@ -228,6 +244,34 @@ class attempt {
 };
 template <class Make>
 attempt(Make) -> attempt<std::invoke_result_t<Make&>>;
+
+// How the consumer of a channel waits:
+//   begin(arm)   calls arm(bell) with the bell that it will hear; false if that says so: there is nothing to wait for
+//   operator()   after it, the awaitable; closing(): the same where it is the producers' end that is awaited
+//   woken()      after that; gives_up(): whether the end has been awaited for long enough
+
+/// By a descriptor of its own, in a way that the user gives.
+template <class Wait>
+class waits_by_descriptor {
+ public:
+  /// Throws std::system_error.
+  explicit waits_by_descriptor(Wait wait) : bell_(std::make_shared<own_bell>()), wait_(std::move(wait)) {}
+  template <class Arm>
+  auto begin(Arm arm) const -> bool {
+    return arm(bell_);
+  }
+  auto operator()() -> decltype(auto) { return wait_(bell_->wake().descriptor()); }
+  auto closing() -> decltype(auto) { return (*this)(); }
+  void woken() const noexcept { bell_->wake().drain(); }
+  [[nodiscard]] static auto gives_up() noexcept -> bool { return false; }
+
+ private:
+  std::shared_ptr<own_bell> bell_;
+  Wait wait_;  // ends before the descriptor does
+};
+
+template <class T, class Waits>
+auto channel_items(channel<T> from, Waits waits) -> async_generator<T>;
 
 }  // namespace detail
 
@@ -291,8 +335,7 @@ class producer {
 template <class T>
 class channel {
  public:
-  /// At most `capacity` items wait. Throws std::invalid_argument if that is 0, std::system_error if the process has no
-  /// file descriptor left.
+  /// At most `capacity` items wait. Throws std::invalid_argument if that is 0.
   explicit channel(std::size_t capacity) : state_(std::make_shared<detail::channel_state<T>>(capacity)) {}
   channel(channel&&) noexcept = default;
   auto operator=(channel other) noexcept -> channel& {
@@ -308,27 +351,29 @@ class channel {
 
   /// The generator of what the producers push. `wait(fd)` gives an awaitable that completes when the file descriptor is
   /// readable, or earlier; what it throws leaves the generator, after the producers are gone. Without an argument the
-  /// thread blocks.
+  /// thread blocks. Throws std::system_error if the process has no file descriptor left.
   template <class Wait = blocking_wait>
   auto items(Wait wait = Wait()) && -> async_generator<T> {
-    state_->consume();
-    return iterate(std::move(*this), std::move(wait));
+    return detail::channel_items(std::move(*this), detail::waits_by_descriptor<Wait>(std::move(wait)));
   }
 
  private:
-  template <class Wait>
-  static auto iterate(channel from, Wait how) -> async_generator<T> {
-    // Locals end with the body, parameters with the generator; and `wait` ends before the descriptor does.
+  template <class Item, class Waits>
+  friend auto detail::channel_items(channel<Item> from, Waits waits) -> async_generator<Item>;
+
+  template <class Waits>
+  static auto iterate(channel from, Waits how) -> async_generator<T> {
+    // Locals end with the body, parameters with the generator.
     channel const self = std::move(from);
-    Wait wait = std::move(how);
+    Waits wait = std::move(how);
     auto& state = *self.state_;
     std::exception_ptr error;
     try {
       std::deque<T> batch;
-      for (bool waits = false; state.take(batch, waits);) {
-        if (waits) {
-          co_await wait(state.wake().descriptor());
-          state.wake().drain();
+      while (state.take(batch)) {
+        if (batch.empty() && wait.begin([&](auto const& heard) { return state.waits_for_items(heard); })) {
+          co_await wait();
+          wait.woken();
         }
         for (; !batch.empty(); batch.pop_front()) co_yield batch.front();
       }
@@ -339,12 +384,16 @@ class channel {
     }
     if (!state.stopped()) {
       state.stop();
-      while (!state.deserted()) {
+      while (!state.deserted() && !wait.gives_up()) {
         // Where there is nothing to wait with, as when a generator is closed after its event loop, nobody waits.
-        detail::attempt awaited([&] { return wait(state.wake().descriptor()); });
+        detail::attempt begun(
+            [&] { return wait.begin([&](auto const& heard) { return state.waits_for_end(heard); }); });
+        if (!begun) break;
+        if (!*begun) continue;
+        detail::attempt awaited([&] { return wait.closing(); });
         if (!awaited) break;
         co_await std::move(*awaited);
-        state.wake().drain();
+        wait.woken();
       }
     }
     if (error) std::rethrow_exception(std::move(error));
@@ -352,6 +401,13 @@ class channel {
 
   std::shared_ptr<detail::channel_state<T>> state_;
 };
+
+/// channel::items() with one of the classes above; it is moved until the generator begins.
+template <class T, class Waits>
+auto detail::channel_items(channel<T> from, Waits waits) -> async_generator<T> {
+  from.state_->consume();
+  return channel<T>::iterate(std::move(from), std::move(waits));
+}
 
 }  // namespace agen
 

@@ -1,8 +1,20 @@
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-__all__ = ["EventLoop", "Watch", "checkpoint", "register_event_loop", "use_event_loop", "wait_readable"]
+__all__ = [
+    "EventLoop",
+    "Watch",
+    "checkpoint",
+    "register_event_loop",
+    "shielded",
+    "sleep",
+    "use_event_loop",
+    "wait_readable",
+    "wait_writable",
+]
+
+_Result = TypeVar("_Result")
 
 class _HasFileno(Protocol):
     def fileno(self) -> int: ...
@@ -12,6 +24,9 @@ class EventLoop:
     running: Callable[[], bool]
     wait_readable: Callable[[int], Awaitable[object]]
     checkpoint: Callable[[], Awaitable[object]]
+    wait_writable: Callable[[int], Awaitable[object]] | None
+    sleep: Callable[[float], Awaitable[object]] | None
+    shielded: Callable[[Awaitable[Any], float | None], Awaitable[Any]] | None
     def __init__(
         self,
         name: str,
@@ -19,6 +34,9 @@ class EventLoop:
         wait_readable: Callable[[int], Awaitable[object]],
         checkpoint: Callable[[], Awaitable[object]],
         running: Callable[[], bool] = ...,
+        wait_writable: Callable[[int], Awaitable[object]] | None = None,
+        sleep: Callable[[float], Awaitable[object]] | None = None,
+        shielded: Callable[[Awaitable[Any], float | None], Awaitable[Any]] | None = None,
     ) -> None: ...
 
 class Watch:
@@ -31,3 +49,6 @@ def register_event_loop(loop: EventLoop) -> None: ...
 def use_event_loop(loop: EventLoop) -> AbstractContextManager[EventLoop]: ...
 async def wait_readable(fd: int | _HasFileno) -> None: ...
 async def checkpoint() -> None: ...
+async def wait_writable(fd: int | _HasFileno) -> None: ...
+async def sleep(seconds: float) -> None: ...
+async def shielded(awaitable: Awaitable[_Result], limit: float | None = None) -> _Result: ...

@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ._event_loops import EventLoop, Watch, checkpoint, register_event_loop, use_event_loop, wait_readable
+from ._event_loops import (
+    EventLoop,
+    Watch,
+    checkpoint,
+    register_event_loop,
+    shielded,
+    sleep,
+    use_event_loop,
+    wait_readable,
+    wait_writable,
+)
+from ._event_loops import _Bells as _Bells  # for agen/python/hub.hpp
+from ._event_loops import _closing as _closing
 
 __all__ = [
     "EventLoop",
@@ -18,8 +30,11 @@ __all__ = [
     "get_cmake_dir",
     "get_include",
     "register_event_loop",
+    "shielded",
+    "sleep",
     "use_event_loop",
     "wait_readable",
+    "wait_writable",
 ]
 
 

@@ -1,4 +1,14 @@
-from ._event_loops import EventLoop, Watch, checkpoint, register_event_loop, use_event_loop, wait_readable
+from ._event_loops import (
+    EventLoop,
+    Watch,
+    checkpoint,
+    register_event_loop,
+    shielded,
+    sleep,
+    use_event_loop,
+    wait_readable,
+    wait_writable,
+)
 
 __all__ = [
     "EventLoop",
@@ -7,8 +17,11 @@ __all__ = [
     "get_cmake_dir",
     "get_include",
     "register_event_loop",
+    "shielded",
+    "sleep",
     "use_event_loop",
     "wait_readable",
+    "wait_writable",
 ]
 
 def get_include() -> str: ...

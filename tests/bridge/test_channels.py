@@ -1,17 +1,21 @@
 """Channels: items from C++ threads on every event loop; closing, cancelling, dropping; and generators over descriptors."""
 
 import asyncio
+import contextlib
 import gc
+import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 import warnings
+import weakref
 
 import pytest
-from async_generator import aclosing, isasyncgen
-from loops import Loop, Trio, Uvloop, every_loop, open_descriptors
+from async_generator import _event_loops, aclosing, isasyncgen
+from loops import Curio, Loop, Trio, Uvloop, every_loop, open_descriptors
 
 
 @pytest.fixture(autouse=True)
@@ -136,11 +140,60 @@ def test_cancelling_a_wait_reaches_the_producer(loop, channels):
                 raise AssertionError("it is silent")
 
         assert await loop.cancel_after(0.03, consumes)
-        until(lambda: channels.producers() == 0)
+        assert channels.producers() == 0, "its end is awaited, on trio, too"
         with pytest.raises(StopAsyncIteration):
             await stream.__anext__()
 
     loop.run(main)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_scope_of_anyio_awaits_the_producer(channels, backend):
+    anyio = pytest.importorskip("anyio")
+    pytest.importorskip(backend)
+
+    async def main():
+        stream = channels.busy(30_000)
+        with anyio.move_on_after(0.02) as scope:
+            await collect(stream)
+        assert scope.cancel_called
+        assert channels.producers() == 0
+
+    anyio.run(main, backend=backend)
+
+
+@every_loop
+@pytest.mark.parametrize("way", ["aclose", "cancelled", "raises"])
+def test_a_producer_that_hangs_is_awaited_as_long_as_was_said(loop, channels, way):
+    async def main():
+        stream = channels.stubborn(1_000_000, 30_000)
+        assert await stream.__anext__() == 1
+        began = time.monotonic()
+        if way == "aclose":
+            await stream.aclose()
+        elif way == "cancelled":
+            assert await loop.cancel_after(0.01, stream.__anext__)
+        else:
+            error = KeyError("mine")
+            with pytest.raises(KeyError) as caught:
+                await stream.athrow(error)
+            assert caught.value is error
+        assert 0.03 <= time.monotonic() - began < 0.9
+        assert channels.producers() == 1
+        with pytest.raises(StopAsyncIteration):
+            await stream.__anext__()
+
+    loop.run(main)
+
+
+def test_a_producer_that_ends_in_time_is_awaited(channels):
+    async def main():
+        stream = channels.stubborn(20_000, 60_000_000)
+        await stream.__anext__()
+        await stream.aclose()
+        assert channels.producers() == 0
+
+    asyncio.run(main())
 
 
 def test_asyncio_cancellation_awaits_the_producer_and_a_second_one_does_not(channels):
@@ -207,6 +260,7 @@ def test_a_generator_that_never_began_stops_its_producer_when_it_is_dropped(chan
 
 
 def test_a_loop_that_was_closed_is_not_woken(channels):
+    before = open_descriptors()
     loop = asyncio.new_event_loop()
     stream = channels.paced(1000, 1000)
 
@@ -219,8 +273,35 @@ def test_a_loop_that_was_closed_is_not_woken(channels):
     assert channels.producers() == 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        del stream
+        del stream, loop
         gc.collect()
+    until(lambda: channels.producers() == 0)
+    until(lambda: open_descriptors() == before)
+
+
+def test_loops_in_threads_of_their_own(channels):
+    async def main():
+        async def consumes():
+            return sum(await collect(channels.numbers(500, 4)))
+
+        return await asyncio.gather(*(consumes() for _ in range(8)))
+
+    sums = []
+    threads = [threading.Thread(target=lambda: sums.append(asyncio.run(main()))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sums == [[sum(range(500))] * 8] * 3
+
+
+def test_a_loop_that_cannot_be_referred_to_weakly(channels, monkeypatch):
+    class Refuses:
+        def setdefault(self, loop, hubs):
+            raise TypeError("cannot create weak reference")
+
+    monkeypatch.setattr(_event_loops, "_hubs", Refuses())
+    assert asyncio.run(collect(channels.paced(5, 500))) == list(range(5))
 
 
 def test_iteration_goes_on_in_another_loop(channels):
@@ -299,6 +380,141 @@ def test_a_forked_child_is_refused_and_ends(channels):
     assert loop.run_until_complete(asyncio.wait_for(first(), 60)) == 1
     loop.run_until_complete(stream.aclose())
     loop.close()
+
+
+# File descriptors that channels have.
+
+
+async def streams_at_once(loop, channels, n):
+    """Descriptors that `n` streams have which all wait."""
+    before = open_descriptors()
+    streams = [channels.silent() for _ in range(n)]
+
+    async def consumes(stream):
+        return await loop.cancel_after(0.5, stream.__anext__)
+
+    added = []
+
+    async def counts():
+        await loop.sleep(0.25)
+        added.append(open_descriptors() - before)
+
+    await loop.together(counts, *[lambda stream=stream: consumes(stream) for stream in streams])
+    return added[0]
+
+
+@pytest.mark.parametrize("kind", [Loop, Uvloop], ids=lambda kind: kind.name)
+def test_all_streams_of_a_loop_have_one_descriptor(loop, channels):
+    assert loop.run(streams_at_once, loop, channels, 40) == 1
+
+
+@pytest.mark.parametrize("kind", [Trio, Curio], ids=lambda kind: kind.name)
+def test_a_stream_has_one_descriptor_elsewhere(loop, channels):
+    assert loop.run(streams_at_once, loop, channels, 40) == 40
+
+
+LIMITED = """
+import asyncio, errno, os, resource, sys
+sys.path.insert(0, sys.argv[1])
+import channels
+from async_generator import bridge
+
+def exhaust(left):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    taken = []
+    try:
+        while True:
+            taken.append(os.dup(0))
+    except OSError:
+        for fd in taken[:left]:
+            os.close(fd)
+
+async def consumes(outcomes):
+    try:
+        outcomes.append([item async for item in channels.paced(3, 1000)])
+    except BaseException as error:
+        outcomes.append((type(error), getattr(error, "errno", None)))
+"""
+
+
+def run_limited(channels, code):
+    folder = os.path.dirname(channels.__file__)
+    done = subprocess.run([sys.executable, "-c", LIMITED + code, folder], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+def test_streams_beyond_the_limit_of_descriptors_on_asyncio(channels):
+    printed = run_limited(channels, """
+async def main():
+    exhaust(left=1)
+    outcomes = []
+    await asyncio.gather(*(consumes(outcomes) for _ in range(200)))
+    print(*{str(outcome).replace(" ", "") for outcome in outcomes})
+asyncio.run(main())
+""")
+    assert printed == ["[0,1,2]"]
+
+
+def test_no_descriptor_left_is_an_oserror_at_once(channels):
+    printed = run_limited(channels, """
+async def main():
+    exhaust(left=0)
+    outcomes = []
+    await asyncio.gather(*(consumes(outcomes) for _ in range(3)))
+    print(*(kind.__name__ == "OSError" and number == errno.EMFILE for kind, number in outcomes))
+    try:
+        bridge.Watch(0)
+    except OSError as error:
+        print(error.errno == errno.EMFILE)
+asyncio.run(main())
+""")
+    assert printed == ["True"] * 4
+
+
+def test_no_descriptor_left_on_trio_is_an_oserror_at_once(channels):
+    pytest.importorskip("trio")
+    printed = run_limited(channels, """
+import trio
+async def main():
+    exhaust(left=5)
+    outcomes = []
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(consumes, outcomes)
+    print(outcomes.count([0, 1, 2]), outcomes.count((OSError, errno.EMFILE)))
+trio.run(main)
+""")
+    assert printed == ["5", "5"]
+
+
+@pytest.mark.parametrize("kind", [Loop, Uvloop], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("what", ["silent", "wakeups"])
+def test_a_task_that_waits_on_a_closed_loop_is_collected(loop, channels, what):
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # "Task was destroyed but it is pending!"
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    try:
+
+        async def forever(stream):
+            async for _ in stream:
+                raise AssertionError("there is nothing")
+
+        asyncio_loop = loop.new_loop()
+        stream = getattr(channels, what)(reading)
+        task = asyncio_loop.create_task(forever(stream))
+        asyncio_loop.call_later(0.02, asyncio_loop.stop)
+        asyncio_loop.run_forever()
+        asyncio_loop.close()
+        gone = weakref.ref(stream), weakref.ref(task), weakref.ref(asyncio_loop)
+        del stream, task, asyncio_loop
+        for _ in range(3):
+            gc.collect()
+        assert [one() for one in gone] == [None] * 3
+    finally:
+        logging.getLogger("asyncio").setLevel(logging.NOTSET)
+        os.close(reading)
+        os.close(writing)
 
 
 # Fairness.
@@ -425,3 +641,98 @@ def test_without_an_event_loop_there_is_a_clear_error(channels):
     stream = channels.silent()
     with pytest.raises(RuntimeError, match="no event loop that async_generator.bridge knows"):
         stream.__anext__().send(None)
+
+
+@every_loop
+def test_bytes_of_a_socket_are_all_there(loop, channels):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.sendall(b"abcdef")
+        theirs.shutdown(socket.SHUT_WR)
+        assert bytes(loop.run(collect, channels.bytes(ours.fileno()))) == b"abcdef"
+
+
+@every_loop
+def test_a_body_waits_until_a_descriptor_is_writable(loop, channels):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        size = 4_000_000
+
+        def reads():
+            left = size
+            while left:
+                left -= len(theirs.recv(65536))
+
+        thread = threading.Thread(target=reads)
+        thread.start()
+        taken = loop.run(collect, channels.writes(ours.fileno(), size))
+        thread.join()
+        assert taken[-1] == size
+        assert taken == sorted(taken)
+
+
+@every_loop
+def test_a_body_sleeps(loop, channels):
+    began = time.monotonic()
+    assert loop.run(collect, channels.ticks(5, 5000)) == list(range(5))
+    assert time.monotonic() - began >= 0.02
+
+
+# Cleanup that awaits after a cancellation.
+
+
+@every_loop
+def test_a_cancelled_body_drains(loop, channels):
+    channels.cleaned()
+
+    async def main():
+        assert await loop.cancel_after(0.02, lambda: collect(channels.cleans(5, 60_000)))
+        return channels.cleaned()
+
+    assert loop.run(main) == 5
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_body_that_anyio_cancels_drains(channels, backend):
+    anyio = pytest.importorskip("anyio")
+    pytest.importorskip(backend)
+    channels.cleaned()
+
+    async def main():
+        with anyio.move_on_after(0.02) as scope:
+            await collect(channels.cleans(5, 60_000))
+        assert scope.cancel_called
+        return channels.cleaned()
+
+    assert anyio.run(main, backend=backend) == 5
+
+
+@every_loop
+def test_a_body_that_drains_for_too_long_is_a_timeout(loop, channels):
+    channels.cleaned()
+
+    async def main():
+        stream = channels.cleans(10**6, 20)
+        caught = []
+
+        async def consumes():
+            try:
+                await collect(stream)
+            except TimeoutError as error:
+                caught.append(error)
+                raise
+
+        with contextlib.suppress(TimeoutError):
+            await loop.cancel_after(0.02, consumes)
+        return len(caught)
+
+    assert loop.run(main) == 1
+
+
+@every_loop
+def test_shielded_tasks_give_what_they_return_and_throw(loop, channels):
+    assert loop.run(collect, channels.sheltered()) == [2]
+    with pytest.raises(IndexError, match="of the task"):
+        loop.run(collect, channels.sheltered(1))

@@ -1,8 +1,10 @@
 """async_generator.bridge: waiting for file descriptors and giving way, on every event loop and on those of the user."""
 
 import asyncio
+import contextlib
 import gc
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -116,6 +118,280 @@ def test_two_tasks_that_wait_for_one_descriptor_are_an_error_and_not_a_hang(loop
 
     [error] = loop.run(main)
     assert type(error).__name__ in ("RuntimeError", "BusyResourceError", "ReadResourceBusy")
+
+
+@pytest.fixture
+def sockets():
+    ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        end.setblocking(False)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def fill(end):
+    """Writes until no more goes in."""
+    while True:
+        try:
+            end.send(b"x" * 65536)
+        except BlockingIOError:
+            return
+
+
+@every_loop
+def test_what_is_in_a_socket_is_left_there(loop, sockets):
+    ours, theirs = sockets
+
+    async def main():
+        theirs.send(b"abc")
+        got = b""
+        for _ in range(3):
+            await bridge.wait_readable(ours)
+            got += ours.recv(1)
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)
+        theirs.close()
+        await bridge.wait_readable(ours)
+        assert ours.recv(1) == b""
+        return got
+
+    assert loop.run(main) == b"abc"
+
+
+@every_loop
+def test_wait_writable_returns_when_there_is_space(loop, sockets):
+    ours, theirs = sockets
+
+    async def main():
+        await bridge.wait_writable(ours)
+        fill(ours)
+        order = []
+
+        async def writes():
+            await bridge.wait_writable(ours.fileno())
+            order.append("writes")
+
+        async def reads():
+            await loop.sleep(0.02)
+            order.append("reads")
+            with contextlib.suppress(BlockingIOError):
+                while theirs.recv(1 << 20):
+                    pass
+
+        await loop.together(writes, reads)
+        return order
+
+    assert loop.run(main) == ["reads", "writes"]
+
+
+@every_loop
+def test_one_task_waits_to_read_and_one_to_write(loop, sockets):
+    ours, theirs = sockets
+
+    async def main():
+        fill(ours)
+        order = []
+
+        async def reads():
+            await bridge.wait_readable(ours)
+            order.append("reads")
+            theirs.recv(1 << 20)
+            with contextlib.suppress(BlockingIOError):
+                while theirs.recv(1 << 20):
+                    pass
+
+        async def writes():
+            await bridge.wait_writable(ours)
+            order.append("writes")
+
+        async def begins():
+            await loop.sleep(0.02)
+            theirs.send(b"x")
+
+        await loop.together(reads, writes, begins)
+        return order
+
+    assert loop.run(main) == ["reads", "writes"]
+
+
+@every_loop
+def test_a_cancelled_wait_leaves_no_watcher_behind(loop, sockets):
+    ours, theirs = sockets
+
+    async def main():
+        fill(ours)
+        assert await loop.cancel_after(0.02, lambda: bridge.wait_writable(ours))
+        assert await loop.cancel_after(0.02, lambda: bridge.wait_readable(ours))
+        if loop.name in ("asyncio", "uvloop"):
+            running = asyncio.get_running_loop()
+            assert not running.remove_reader(ours)
+            assert not running.remove_writer(ours)
+        theirs.send(b"x")
+        await bridge.wait_readable(ours)
+        assert await loop.cancel_after(0.02, lambda: bridge.wait_writable(ours))
+
+    loop.run(main)
+
+
+@every_loop
+def test_two_tasks_that_wait_to_write_are_an_error_and_not_a_hang(loop, sockets):
+    ours, theirs = sockets
+
+    async def main():
+        fill(ours)
+        errors = []
+
+        async def waits():
+            try:
+                await bridge.wait_writable(ours)
+            except Exception as error:
+                errors.append(error)
+                with contextlib.suppress(BlockingIOError):
+                    while theirs.recv(1 << 20):
+                        pass
+
+        await loop.together(waits, waits)
+        return errors
+
+    [error] = loop.run(main)
+    assert type(error).__name__ in ("RuntimeError", "BusyResourceError", "WriteResourceBusy")
+
+
+@every_loop
+def test_sleep_lasts_and_lets_others_run(loop):
+    async def main():
+        order = []
+
+        async def sleeps(seconds):
+            began = time.monotonic()
+            await bridge.sleep(seconds)
+            assert time.monotonic() - began >= seconds * 0.9
+            order.append(seconds)
+
+        await loop.together(lambda: sleeps(0.06), lambda: sleeps(0.01))
+        assert await loop.cancel_after(0.01, lambda: bridge.sleep(3600))
+        return order
+
+    assert loop.run(main) == [0.01, 0.06]
+
+
+# Cleanup after a cancellation.
+
+
+async def drains(done, waits=5):
+    for _ in range(waits):
+        await bridge.sleep(0.001)
+        await bridge.checkpoint()
+    done.append("drained")
+    return "result"
+
+
+@every_loop
+def test_shielded_cleanup_goes_on_after_a_cancellation(loop):
+    async def main():
+        done = []
+
+        async def body():
+            try:
+                await bridge.sleep(3600)
+            finally:
+                assert await bridge.shielded(drains(done)) == "result"
+
+        assert await loop.cancel_after(0.01, body)
+        return done
+
+    assert loop.run(main) == ["drained"]
+
+
+@every_loop
+def test_shielded_hands_on_results_and_errors(loop):
+    async def fails():
+        await bridge.checkpoint()
+        raise KeyError("of the awaitable")
+
+    async def main():
+        assert await bridge.shielded(drains([])) == "result"
+        assert await bridge.shielded(drains([]), 60) == "result"
+        for limit in (None, 60):
+            with pytest.raises(KeyError, match="of the awaitable"):
+                await bridge.shielded(fails(), limit)
+
+    loop.run(main)
+
+
+@every_loop
+def test_the_limit_of_a_shield_cancels_what_it_awaits(loop):
+    async def main():
+        ended = []
+
+        async def body():
+            try:
+                await bridge.sleep(3600)
+            finally:
+                try:
+                    await bridge.shielded(hangs(), 0.02)
+                except TimeoutError as error:
+                    ended.append(str(error))
+
+        async def hangs():
+            try:
+                await bridge.sleep(3600)
+            finally:
+                ended.append("cancelled")
+
+        assert await loop.cancel_after(0.01, body)
+        return ended
+
+    assert loop.run(main) == ["cancelled", "it was not done within 0.02 s, the limit given to shielded()"]
+
+
+def run_by_anyio(backend, main):
+    anyio = pytest.importorskip("anyio")
+    pytest.importorskip(backend)
+    return anyio.run(main, anyio, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_shielded_cleanup_goes_on_in_a_cancelled_scope_of_anyio(backend):
+    async def main(anyio):
+        done = []
+        with anyio.move_on_after(0.01) as scope:
+            try:
+                await bridge.sleep(3600)
+            finally:
+                await bridge.shielded(drains(done))
+                with pytest.raises(TimeoutError):
+                    await bridge.shielded(bridge.sleep(3600), 0.02)
+        assert scope.cancel_called
+        with anyio.move_on_after(0.01) as scope:
+            try:
+                await bridge.sleep(3600)
+            finally:
+                await drains(done)  # what happens without
+        return done
+
+    assert run_by_anyio(backend, main) == ["drained"]
+
+
+def test_asyncio_cancels_shielded_cleanup_when_it_is_asked_to_again():
+    async def main():
+
+        async def body():
+            try:
+                await bridge.sleep(3600)
+            finally:
+                await bridge.shielded(bridge.sleep(3600))
+
+        task = asyncio.ensure_future(body())
+        for _ in range(2):
+            await asyncio.sleep(0.01)
+            assert not task.done()
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(main(), 20))
 
 
 @every_loop
@@ -251,8 +527,9 @@ def test_a_watch_may_be_closed_after_its_loop(pipe):
 def test_without_a_loop_there_is_a_clear_error():
     with pytest.raises(RuntimeError, match="no event loop that async_generator.bridge knows.*use_event_loop"):
         bridge.wait_readable(0).send(None)
-    with pytest.raises(RuntimeError, match="no event loop"):
-        bridge.checkpoint().send(None)
+    for wait in (bridge.checkpoint(), bridge.wait_writable(0), bridge.sleep(0), bridge.shielded(bridge.sleep(0))):
+        with pytest.raises(RuntimeError, match="no event loop"):
+            wait.send(None)
 
 
 def test_a_loop_that_cannot_watch_descriptors_says_so(pipe):
@@ -309,6 +586,38 @@ def test_use_event_loop_holds_in_its_block_and_in_tasks_started_there():
     assert mine.asked == [7, "checkpoint"] * 2
     with pytest.raises(RuntimeError, match="no event loop"):
         mine.run(asks)
+
+
+def test_a_loop_says_what_it_was_made_without():
+    mine = HandMade()
+    without = mine.describe()
+    with bridge.use_event_loop(without):
+        for name, wait in (("wait_writable", bridge.wait_writable(7)), ("sleep", bridge.sleep(1)),
+                           ("shielded", bridge.shielded(bridge.sleep(1)))):
+            with pytest.raises(RuntimeError, match=f"<EventLoop hand-made> cannot do this.*without {name}="):
+                wait.send(None)
+
+
+def test_a_loop_of_the_users_may_do_everything():
+    mine = HandMade()
+
+    async def sleep(seconds):
+        mine.asked.append(("sleep", seconds))
+
+    async def shielded(awaitable, limit):
+        mine.asked.append(("shielded", limit))
+        return await awaitable
+
+    described = bridge.EventLoop("whole", wait_readable=mine.wait_readable, checkpoint=mine.checkpoint,
+                                 wait_writable=mine.wait_readable, sleep=sleep, shielded=shielded)
+
+    async def asks():
+        await bridge.wait_writable(7)
+        await bridge.shielded(bridge.sleep(1), 2)
+
+    with bridge.use_event_loop(described):
+        mine.run(asks)
+    assert mine.asked == [7, ("shielded", 2), ("sleep", 1)]
 
 
 def test_a_registered_loop_is_asked_first(monkeypatch):

@@ -11,7 +11,9 @@
 
 #include <cerrno>
 #include <coroutine>
+#include <memory>
 #include <system_error>
+#include <utility>
 
 #ifdef __linux__
 #include <sys/eventfd.h>
@@ -75,6 +77,26 @@ class wakeup {
  private:
   int reading_ = -1;
   int writing_ = -1;
+};
+
+/// What a push that finds the consumer waiting rings, from any thread. Both ends keep it.
+class bell {
+ public:
+  bell() = default;
+  bell(bell const&) = delete;
+  auto operator=(bell const&) -> bell& = delete;
+  virtual ~bell() = default;
+  virtual void ring() noexcept = 0;
+};
+
+/// The bell of one consumer that has a descriptor to itself.
+class own_bell final : public bell {
+ public:
+  void ring() noexcept override { wakeup_.signal(); }
+  [[nodiscard]] auto wake() const noexcept -> wakeup const& { return wakeup_; }
+
+ private:
+  wakeup const wakeup_;
 };
 
 }  // namespace detail

@@ -216,6 +216,8 @@ class visible {
   }
 
   [[nodiscard]] auto get() const noexcept -> object const& { return kept_; }
+  /// Whether the collector sees it by the body that runs now.
+  [[nodiscard]] auto is_current() const noexcept -> bool { return session_ == detail::session::current(); }
 
  private:
   friend detail::session;

@@ -96,6 +96,28 @@ auto busy(long after, long /*unused*/, long /*unused*/) -> agen::async_generator
   return py::items(std::move(channel));
 }
 
+// [patience]
+/// Gives one item; its engine then works for `microseconds`, and nothing can stop it. Who
+/// closes the stream awaits that for `patience` microseconds at most.
+auto stubborn(long microseconds, long patience, long /*unused*/) -> agen::async_generator<int> {
+  agen::channel<int> channel(4);
+  start(channel.producer(), [microseconds](auto const& out) {
+    out.push(1);
+    std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
+  });
+  return py::items(std::move(channel), agen::default_slice, std::chrono::microseconds(patience));
+}
+// [/patience]
+
+/// Waits for wakeups by a descriptor.
+auto wakeups(long fd, long /*unused*/, long /*unused*/) -> agen::async_generator<int> {
+  py::watch wait;
+  for (int i = 0;; ++i) {
+    co_await wait(static_cast<int>(fd));
+    co_yield i;
+  }
+}
+
 /// A stream that never has anything; its producer goes when it is stopped.
 auto silent(long /*unused*/, long /*unused*/, long /*unused*/) -> agen::async_generator<int> {
   agen::channel<int> channel(4);
@@ -127,6 +149,64 @@ auto bytes(long fd, long /*unused*/, long /*unused*/) -> agen::async_generator<i
 }
 // [/bytes]
 
+// [writes]
+/// Writes `n` bytes to a descriptor that does not block; each item is how many have been
+/// taken.
+auto writes(long fd, long n, long /*unused*/) -> agen::async_generator<int> {
+  std::string const rest(static_cast<std::size_t>(n), 'x');
+  for (std::size_t done = 0; done < rest.size();) {
+    co_await py::writable(static_cast<int>(fd));
+    auto const taken = ::write(static_cast<int>(fd), &rest[done], rest.size() - done);
+    if (taken < 0) throw std::system_error(errno, std::generic_category(), "write");
+    done += static_cast<std::size_t>(taken);
+    co_yield static_cast<int>(done);
+  }
+}
+// [/writes]
+
+/// Numbers, `microseconds` apart.
+auto ticks(long n, long microseconds, long /*unused*/) -> agen::async_generator<int> {
+  for (int i = 0; i < n; ++i) {
+    co_await py::sleep(std::chrono::microseconds(microseconds));
+    co_yield i;
+  }
+}
+
+/// Waits of cleanups that have ended.
+std::atomic<int> cleaned = 0;
+
+// [cleanup]
+auto drain(long waits) -> agen::task<int> {
+  for (int i = 0; i < waits; ++i) {
+    co_await py::sleep(1ms);
+    co_await py::checkpoint();
+    ++cleaned;
+  }
+  co_return static_cast<int>(waits);
+}
+
+/// Waits for ever; however that ends, it awaits its cleanup.
+auto cleans(long waits, long limit, long /*unused*/) -> agen::async_generator<int> {
+  std::exception_ptr thrown;
+  try {
+    for (;;) co_await py::sleep(1h);
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  co_await py::shielded(drain(waits), std::chrono::milliseconds(limit));
+  std::rethrow_exception(thrown);
+}
+// [/cleanup]
+
+/// What shielded tasks return and throw.
+auto sheltered(long fails, long /*unused*/, long /*unused*/) -> agen::async_generator<int> {
+  co_yield co_await py::shielded(drain(2));
+  co_await py::shielded([](long n) -> agen::task<> {
+    co_await py::checkpoint();
+    if (n != 0) throw std::out_of_range("of the task");
+  }(fails));
+}
+
 /// Never waits.
 auto counted(long n, long fair, long slice) -> agen::async_generator<int> {
   auto plain = [](long last) -> agen::async_generator<int> {
@@ -149,6 +229,11 @@ auto make(PyObject* /*module*/, PyObject* args) -> PyObject* try {
 
 auto producers(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* { return PyLong_FromLong(alive.load()); }
 
+/// Waits of cleanups that have ended since the last call.
+auto take_cleaned(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* {
+  return PyLong_FromLong(cleaned.exchange(0));
+}
+
 auto prepare(PyObject* /*module*/) -> int try {
   py::import_engine();
   return 0;
@@ -163,9 +248,16 @@ PyMethodDef functions[] = {
     {"paced", make<paced>, METH_VARARGS, nullptr},
     {"failing", make<failing>, METH_VARARGS, nullptr},
     {"busy", make<busy>, METH_VARARGS, nullptr},
+    {"stubborn", make<stubborn>, METH_VARARGS, nullptr},
+    {"wakeups", make<wakeups>, METH_VARARGS, nullptr},
     {"silent", make<silent>, METH_VARARGS, nullptr},
     {"delegating", make<delegating>, METH_VARARGS, nullptr},
     {"bytes", make<bytes>, METH_VARARGS, nullptr},
+    {"writes", make<writes>, METH_VARARGS, nullptr},
+    {"ticks", make<ticks>, METH_VARARGS, nullptr},
+    {"cleans", make<cleans>, METH_VARARGS, nullptr},
+    {"cleaned", take_cleaned, METH_NOARGS, nullptr},
+    {"sheltered", make<sheltered>, METH_VARARGS, nullptr},
     {"counted", make<counted>, METH_VARARGS, nullptr},
     {"producers", producers, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
