@@ -180,6 +180,31 @@ inline auto dict_version([[maybe_unused]] PyObject* dict) noexcept -> std::uint6
 #endif
 }
 
+/// While one exists, nothing traces or profiles this thread: not sys.settrace(), sys.setprofile() or sys.monitoring.
+/// PyThreadState_EnterTracing() came with 3.11, and counts in the same field.
+class Untraced {
+ public:
+  Untraced() noexcept : thread_(PyThreadState_Get()) {
+#if PY_VERSION_HEX >= 0x030B0000
+    PyThreadState_EnterTracing(thread_);
+#else
+    ++thread_->tracing;
+#endif
+  }
+  ~Untraced() {
+#if PY_VERSION_HEX >= 0x030B0000
+    PyThreadState_LeaveTracing(thread_);
+#else
+    --thread_->tracing;
+#endif
+  }
+  Untraced(Untraced const&) = delete;
+  auto operator=(Untraced const&) -> Untraced& = delete;
+
+ private:
+  PyThreadState* thread_;
+};
+
 /// Locks the structure of delegation chains. With the GIL there is nothing to lock.
 #ifdef Py_GIL_DISABLED
 using Mutex = PyMutex;

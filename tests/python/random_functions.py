@@ -1,0 +1,471 @@
+"""Functions drawn at random around `yield_` and `yield_from_`, and what they do when they are driven.
+
+`source(seed)` writes a coroutine function; `transcript(function, seed)` drives a generator over it and tells everything that
+can be seen: items, return value, exceptions with their contexts and the lines of their tracebacks, the lines at which it stood,
+and the order of side effects.
+"""
+
+import random
+import sys
+import types
+
+FILE = "<random function>"
+STEPS = 14
+
+
+class Writer:
+    """Draws statements and expressions. Depth is what is left to nest."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.noted = 0
+        self.loops = 0  # in the function that is being written
+        self.protected = 0  # `finally` bodies that must not be left on versions that warn of it
+
+    def pick(self, *choices):
+        return self.random.choice(choices)
+
+    def maybe(self, chance=0.3):
+        return self.random.random() < chance
+
+    # Expressions ------------------------------------------------------------------------------------------------------
+
+    def broken(self, text):
+        """Within brackets a line may end anywhere."""
+        return f"\n{text}" if self.maybe(0.08) else text
+
+    def note(self):
+        self.noted += 1
+        return f"{self.pick('note', 'note', 'note', 'fail')}({self.noted})"
+
+    def atom(self):
+        return self.pick("a", "b", self.note(), self.note(), "None", "0", "1", "'text'", "()")
+
+    def expression(self, depth):
+        if depth <= 0:
+            return self.atom()
+        kind = self.pick("await", "await", "await", "await", "plain", "plain", "comprehension", "atom")
+        return getattr(self, kind + "_")(depth - 1) if kind != "atom" else self.atom()
+
+    def arguments(self, depth, name):
+        """What is in the brackets of a call of an operator: mostly one argument."""
+        one = self.broken(self.expression(depth))
+        return self.pick(
+            one, one, one, one, one, one, one, one, "" if name == "value" else one, f"{name}={one}", f"*[{one}]",
+            f"**{{'{name}': {one}}}", f"wrong={one}", f"{one}, {self.atom()}",
+        )  # fmt: skip
+
+    def made(self, depth):
+        """What `yield_from_` gets."""
+        name = self.pick("native", "ours", "foreign", "ours", "nested")
+        return self.pick(
+            f"{name}({self.broken(self.expression(depth))})",
+            f"{name}({self.broken(self.expression(depth))})",
+            f"{name}(a, {self.expression(depth)})",
+            f"{name}(end={self.expression(depth)})",
+            f"{name}(*[{self.expression(depth)}])",
+            f"({name}({self.expression(depth)}) if {self.expression(depth)} else ours(1))",
+            f"({self.expression(depth)} or {name}(b))",
+            self.expression(depth),
+        )
+
+    def awaited(self, depth):
+        """An expression whose value is awaited."""
+        yielded = f"yield_({self.arguments(depth, 'value')})"
+        delegated = f"yield_from_({self.broken(self.made(depth))})"
+        other = f"other({self.expression(depth)})"
+        some = self.pick(yielded, yielded, yielded, yielded, yielded, delegated, delegated, other)
+        if depth <= 0 or self.maybe(0.7):
+            return some
+        depth -= 1
+        return self.pick(
+            f"({some} if {self.expression(depth)} else {self.awaited(depth)})",
+            f"(({self.expression(depth)} and {self.awaited(depth)}) or {some})",
+            f"({self.expression(depth)} and {self.awaited(depth)} or {some})",
+            f"({self.atom()} if {self.expression(depth)} else {some})",
+            f"(w := {some})",
+            f"[{some}, {self.atom()}][0]",
+            f"(lambda: {some})()",
+            f"(lambda q: {some})({self.expression(depth)})",
+            f"(yield_ if {self.expression(depth)} else other)({self.atom()})",
+            f"(yield_)({self.expression(depth)})",
+            f"same(yield_)({self.expression(depth)})",
+            f"same({some})",
+            f"same(q={some})",
+            f"yield_.__call__({self.expression(depth)})",
+        )
+
+    def await_(self, depth):
+        awaited = self.awaited(depth)
+        return f"(await {self.broken(f'({awaited})') if self.maybe(0.15) else awaited})"
+
+    def plain_(self, depth):
+        one, two, three = (self.expression(depth - number) for number in range(3))
+        operator = self.pick("==", "!=", "is", "is not", "in", "<")
+        return self.pick(
+            f"({one}, {self.broken(two)})",
+            f"[*[{one}], {two}]",
+            f"{{{self.note()}: {one}, **{{'k': {two}}}}}",
+            f"({one} if {two} else {three})",
+            f"({one} and {two})",
+            f"({one} or {two})",
+            f"(not {one})",
+            f"({one} {operator} {two})",
+            f"({one} == {two} != {three})",
+            f"f'{{{one}!r}} {{{two}!r:>{{3}}}}'" if sys.version_info >= (3, 12) else f"(f'{{a!r:>{{2}}}}', {one})",
+            f"[{one}, {two}][0]",
+            f"[{one}, {two}][{self.pick('0:1', '1:', ':', '5')}]",
+            f"(lambda q={one}: (q, {self.atom()}))()",
+            f"same({self.broken(one)})",
+            f"same(q={self.broken(one)})",
+            f"same(*[{one}])",
+            f"same(**{{'q': {one}}})",
+            f"pair({one}, {two})",
+            f"pair({one}, *[{two}])",
+            f"pair(q={one}, p={two})",
+            f"pair(*[{one}], **{{'q': {two}}})",
+            f"Holder({one}).value",
+            f"Holder({one}).method({two})",
+            f"[w := {one}, w]",
+            f"(-{one})",
+            f"({one} + {two})",
+        )
+
+    def comprehension_(self, depth):
+        one, two = self.expression(depth - 1), self.pick("range(2)", f"[{self.expression(depth - 1)}, 1]", "some(2)")
+        condition = self.pick("", "", f" if {self.expression(depth - 2)}", " if x")
+        inner = self.pick("", "", f" for y in [x, {self.expression(depth - 2)}]")
+        head = self.pick(one, "x", f"(x, {one})", "x")
+        async_ = self.pick("", "", "", "async ")
+        source = "native(2)" if async_ else two
+        clause = f"{async_}for x in {source}{condition}{inner}"
+        return self.pick(
+            f"[{head} {clause}]",
+            f"[{head} {clause}]",
+            f"len({{repr({head}) {clause}}})",
+            f"{{repr(x): {head} {clause}}}",
+            f"list(x for x in {two if not async_ else 'range(2)'} if x)",
+            f"[z async for z in ({head} {async_}for x in {'native(2)' if async_ else 'range(2)'}) if a is not None]",
+        )
+
+    # Statements -------------------------------------------------------------------------------------------------------
+
+    def block(self, depth, indent, count=None):
+        lines = []
+        for _ in range(count or self.random.randint(1, 2)):
+            lines += self.statement(depth, indent)
+        return lines
+
+    def statement(self, depth, indent):
+        kinds = ["assign", "assign", "express", "express", "express", "unpack", "leave", "define"]
+        if depth > 0:
+            kinds += ["if", "while", "for", "try", "try", "finally", "with", "match", "async_for"]
+        return getattr(self, "write_" + self.pick(*kinds))(depth - 1, indent)
+
+    def size(self):
+        return self.random.randint(1, 4)
+
+    def write_assign(self, depth, indent):
+        target = self.pick("a", "b", "a", "b: object", "Holder(1).value", "store[0]")
+        return [indent + f"{target} = {self.expression(self.size())}"]
+
+    def write_express(self, depth, indent):
+        return [indent + self.await_(self.size() - 1)]
+
+    def write_unpack(self, depth, indent):
+        return [indent + f"a, *b = [{self.expression(2)}, {self.expression(2)}]"]
+
+    def write_define(self, depth, indent):
+        return [
+            indent + f"def inner(q={self.expression(2)}): return (q, a)",
+            indent + f"b = inner({self.await_(1)})",
+        ]
+
+    def write_leave(self, depth, indent):
+        value = self.expression(2)
+        choices = [f"return {value}", f"raise KeyError({value})", "raise", f"assert {value}, {self.atom()}", "pass"]
+        if self.loops and not self.protected:
+            choices += ["break", "continue", "break", "continue"]
+        choice = self.pick(*choices)
+        if self.protected and choice.startswith("return"):
+            choice = "pass"
+        return [indent + f"if {self.atom()}: {choice}"] if self.maybe(0.8) else [indent + choice]
+
+    def body(self, depth, indent, loop=False):
+        self.loops += loop
+        lines = self.block(depth, indent + " ")
+        self.loops -= loop
+        return lines
+
+    def write_if(self, depth, indent):
+        lines = [indent + f"if {self.expression(2)}:", *self.body(depth, indent)]
+        if self.maybe():
+            lines += [indent + f"elif {self.expression(1)}:", *self.body(depth, indent)]
+        return lines + ([indent + "else:", *self.body(depth, indent)] if self.maybe() else [])
+
+    def write_while(self, depth, indent):
+        lines = [indent + f"while tick() {self.pick('and', 'and not', 'or')} {self.expression(2)}:"]
+        lines += [indent + " if not tick(): break", *self.body(depth, indent, loop=True)]
+        return lines + ([indent + "else:", *self.body(depth, indent)] if self.maybe() else [])
+
+    def write_for(self, depth, indent):
+        lines = [indent + f"for a in [{self.expression(2)}, {self.expression(1)}]:"]
+        lines += self.body(depth, indent, loop=True)
+        return lines + ([indent + "else:", *self.body(depth, indent)] if self.maybe() else [])
+
+    def write_async_for(self, depth, indent):
+        lines = [indent + f"async for a in native({self.expression(2)}):"]
+        return lines + self.body(depth, indent, loop=True)
+
+    def write_try(self, depth, indent):
+        lines = [indent + "try:", *self.body(depth, indent)]
+        for caught in self.random.sample(["KeyError", "TypeError as error", "(LookupError, RuntimeError)"], 2):
+            lines += [indent + f"except {caught}:", *self.body(depth, indent)]
+        if self.maybe():
+            lines += [indent + self.pick("except BaseException as error:", "except:"), *self.body(depth, indent)]
+        if self.maybe():
+            lines += [indent + "else:", *self.body(depth, indent)]
+        return lines + (self.last(depth, indent) if self.maybe() else [])
+
+    def write_finally(self, depth, indent):
+        return [indent + "try:", *self.body(depth, indent), *self.last(depth, indent)]
+
+    def last(self, depth, indent):
+        leaving = sys.version_info < (3, 14)  # from then on the compiler warns of it
+        self.protected += not leaving
+        lines = [indent + "finally:", *self.body(depth, indent)]
+        self.protected -= not leaving
+        return lines
+
+    def write_with(self, depth, indent):
+        async_ = self.pick("", "async ")
+        lines = [indent + f"{async_}with Manager({self.expression(2)}) as a, Manager({self.expression(1)}):"]
+        return lines + self.body(depth, indent)
+
+    def write_match(self, depth, indent):
+        lines = [indent + f"match {self.expression(2)}:"]
+        lines += [indent + f" case {self.pick('0', '[a, *b]', 'None', 'Holder(value=1)')}:"]
+        lines += self.body(depth, indent + " ")
+        lines += [indent + f" case b if {self.expression(2)}:", *self.body(depth, indent + " ")]
+        return lines
+
+    def function(self):
+        lines = ["async def function(a=1, b=None):", " store = {}", " w = 1"]
+        lines += self.block(self.random.randint(0, 3), " ", self.random.randint(1, 4))
+        return "\n".join(lines) + "\n"
+
+
+def source(seed):
+    """A function that compiles: an await is drawn where there can be none, too."""
+    for attempt in range(100):
+        text = Writer(f"{seed} {attempt}").function()
+        try:
+            compile(text, FILE, "exec")
+        except SyntaxError:
+            continue
+        return text
+    raise AssertionError(f"nothing compiles from {seed}")
+
+
+# What the functions use -----------------------------------------------------------------------------------------------
+
+
+class Marker:
+    """What is awaited and reaches the driver."""
+
+    def __repr__(self):
+        return "marker"
+
+
+@types.coroutine
+def trap():
+    return (yield Marker())
+
+
+class World:
+    """The globals of a function, and the order in which it used them."""
+
+    def __init__(self, operators):
+        self.log = []
+        self.ticks = 12
+        yield_, yield_from_, async_generator = operators
+        log = self.log
+
+        def note(number, *more):
+            log.append(number)
+            return number % 3
+
+        def fail(number):
+            log.append(number)
+            if number % 7 == 1:
+                raise KeyError(number)
+            return [number % 2]
+
+        def tick():
+            self.ticks -= 1
+            log.append("tick")
+            return self.ticks > 0
+
+        def same(q=None):
+            log.append(("same", shown(q)))
+            return q
+
+        def pair(p=None, q=None):
+            return [p, q]
+
+        def some(count):
+            for number in range(count):
+                log.append(("some", number))
+                yield number
+
+        async def other(value):
+            log.append(("other", shown(value)))
+            return (value, await trap()) if value else value
+
+        async def native(value=None, *more, end=None):
+            try:
+                got = yield ("native", shown(value))
+                log.append(("native got", shown(got)))
+                if value:
+                    yield await trap()
+            finally:
+                log.append("native ends")
+
+        @async_generator
+        async def ours(value=None, *more, end=None):
+            try:
+                got = await yield_(("ours", shown(value)))
+                return (shown(got), shown(more), shown(end))
+            finally:
+                log.append("ours ends")
+
+        @async_generator
+        async def nested(value=None, *more, end=None):
+            return ("nested", await yield_from_(ours(value, end=end)))
+
+        class Foreign:
+            def __init__(self, value=None, *more, end=None):
+                self.left = 2
+
+            def __aiter__(self):
+                return self
+
+            async def __anext__(self):
+                self.left -= 1
+                if self.left < 0:
+                    raise StopAsyncIteration("foreign")
+                log.append(("foreign", await trap()))
+                return self.left
+
+        class Manager:
+            def __init__(self, value):
+                self.value = value
+
+            def __enter__(self):
+                log.append(("enter", shown(self.value)))
+                return self.value
+
+            def __exit__(self, kind, error, traceback):
+                log.append(("exit", shown(error)))
+                return bool(self.value)
+
+            async def __aenter__(self):
+                await trap()
+                return self.__enter__()
+
+            async def __aexit__(self, *raised):
+                await yield_("leaving")
+                return self.__exit__(*raised)
+
+        self.globals = {
+            "yield_": yield_, "yield_from_": yield_from_, "note": note, "fail": fail, "tick": tick, "same": same,
+            "pair": pair, "some": some, "other": other, "native": native, "ours": ours, "nested": nested,
+            "foreign": Foreign, "Manager": Manager, "Holder": Holder,
+        }  # fmt: skip
+
+
+class Holder:
+    __match_args__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+    def method(self, other):
+        return (self.value, other)
+
+
+def shown(value):
+    """A value without addresses."""
+    if isinstance(value, (list, tuple, set)):
+        return [type(value).__name__, *map(shown, value)]
+    if isinstance(value, dict):
+        return {key: shown(one) for key, one in value.items()}
+    if isinstance(value, BaseException):
+        return (type(value).__name__, shown(value.args))
+    return value if isinstance(value, (int, str, type(None))) else type(value).__name__
+
+
+def lines(error):
+    found = []
+    traceback = error.__traceback__
+    while traceback:
+        if traceback.tb_frame.f_code.co_filename == FILE:
+            found.append((traceback.tb_frame.f_code.co_name, traceback.tb_lineno))
+        traceback = traceback.tb_next
+    return found
+
+
+def told(error, depth=0):
+    """An exception, where it was raised, and what it was raised in or from."""
+    if error is None or depth > 8:
+        return None
+    return [
+        *shown(error), lines(error), told(error.__context__, depth + 1), told(error.__cause__, depth + 1),
+        error.__suppress_context__,
+    ]  # fmt: skip
+
+
+def transcript(function, world, seed):
+    """What a generator of `function` does. The operations are drawn, and do not depend on what it answers."""
+    drawn = random.Random(seed)
+    generator = function()
+    answers = []
+    ended = 0
+    for _ in range(STEPS):
+        kind, value = drawn.choice(["next", "next", "next", "send", "send", "throw", "close"]), drawn.randint(0, 9)
+        if kind == "close" and drawn.random() < 0.7:
+            kind = "next"
+        thrown = drawn.choice([KeyError, TypeError, RuntimeError, GeneratorExit, StopIteration])(value)
+        operation = {
+            "next": generator.__anext__,
+            "send": lambda value=value: generator.asend(value),
+            "throw": lambda thrown=thrown: generator.athrow(thrown),
+            "close": generator.aclose,
+        }[kind]()
+        answers.append(kind)
+        answers += performed(operation, drawn)
+        frame = generator.ag_frame
+        answers.append(frame.f_lineno if frame and kind != "close" else None)
+        ended += frame is None
+        if ended > 2:
+            break
+    answers += performed(generator.aclose(), drawn)
+    return answers, world.log
+
+
+def performed(operation, drawn):
+    """Drives one operation to its end, with what an event loop might answer where it awaits."""
+    for _ in range(20):
+        try:
+            if drawn.random() < 0.85:
+                yield ("awaits", shown(operation.send(None)))
+            else:
+                yield ("awaits", shown(operation.throw(KeyError("at the await"))))
+        except StopIteration as stop:
+            yield ("item", shown(stop.value))
+            return
+        except BaseException as error:
+            yield told(error)
+            return
+    yield "gave up"
+    operation.close()
