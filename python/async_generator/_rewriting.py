@@ -109,6 +109,8 @@ def _rewrite(original: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, t
     if not wanted:
         return original, (), 0
     code = Code(original)
+    for name in _rebound(code) & wanted.keys():  # by the function itself, which then calls what it has bound
+        del wanted[name]
     changed = bytearray(original.co_code)
     constants = original.co_consts
     in_handlers = _first_handler(code)
@@ -156,7 +158,13 @@ def _loads(code: Code) -> list[int]:
     return [found.start() for found in _FIND_LOADS.finditer(code.opcodes)]
 
 
+def _rebound(code: Code) -> set[str]:
+    """The globals that are written to."""
+    return {code.code.co_names[code.argument(found.start())] for found in _FIND_STORES.finditer(code.opcodes)}
+
+
 _FIND_LOADS = re.compile(re.escape(bytes([LOAD_GLOBAL])), re.DOTALL)
+_FIND_STORES = re.compile(b"[" + re.escape(bytes([dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]])) + b"]")
 
 
 def _first_handler(code: Code) -> int:
