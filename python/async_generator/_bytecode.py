@@ -142,9 +142,9 @@ class Handler(NamedTuple):
 class Call(NamedTuple):
     """The one call that what a load puts on the stack can get to."""
 
-    index: int
+    first: int
     last: int
-    """Its last instruction; another one on 3.11 only."""
+    """Another instruction on 3.11 only."""
     end: int
     keywords: bool
     simple: bool

@@ -1,4 +1,4 @@
-"""Real yields in place of ``await yield_()``: everything here that depends on a version's bytecode.
+"""Real yields in place of ``await yield_()``: all that changes a version's bytecode; ``_bytecode`` reads it.
 
 ``await yield_(x)`` compiles to a load of ``yield_``, the argument, a call, and a loop that sends into what the call
 returned.  In a copy of the code, of the same length, that becomes what ``yield x`` compiles to in a native async
@@ -8,8 +8,12 @@ engine.  ``yield_from_(f(x))``, the usual delegation, keeps one call of the two:
 calls ``f``.  (On 3.10 YIELD_VALUE itself wraps, by a flag of the code; there whatever is neither a simple ``yield_`` nor
 such a delegation stays as it is.)  Line numbers, jumps and exception tables stay valid.
 
+An await is replaced only where it is proved (``_bytecode.Code.call_of``) that what comes to it is what the call returned,
+that the call is of what the name means, and that nothing jumps into what is overwritten.  All else stays as it is, and other
+awaits of the same function need not.
+
 The names must be globals that mean ``yield_`` and ``yield_from_`` when the copy is made.  The engine checks that they
-still do whenever it makes a generator, and otherwise uses the original code.
+still do whenever it makes a generator, and otherwise uses the original code.  What the function itself binds stays as it is.
 
 On the first use a sample is rewritten and run.  Where it does not do what the original does, or the version is unknown,
 nothing is rewritten: the plain path gives the same results.
@@ -65,9 +69,7 @@ class _Shape(NamedTuple):
 
 def _find_shape() -> _Shape:
     names = ["GET_AWAITABLE", *(["PUSH_NULL"] if VERSION >= (3, 15) else []), _AWAIT_NONE.opname]
-    names += (
-        ["YIELD_FROM"] if VERSION == (3, 10) else ["SEND", "YIELD_VALUE", "RESUME", "JUMP_BACKWARD_NO_INTERRUPT"]
-    )
+    names += ["YIELD_FROM"] if VERSION == (3, 10) else ["SEND", "YIELD_VALUE", "RESUME", "JUMP_BACKWARD_NO_INTERRUPT"]
     opcodes = b"".join(bytes([dis.opmap[name]]).ljust(SIZES[dis.opmap[name]], b"\0") for name in names)
     none = names.index(_AWAIT_NONE.opname)
     entered = bytes(len(opcodes)) if VERSION == (3, 10) else bytes(none + 1) + b"\1" + bytes(len(opcodes) - none - 2)
@@ -123,7 +125,7 @@ def _rewrite(original: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, t
         await_ = _find_await(code, call.end) if call else None
         if call is None or await_ is None:
             continue
-        simple = call.simple and not call.keywords and _same_handler(code, call.index, await_.start)
+        simple = call.simple and not call.keywords and _same_handler(code, call.first, await_.start)
         if not (simple and operator is yield_ and _replace_call(code, load, call, await_, changed)):
             # An exception that leaves a delegate must arrive in a handler as it is, where throw() would give it the handled
             # exception as its context: so there yield_from_() is awaited.
@@ -218,7 +220,7 @@ _YIELD = [("YIELD_VALUE", 0), ("RESUME", 1)] if VERSION >= (3, 11) else [("YIELD
 
 def _replace_call(code: Code, load: int, call: Call, await_: _Await, changed: bytearray) -> bool:
     """Turn ``await yield_(x)`` into ``yield x``: no call is left. False where that does not fit."""
-    count = code.argument(call.index)
+    count = code.argument(call.first)
     if count > 1 or code.is_extended(load):
         return False
     none = (_AWAIT_NONE.opname, code.arguments[await_.none])
@@ -232,15 +234,15 @@ def _join_calls(code: Code, load: int, call: Call, await_: _Await, constant: int
     False where that does not fit."""
     function = load + SIZES[LOAD_GLOBAL]
     inner = code.call_of(function) if code.opcodes[function] == LOAD_GLOBAL else None
-    if inner is None or inner.end != call.index or inner.keywords or code.entered[call.index]:
+    if inner is None or inner.end != call.first or inner.keywords or code.entered[call.first]:
         return False
-    if constant > 255 or code.is_extended(load) or code.argument(inner.index) > 253 or code.argument(call.index) != 1:
+    if constant > 255 or code.is_extended(load) or code.argument(inner.first) > 253 or code.argument(call.first) != 1:
         return False
     push = [("PUSH_NULL", 0), ("LOAD_CONST", constant)][2 - CALLABLE_SLOTS :]
     _write(changed, load, function, push if VERSION < (3, 13) else push[::-1])
     if CALLABLE_SLOTS == 2:
         changed[2 * function + 1] &= ~1  # the function without a NULL: it is an argument now
-    for index in {inner.index, inner.last}:
+    for index in {inner.first, inner.last}:
         changed[2 * index + 1] += 1
     _write_yield(code, call, await_, [], changed)
     return True
@@ -248,10 +250,10 @@ def _join_calls(code: Code, load: int, call: Call, await_: _Await, constant: int
 
 def _write_yield(code: Code, call: Call, await_: _Await, before: list[tuple[str, int]], changed: bytearray) -> None:
     """Put a real yield in place of a call and its await: on the line of the await."""
-    if code.line(call.index) == code.line(await_.start):
-        _write(changed, call.index, await_.end, before + _YIELD)
+    if code.line(call.first) == code.line(await_.start):
+        _write(changed, call.first, await_.end, before + _YIELD)
     else:
-        _write(changed, call.index, await_.start, before)
+        _write(changed, call.first, await_.start, before)
         _write(changed, await_.start, await_.end, _YIELD)
 
 
@@ -283,7 +285,13 @@ class _Two:
         raise StopAsyncIteration("result")
 
     async def asend(self, value: Any) -> Any:
-        return value
+        for _ in self._items:
+            return value
+        raise StopAsyncIteration("result")
+
+
+async def _other() -> int:
+    return 2
 
 
 async def _sample(value: Any) -> Any:
@@ -300,6 +308,8 @@ async def _sample(value: Any) -> Any:
         seen.append(
             [await yield_(part if value else None), await yield_from_(_Two()), await yield_(await yield_(part))]
         )
+    seen.append(await (_other() if value else yield_("not this")))
+    seen.append(await (yield_("or this") if value else _other()))
     return seen
 
 

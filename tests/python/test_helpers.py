@@ -7,7 +7,7 @@ import inspect
 import types
 
 import pytest
-from async_generator import _bytecode, _rewriting, async_generator, yield_, yield_from_
+from async_generator import _bytecode, async_generator, yield_, yield_from_
 from driving import collect, finished, outcome, run, suspend, trap
 
 
