@@ -13,6 +13,7 @@ from types import CodeType
 from typing import NamedTuple
 
 VERSION = sys.version_info[:2]
+KNOWN = (3, 10) <= VERSION <= (3, 15)
 # How many stack slots a callable takes below its arguments: itself and, from 3.11 on, a NULL or self.
 CALLABLE_SLOTS = 1 if VERSION == (3, 10) else 2
 # The instruction that begins a call. Up to 3.12 what it passes by keyword is told by the instruction before it.
@@ -36,7 +37,7 @@ def _opcodes(*names: str) -> frozenset[int]:
 _NAMES = [name for name, opcode in dis.opmap.items() if opcode < 256]
 #: By opcode, like all tables here.
 SIZES = [1] * 256
-for _name in _NAMES:
+for _name in _NAMES if KNOWN else ():
     SIZES[dis.opmap[_name]] = _sized(_name)
 # END_ASYNC_FOR tells monitoring where its loop is; it goes on behind itself.
 _JUMPS = {one for one in (*dis.hasjrel, *dis.hasjabs) if one < 256} - _opcodes("END_ASYNC_FOR")

@@ -27,10 +27,9 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from . import _engine
-from ._bytecode import CALLABLE_SLOTS, LOAD_GLOBAL, SIZES, VERSION, Call, Code
+from ._bytecode import CALLABLE_SLOTS, KNOWN, LOAD_GLOBAL, SIZES, VERSION, Call, Code
 from ._operators import yield_, yield_from_
 
-_KNOWN = (3, 10) <= VERSION <= (3, 15)
 # Code of more units than this keeps its stack: two slots of one frame are not worth counting it.
 _COUNTED = 4096
 
@@ -76,7 +75,7 @@ def _find_shape() -> _Shape:
     return _Shape(opcodes, entered, none, none + 1)
 
 
-_SHAPE = _find_shape() if _KNOWN else _Shape(b"", b"", 0, 0)
+_SHAPE = _find_shape() if KNOWN else _Shape(b"", b"", 0, 0)
 
 
 class _Await(NamedTuple):
@@ -339,7 +338,7 @@ _ERROR = KeyError("thrown")
 
 def _run_sample() -> None:
     global disabled
-    if not _KNOWN:
+    if not KNOWN:
         disabled = f"the bytecode of Python {VERSION[0]}.{VERSION[1]} is not known"
         return
     if VERSION == (3, 12) and not _engine.MAIN_INTERPRETER:
