@@ -6,6 +6,7 @@ and the order of side effects.
 """
 
 import random
+import re
 import sys
 import types
 
@@ -47,106 +48,74 @@ class Writer:
         kind = self.pick("await", "await", "await", "await", "plain", "plain", "comprehension", "atom")
         return getattr(self, kind + "_")(depth - 1) if kind != "atom" else self.atom()
 
-    def arguments(self, depth, name):
-        """What is in the brackets of a call of an operator: mostly one argument."""
-        one = self.broken(self.expression(depth))
-        return self.pick(
-            one, one, one, one, one, one, one, one, "" if name == "value" else one, f"{name}={one}", f"*[{one}]",
-            f"**{{'{name}': {one}}}", f"wrong={one}", f"{one}, {self.atom()}",
+    def fill(self, depth, *templates):
+        """One of the templates, with an expression for `@e`, another one, maybe on a line of its own, for `@b`, an atom for
+        `@a`, a note for `@n`, what is awaited for `@w`, and a call of an operator for `@o`."""
+        tokens = {
+            "e": lambda: self.expression(depth),
+            "b": lambda: self.broken(self.expression(depth)),
+            "a": self.atom,
+            "n": self.note,
+            "w": lambda: self.awaited(depth),
+            "o": lambda: self.operation(depth),
+        }
+        return re.sub("@([a-z])", lambda found: tokens[found[1]](), self.pick(*templates))
+
+    def operation(self, depth):
+        """A call of an operator, mostly with one argument, or of a helper."""
+        name, argument = self.pick(*[("yield_", "value")] * 5, *[("yield_from_", "delegate")] * 2, ("other", "value"))
+        one = self.broken(self.made(depth)) if name == "yield_from_" else "@b"
+        if name == "other":
+            return self.fill(depth, "other(@e)")
+        made = self.fill(
+            depth, *[one] * 9, "" if name == "yield_" else one, f"{argument}={one}", f"*[{one}]",
+            f"**{{'{argument}': {one}}}", f"wrong={one}", f"{one}, @a",
         )  # fmt: skip
+        return f"{name}({made})"
 
     def made(self, depth):
         """What `yield_from_` gets."""
         name = self.pick("native", "ours", "foreign", "ours", "nested")
-        return self.pick(
-            f"{name}({self.broken(self.expression(depth))})",
-            f"{name}({self.broken(self.expression(depth))})",
-            f"{name}(a, {self.expression(depth)})",
-            f"{name}(end={self.expression(depth)})",
-            f"{name}(*[{self.expression(depth)}])",
-            f"({name}({self.expression(depth)}) if {self.expression(depth)} else ours(1))",
-            f"({self.expression(depth)} or {name}(b))",
-            self.expression(depth),
-        )
+        return self.fill(
+            depth, f"{name}(@b)", f"{name}(@b)", f"{name}(@b)", f"{name}(a, @e)", f"{name}(end=@e)", f"{name}(*[@e])",
+            f"({name}(@e) if @e else ours(1))", f"(@e or {name}(b))", "@e",
+        )  # fmt: skip
 
     def awaited(self, depth):
         """An expression whose value is awaited."""
-        yielded = f"yield_({self.arguments(depth, 'value')})"
-        delegated = f"yield_from_({self.broken(self.made(depth))})"
-        other = f"other({self.expression(depth)})"
-        some = self.pick(yielded, yielded, yielded, yielded, yielded, delegated, delegated, other)
         if depth <= 0 or self.maybe(0.7):
-            return some
-        depth -= 1
-        return self.pick(
-            f"({some} if {self.expression(depth)} else {self.awaited(depth)})",
-            f"(({self.expression(depth)} and {self.awaited(depth)}) or {some})",
-            f"({self.expression(depth)} and {self.awaited(depth)} or {some})",
-            f"({self.atom()} if {self.expression(depth)} else {some})",
-            f"(w := {some})",
-            f"[{some}, {self.atom()}][0]",
-            f"(lambda: {some})()",
-            f"(lambda q: {some})({self.expression(depth)})",
-            f"(yield_ if {self.expression(depth)} else other)({self.atom()})",
-            f"(yield_)({self.expression(depth)})",
-            f"same(yield_)({self.expression(depth)})",
-            f"same({some})",
-            f"same(q={some})",
-            f"yield_.__call__({self.expression(depth)})",
-        )
+            return self.operation(depth)
+        return self.fill(
+            depth - 1, "(@o if @e else @w)", "((@e and @w) or @o)", "(@e and @w or @o)", "(@a if @e else @o)", "(w := @o)",
+            "[@o, @a][0]", "(lambda: @o)()", "(lambda q: @o)(@e)", "(yield_ if @e else other)(@a)", "(yield_)(@e)",
+            "same(yield_)(@e)", "same(@o)", "same(q=@o)", "yield_.__call__(@e)",
+        )  # fmt: skip
 
     def await_(self, depth):
         awaited = self.awaited(depth)
         return f"(await {self.broken(f'({awaited})') if self.maybe(0.15) else awaited})"
 
     def plain_(self, depth):
-        one, two, three = (self.expression(depth - number) for number in range(3))
-        operator = self.pick("==", "!=", "is", "is not", "in", "<")
-        return self.pick(
-            f"({one}, {self.broken(two)})",
-            f"[*[{one}], {two}]",
-            f"{{{self.note()}: {one}, **{{'k': {two}}}}}",
-            f"({one} if {two} else {three})",
-            f"({one} and {two})",
-            f"({one} or {two})",
-            f"(not {one})",
-            f"({one} {operator} {two})",
-            f"({one} == {two} != {three})",
-            f"f'{{{one}!r}} {{{two}!r:>{{3}}}}'" if sys.version_info >= (3, 12) else f"(f'{{a!r:>{{2}}}}', {one})",
-            f"[{one}, {two}][0]",
-            f"[{one}, {two}][{self.pick('0:1', '1:', ':', '5')}]",
-            f"(lambda q={one}: (q, {self.atom()}))()",
-            f"same({self.broken(one)})",
-            f"same(q={self.broken(one)})",
-            f"same(*[{one}])",
-            f"same(**{{'q': {one}}})",
-            f"pair({one}, {two})",
-            f"pair({one}, *[{two}])",
-            f"pair(q={one}, p={two})",
-            f"pair(*[{one}], **{{'q': {two}}})",
-            f"Holder({one}).value",
-            f"Holder({one}).method({two})",
-            f"[w := {one}, w]",
-            f"(-{one})",
-            f"({one} + {two})",
-        )
+        return self.fill(
+            depth, "(@e, @b)", "[*[@e], @e]", "{@n: @e, **{'k': @e}}", "(@e if @e else @e)", "(@e and @e)", "(@e or @e)",
+            "(not @e)", f"(@e {self.pick('==', '!=', 'is', 'is not', 'in', '<')} @e)", "(@e == @e != @e)",
+            "f'{@e!r} {@e!r:>{3}}'" if sys.version_info >= (3, 12) else "(f'{a!r:>{2}}', @e)", "[@e, @e][0]",
+            "[@e, @e][0:1]", "[@e, @e][5]", "(lambda q=@e: (q, @a))()", "same(@b)", "same(q=@b)", "same(*[@e])",
+            "same(**{'q': @e})", "pair(@e, @e)", "pair(@e, *[@e])", "pair(q=@e, p=@e)", "pair(*[@e], **{'q': @e})",
+            "Holder(@e).value", "Holder(@e).method(@e)", "[w := @e, w]", "(-@e)", "(@e + @e)",
+        )  # fmt: skip
 
     def comprehension_(self, depth):
-        one, two = self.expression(depth - 1), self.pick("range(2)", f"[{self.expression(depth - 1)}, 1]", "some(2)")
-        condition = self.pick("", "", f" if {self.expression(depth - 2)}", " if x")
-        inner = self.pick("", "", f" for y in [x, {self.expression(depth - 2)}]")
-        head = self.pick(one, "x", f"(x, {one})", "x")
         async_ = self.pick("", "", "", "async ")
-        source = "native(2)" if async_ else two
-        clause = f"{async_}for x in {source}{condition}{inner}"
-        return self.pick(
-            f"[{head} {clause}]",
-            f"[{head} {clause}]",
-            f"len({{repr({head}) {clause}}})",
-            f"{{repr(x): {head} {clause}}}",
-            f"list(x for x in {two if not async_ else 'range(2)'} if x)",
+        source = "native(2)" if async_ else self.pick("range(2)", "[@e, 1]", "some(2)")
+        clause = f"{async_}for x in {source}"
+        clause += self.pick("", "", " if @e", " if x") + self.pick("", "", " for y in [x, @e]")
+        head = self.pick("@e", "x", "(x, @e)", "x")
+        return self.fill(
+            depth - 1, f"[{head} {clause}]", f"[{head} {clause}]", f"len({{repr({head}) {clause}}})",
+            f"{{repr(x): {head} {clause}}}", "list(x for x in [@e, 1] if x)",
             f"[z async for z in ({head} {async_}for x in {'native(2)' if async_ else 'range(2)'}) if a is not None]",
-        )
+        )  # fmt: skip
 
     # Statements -------------------------------------------------------------------------------------------------------
 
@@ -182,13 +151,10 @@ class Writer:
         ]
 
     def write_leave(self, depth, indent):
-        value = self.expression(2)
-        choices = [f"return {value}", f"raise KeyError({value})", "raise", f"assert {value}, {self.atom()}", "pass"]
+        choices = ["return @e", "raise KeyError(@e)", "raise", "assert @e, @a", "pass"]
         if self.loops and not self.protected:
             choices += ["break", "continue", "break", "continue"]
-        choice = self.pick(*choices)
-        if self.protected and choice.startswith("return"):
-            choice = "pass"
+        choice = self.fill(2, *(choices[1:] if self.protected else choices))
         return [indent + f"if {self.atom()}: {choice}"] if self.maybe(0.8) else [indent + choice]
 
     def body(self, depth, indent, loop=False):
