@@ -1,4 +1,4 @@
-"""Real yields in place of ``await yield_()``: everything here that depends on a version's bytecode.
+"""Real yields in place of ``await yield_()``: all that changes a version's bytecode; ``_bytecode`` reads it.
 
 ``await yield_(x)`` compiles to a load of ``yield_``, the argument, a call, and a loop that sends into what the call
 returned.  In a copy of the code, of the same length, that becomes what ``yield x`` compiles to in a native async
@@ -8,34 +8,30 @@ engine.  ``yield_from_(f(x))``, the usual delegation, keeps one call of the two:
 calls ``f``.  (On 3.10 YIELD_VALUE itself wraps, by a flag of the code; there whatever is neither a simple ``yield_`` nor
 such a delegation stays as it is.)  Line numbers, jumps and exception tables stay valid.
 
+An await is replaced only where it is proved (``_bytecode.Code.call_of``) that what comes to it is what the call returned,
+that the call is of what the name means, and that nothing jumps into what is overwritten.  All else stays as it is, and other
+awaits of the same function need not.
+
 The names must be globals that mean ``yield_`` and ``yield_from_`` when the copy is made.  The engine checks that they
-still do whenever it makes a generator, and otherwise uses the original code.
+still do whenever it makes a generator, and otherwise uses the original code.  What the function itself binds stays as it is.
 
 On the first use a sample is rewritten and run.  Where it does not do what the original does, or the version is unknown,
 nothing is rewritten: the plain path gives the same results.
 """
 
-import bisect
 import dis
 import inspect
+import re
 import sys
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _engine
+from ._bytecode import CALLABLE_SLOTS, KNOWN, LOAD_GLOBAL, SIZES, VERSION, Call, Code
 from ._operators import yield_, yield_from_
 
-_VERSION = sys.version_info[:2]
-_CALL = {(3, 10): "CALL_FUNCTION", (3, 11): "PRECALL"}.get(_VERSION, "CALL")
-# How many stack slots a callable takes below its arguments: itself and, from 3.11 on, a NULL or self.
-_CALLABLE_SLOTS = 1 if _VERSION == (3, 10) else 2
-# How an await begins.
-_AWAIT = {
-    (3, 10): ["GET_AWAITABLE", "LOAD_CONST", "YIELD_FROM"],
-    (3, 15): ["GET_AWAITABLE", "PUSH_NULL", "LOAD_COMMON_CONSTANT", "SEND"],
-}.get(_VERSION, ["GET_AWAITABLE", "LOAD_CONST", "SEND"])
-_JUMPS = set(dis.hasjrel) | set(dis.hasjabs)
-_LEAVES = {"RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE", "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_ABSOLUTE"}
+# Code of more units than this keeps its stack: two slots of one frame are not worth counting it.
+_COUNTED = 4096
 
 
 def _find_wrap() -> list[tuple[str, int]]:
@@ -57,12 +53,43 @@ async def _none() -> Any:
 
 # A debug build of 3.11 wraps items only in code that is marked as an async generator's, and dies elsewhere
 # (Python/ceval.c, ASYNC_GEN_WRAP). There real yields hand out items without a box.
-_DIES_OF_WRAPPING = _VERSION == (3, 11) and hasattr(sys, "gettotalrefcount")
+_DIES_OF_WRAPPING = VERSION == (3, 11) and hasattr(sys, "gettotalrefcount")
 _WRAP = [] if _DIES_OF_WRAPPING else _find_wrap()
 #: The engine's flags for code with real yields.
 YIELDS = _engine.RAW_YIELDS if _DIES_OF_WRAPPING else 0
 # How an await loads the None that it sends first.
 _AWAIT_NONE = next(i for i in dis.get_instructions(_none) if i.opname.startswith("LOAD_") and i.argval is None)
+
+
+class _Shape(NamedTuple):
+    """An await up to the end of its loop, as the compiler makes it: one for each version."""
+
+    opcodes: bytes
+    entered: bytes
+    """How often each instruction is jumped to: what sends, by the end of the loop, where there is one."""
+    none: int
+    send: int
+
+
+def _find_shape() -> _Shape:
+    names = ["GET_AWAITABLE", *(["PUSH_NULL"] if VERSION >= (3, 15) else []), _AWAIT_NONE.opname]
+    names += ["YIELD_FROM"] if VERSION == (3, 10) else ["SEND", "YIELD_VALUE", "RESUME", "JUMP_BACKWARD_NO_INTERRUPT"]
+    opcodes = b"".join(bytes([dis.opmap[name]]).ljust(SIZES[dis.opmap[name]], b"\0") for name in names)
+    none = names.index(_AWAIT_NONE.opname)
+    entered = bytes(len(opcodes)) if VERSION == (3, 10) else bytes(none + 1) + b"\1" + bytes(len(opcodes) - none - 2)
+    return _Shape(opcodes, entered, none, none + 1)
+
+
+_SHAPE = _find_shape() if KNOWN else _Shape(b"", b"", 0, 0)
+
+
+class _Await(NamedTuple):
+    """Where an await begins, where it loads its None, and where it has ended."""
+
+    start: int
+    none: int
+    end: int
+
 
 #: Why nothing is rewritten, or None while rewriting is on. Unknown until the sample has run.
 disabled: str | None = "not used yet"
@@ -82,60 +109,54 @@ def rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple[
     return (code, (), 0) if disabled else _rewrite(code, namespace)
 
 
-def _rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple[Any, ...], int]:
-    meanings = {name: namespace.get(name) for name in code.co_names}
+def _rewrite(original: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple[Any, ...], int]:
+    meanings = {name: namespace.get(name) for name in original.co_names}
     wanted = {name: value for name, value in meanings.items() if value is yield_ or value is yield_from_}
     if not wanted:
-        return code, (), 0
-    instructions = list(dis.get_instructions(code))
-    handlers = [entry.start for entry in getattr(dis.Bytecode(code), "exception_entries", ())]
-    # Handlers stand behind all other code from 3.12 on; before, some other code, too, stands behind them. An exception that
-    # leaves a delegate must arrive there as it is, where throw() would give it the handled exception as its context: so
-    # there yield_from_() is awaited.
-    targets = {one.argval for one in instructions if one.opname.startswith("SETUP_")}  # 3.10
-    in_handlers = next(
-        (i for i, one in enumerate(instructions) if one.opname == "PUSH_EXC_INFO" or one.offset in targets),
-        len(instructions),
-    )
-    changed = bytearray(code.co_code)
-    constants = code.co_consts
+        return original, (), 0
+    code = Code(original)
+    for name in _rebound(code) & wanted.keys():  # by the function itself, which then calls what it has bound
+        del wanted[name]
+    changed = bytearray(original.co_code)
+    constants = original.co_consts
+    in_handlers = _first_handler(code)
     used: dict[str, Any] = {}
     flags = YIELDS
-    for index, instruction in enumerate(instructions):
-        if instruction.opname != "LOAD_GLOBAL" or instruction.argval not in wanted:
-            continue
-        operator = wanted[instruction.argval]
-        call = _find_call(instructions, index)
-        await_ = _find_await(instructions, call + 1) if call is not None else None
+    for load in _loads(code):
+        name = original.co_names[code.argument(load) >> (CALLABLE_SLOTS - 1)]
+        operator = wanted.get(name)
+        call = code.call_of(load) if operator is not None else None
+        await_ = _find_await(code, call.end) if call else None
         if call is None or await_ is None:
             continue
-        start = instructions[call].offset
-        simple = bisect.bisect_right(handlers, instruction.offset) == bisect.bisect_right(handlers, start)
-        if not (simple and operator is yield_ and _replace_call(instructions, index, call, await_, changed)):
-            if operator is yield_from_ and index > in_handlers:
+        simple = call.simple and not call.keywords and _same_handler(code, call.first, await_.start)
+        if not (simple and operator is yield_ and _replace_call(code, load, call, await_, changed)):
+            # An exception that leaves a delegate must arrive in a handler as it is, where throw() would give it the handled
+            # exception as its context: so there yield_from_() is awaited.
+            if operator is yield_from_ and load > in_handlers:
                 continue
-            constant = len(code.co_consts)
-            if simple and operator is yield_from_ and _join_calls(instructions, index, call, await_, constant, changed):
-                constants = (*code.co_consts, _engine.yield_from_call)
-            elif _VERSION == (3, 10):
+            constant = len(original.co_consts)
+            if simple and operator is yield_from_ and _join_calls(code, load, call, await_, constant, changed):
+                constants = (*original.co_consts, _engine.yield_from_call)
+            elif VERSION == (3, 10):
                 continue
             else:
-                _replace_await(*await_, changed)
+                _write(changed, await_.start, await_.end, _YIELD)
                 flags |= _engine.KEPT_CALLS
-        used[instruction.argval] = operator
+        used[name] = operator
     if not used:
-        return code, (), 0
-    made = code.replace(co_code=bytes(changed), co_consts=constants)
+        return original, (), 0
+    made = original.replace(co_code=bytes(changed), co_consts=constants)
     # Without the call the frame needs less of the stack, which is memory of every generator. Where the count disagrees with
     # the compiler about the original, it is not to be relied on.
-    if code.co_stacksize == max(_stack_size(code), 1):
-        made = made.replace(co_stacksize=max(_stack_size(made), 1))
+    if len(code.opcodes) <= _COUNTED and original.co_stacksize == max(code.stack_size(), 1):
+        made = made.replace(co_stacksize=max(Code(made).stack_size(), 1))
     return yielding(made), (namespace, *(part for pair in used.items() for part in pair)), flags
 
 
 def yielding(code: CodeType) -> CodeType:
     """``code``, a coroutine's, such that its real yields wrap their items, or leave them as they are (``YIELDS``)."""
-    if _VERSION == (3, 10):
+    if VERSION == (3, 10):
         return code.replace(co_flags=code.co_flags | inspect.CO_ASYNC_GENERATOR)
     if not _DIES_OF_WRAPPING:
         return code
@@ -146,151 +167,118 @@ def yielding(code: CodeType) -> CodeType:
     return code.replace(co_code=bytes(changed))
 
 
-def _find_call(instructions: list[dis.Instruction], start: int) -> int | None:
-    """The index of the last instruction of the call whose callable the instruction at ``start`` loads, if it follows in
-    one expression."""
-    depth = 0  # of the stack, above what was there before the callable
-    at_target: dict[int, int] = {}
-    for index in range(start, len(instructions)):
-        instruction = instructions[index]
-        depth = at_target.get(instruction.offset, depth)
-        if index > start and depth < _CALLABLE_SLOTS:
+def _loads(code: Code) -> list[int]:
+    """The loads of globals."""
+    return [found.start() for found in _FIND_LOADS.finditer(code.opcodes)]
+
+
+def _rebound(code: Code) -> set[str]:
+    """The globals that are written to."""
+    return {code.code.co_names[code.argument(found.start())] for found in _FIND_STORES.finditer(code.opcodes)}
+
+
+_FIND_LOADS = re.compile(re.escape(bytes([LOAD_GLOBAL])), re.DOTALL)
+_FIND_STORES = re.compile(b"[" + re.escape(bytes([dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]])) + b"]")
+
+
+def _first_handler(code: Code) -> int:
+    """Where the first exception handler of a `try` or `with` begins. They stand behind all other code from 3.12 on; before,
+    some other code, too, stands behind them."""
+    if VERSION == (3, 10):
+        setups = (index for index, opcode in enumerate(code.opcodes) if opcode in _SETUPS)
+        return min((code.target(index) for index in setups), default=len(code.opcodes))
+    found = code.opcodes.find(dis.opmap["PUSH_EXC_INFO"])
+    return found if found >= 0 else len(code.opcodes)
+
+
+_SETUPS = {opcode for name, opcode in dis.opmap.items() if name.startswith("SETUP_") and name != "SETUP_ANNOTATIONS"}
+
+
+def _find_await(code: Code, start: int) -> _Await | None:
+    """The await that begins at ``start``, where it has the known shape, nothing else jumps into it, and an exception goes
+    from all of it where it goes from its begin."""
+    opcodes = code.opcodes
+    end = start + len(_SHAPE.opcodes)
+    if opcodes[start:end] != _SHAPE.opcodes or code.entered[start:end] != _SHAPE.entered:
+        return None
+    none = code.arguments[start + _SHAPE.none]
+    if code.code.co_consts[none] is not None if _AWAIT_NONE.opname == "LOAD_CONST" else none != _AWAIT_NONE.arg:
+        return None
+    send, handler = start + _SHAPE.send, code.handler(start)[0]
+    if VERSION == (3, 10):
+        return _Await(start, start + _SHAPE.none, end)
+    if code.target(end - 1) != send or code.handler(send)[0] != handler:
+        return None
+    thrown = code.handler(send + SIZES[opcodes[send]])[0]
+    if VERSION >= (3, 12):
+        # What is thrown goes to a CLEANUP_THROW, on its way to the same handler. In handlers that stands within the await.
+        if thrown is None or opcodes[thrown.target] != dis.opmap["CLEANUP_THROW"]:
             return None
-        argument = instruction.arg or 0
-        if instruction.opname == _CALL and depth - argument == _CALLABLE_SLOTS:
-            return index + 1 if _CALL == "PRECALL" else index
-        if instruction.opcode in _JUMPS:
-            at_target[instruction.argval] = depth + _effect(instruction, jump=True)
-        depth += _effect(instruction)
-        if instruction.opname in _LEAVES:
-            following = instructions[index + 1].offset if index + 1 < len(instructions) else None
-            if following not in at_target:
-                return None
-    return None
-
-
-def _find_await(instructions: list[dis.Instruction], index: int) -> tuple[int, int] | None:
-    """The offsets where the await that begins at ``index`` starts and where it ends, if it has the known shape."""
-    shape = instructions[index : index + len(_AWAIT)]
-    if [instruction.opname for instruction in shape] != _AWAIT:
+        thrown = code.handler(thrown.target)[0]
+        end += 2 if opcodes[end] == dis.opmap["CLEANUP_THROW"] else 1
+        if code.target(send) != end - 1 or opcodes[end - 1] != dis.opmap["END_SEND"]:
+            return None
+    elif code.target(send) != end:
         return None
-    start = shape[0].offset
-    if shape[-1].offset != start + 2 * (len(shape) - 1):  # EXTENDED_ARG in between
-        return None
-    if _VERSION == (3, 10):
-        return start, start + 6
-    # From 3.12 on the loop ends in END_SEND, which drops the awaitable.
-    return start, shape[-1].argval + (2 if _VERSION >= (3, 12) else 0)
+    return _Await(start, start + _SHAPE.none, end) if thrown == handler else None
 
 
-def _replace_await(start: int, end: int, code: bytearray) -> None:
-    """Turn the await between two offsets into a real yield of what is awaited."""
-    _write(code, start, end, [("YIELD_VALUE", 0), ("RESUME", 1)])
+def _same_handler(code: Code, index: int, other: int) -> bool:
+    return code.handler(index)[0] == code.handler(other)[0]
 
 
-def _replace_call(
-    instructions: list[dis.Instruction], index: int, call: int, await_: tuple[int, int], code: bytearray
-) -> bool:
+_YIELD = [("YIELD_VALUE", 0), ("RESUME", 1)] if VERSION >= (3, 11) else [("YIELD_VALUE", 0)]
+
+
+def _replace_call(code: Code, load: int, call: Call, await_: _Await, changed: bytearray) -> bool:
     """Turn ``await yield_(x)`` into ``yield x``: no call is left. False where that does not fit."""
-    load = instructions[index]
-    first = call - 1 if _CALL == "PRECALL" else call
-    count = instructions[first].arg or 0
-    if count > 1 or (index > 0 and instructions[index - 1].opname == "EXTENDED_ARG"):
+    count = code.argument(call.first)
+    if count > 1 or code.is_extended(load):
         return False
-    nothing = [(_AWAIT_NONE.opname, _AWAIT_NONE.arg or 0)] if count == 0 else []
-    if count == 0 and _AWAIT_NONE.opname == "LOAD_CONST":
-        nothing = [("LOAD_CONST", next(i.arg or 0 for i in instructions[call:] if i.opname == "LOAD_CONST"))]
-        if nothing[0][1] > 255:
-            return False
-    following = instructions[index + 1].offset
-    _write(code, load.offset, following, nothing)
-    _write(code, instructions[first].offset, await_[1], [*_WRAP, ("YIELD_VALUE", 0), ("RESUME", 1)])
+    none = (_AWAIT_NONE.opname, code.arguments[await_.none])
+    _write(changed, load, load + SIZES[LOAD_GLOBAL], [] if count else [none])
+    _write_yield(code, call, await_, _WRAP, changed)
     return True
 
 
-def _join_calls(
-    instructions: list[dis.Instruction], index: int, call: int, await_: tuple[int, int], constant: int, code: bytearray
-) -> bool:
+def _join_calls(code: Code, load: int, call: Call, await_: _Await, constant: int, changed: bytearray) -> bool:
     """Turn ``await yield_from_(f(x))`` into a yield of ``yield_from_call(f, x)``, which is the constant of that number.
     False where that does not fit."""
-    load, load_function = instructions[index : index + 2]
-    if load_function.opname != "LOAD_GLOBAL" or instructions[index - 1].opname == "EXTENDED_ARG" or constant > 255:
+    function = load + SIZES[LOAD_GLOBAL]
+    inner = code.call_of(function) if code.opcodes[function] == LOAD_GLOBAL else None
+    if inner is None or inner.end != call.first or inner.keywords or code.entered[call.first]:
         return False
-    own = 2 if _CALL == "PRECALL" else 1
-    first, inner = call - own + 1, _find_call(instructions, index + 1)
-    if inner is None or inner != first - 1 or instructions[first].arg != 1:
+    if constant > 255 or code.is_extended(load) or code.argument(inner.first) > 253 or code.argument(call.first) != 1:
         return False
-    call_function = instructions[inner - own + 1 : first]
-    if (call_function[0].arg or 0) > 253 or instructions[inner - own].opname == "KW_NAMES":
-        return False
-    push = [("PUSH_NULL", 0), ("LOAD_CONST", constant)][2 - _CALLABLE_SLOTS :]
-    _write(code, load.offset, load_function.offset, push if _VERSION < (3, 13) else push[::-1])
-    if _CALLABLE_SLOTS == 2:
-        code[load_function.offset + 1] &= ~1  # the function without a NULL: it is an argument now
-    for instruction in call_function:
-        code[instruction.offset + 1] += 1
-    _replace_await(instructions[first].offset, await_[1], code)
+    push = [("PUSH_NULL", 0), ("LOAD_CONST", constant)][2 - CALLABLE_SLOTS :]
+    _write(changed, load, function, push if VERSION < (3, 13) else push[::-1])
+    if CALLABLE_SLOTS == 2:
+        changed[2 * function + 1] &= ~1  # the function without a NULL: it is an argument now
+    for index in {inner.first, inner.last}:
+        changed[2 * index + 1] += 1
+    _write_yield(code, call, await_, [], changed)
     return True
+
+
+def _write_yield(code: Code, call: Call, await_: _Await, before: list[tuple[str, int]], changed: bytearray) -> None:
+    """Put a real yield in place of a call and its await: on the line of the await."""
+    if code.line(call.first) == code.line(await_.start):
+        _write(changed, call.first, await_.end, before + _YIELD)
+    else:
+        _write(changed, call.first, await_.start, before)
+        _write(changed, await_.start, await_.end, _YIELD)
 
 
 def _write(code: bytearray, start: int, end: int, made: list[tuple[str, int]]) -> None:
-    """Put instructions between two offsets, and a jump over what is left."""
-    position = start
+    """Put instructions between two places, and a jump over what is left."""
     for name, argument in made:
-        if name == "RESUME" and _VERSION == (3, 10):
-            continue
-        size = 2 + 2 * _caches(name)
-        code[position : position + size] = bytes([dis.opmap[name], argument]) + bytes(size - 2)
-        position += size
-    if position < end:
-        code[position : position + 2] = bytes([dis.opmap["JUMP_FORWARD"], (end - position - 2) // 2])
+        opcode = dis.opmap[name]
+        code[2 * start : 2 * (start + SIZES[opcode])] = bytes([opcode, argument]).ljust(2 * SIZES[opcode], b"\0")
+        start += SIZES[opcode]
+    if start < end:
+        code[2 * start : 2 * start + 2] = bytes([dis.opmap["JUMP_FORWARD"], end - start - 1])
         # Nothing comes here, but a debug build that instruments the code takes each unit for an instruction.
-        code[position + 2 : end] = bytes([dis.opmap["NOP"], 0]) * ((end - position - 2) // 2)
-
-
-def _stack_size(code: CodeType) -> int:
-    """How deep the stack of ``code`` gets, on every path through it, handlers included: the compiler's own count
-    (Python/flowgraph.c, calculate_stackdepth)."""
-    instructions = list(dis.get_instructions(code))
-    index_of = {instruction.offset: index for index, instruction in enumerate(instructions)}
-    offsets = list(index_of)
-    handlers: dict[int, tuple[int, int]] = {}  # where an exception at an index goes, and how deep the stack is there
-    for one in getattr(dis.Bytecode(code), "exception_entries", ()):
-        covered = range(bisect.bisect_left(offsets, one.start), bisect.bisect_left(offsets, one.end))
-        handlers.update(dict.fromkeys(covered, (index_of[one.target], one.depth + one.lasti + 1)))
-    depths: dict[int, int] = {}  # the greatest seen, by index
-    paths = [(0, 1 if instructions[0].opname == "GEN_START" else 0)]
-    deepest = 0
-    while paths:
-        index, depth = paths.pop()
-        while depths.get(index, -1) < depth:
-            depths[index] = depth
-            instruction = instructions[index]
-            if index in handlers:
-                paths.append(handlers[index])
-            if instruction.opcode in _JUMPS:
-                paths.append((index_of[instruction.argval], depth + _effect(instruction, jump=True)))
-            before, depth = depth, depth + _effect(instruction)
-            deepest = max(deepest, before, depth)
-            if instruction.opname in _LEAVES or instruction.opname == "JUMP_BACKWARD_NO_INTERRUPT":
-                break
-            index += 1
-    return deepest
-
-
-def _effect(instruction: dis.Instruction, jump: bool = False) -> int:
-    """What an instruction adds to the stack."""
-    if instruction.opname == "RETURN_GENERATOR":
-        return 1  # what the generator is resumed with; up to 3.12 stack_effect() leaves it out
-    argument = instruction.arg if instruction.opcode >= dis.HAVE_ARGUMENT else None
-    return dis.stack_effect(instruction.opcode, argument, jump=jump)
-
-
-def _caches(name: str) -> int:
-    """How many inline cache units an instruction has."""
-    if _VERSION >= (3, 13):
-        return dis._inline_cache_entries.get(name, 0)  # type: ignore[attr-defined,no-any-return]
-    return dis._inline_cache_entries[dis.opmap[name]] if _VERSION >= (3, 11) else 0  # type: ignore[attr-defined]
+        code[2 * start + 2 : 2 * end] = bytes([dis.opmap["NOP"], 0]) * (end - start - 1)
 
 
 # The sample ------------------------------------------------------------------------------------------------------------
@@ -311,7 +299,13 @@ class _Two:
         raise StopAsyncIteration("result")
 
     async def asend(self, value: Any) -> Any:
-        return value
+        for _ in self._items:
+            return value
+        raise StopAsyncIteration("result")
+
+
+async def _other() -> int:
+    return 2
 
 
 async def _sample(value: Any) -> Any:
@@ -328,6 +322,8 @@ async def _sample(value: Any) -> Any:
         seen.append(
             [await yield_(part if value else None), await yield_from_(_Two()), await yield_(await yield_(part))]
         )
+    seen.append(await (_other() if value else yield_("not this")))
+    seen.append(await (yield_("or this") if value else _other()))
     return seen
 
 
@@ -357,10 +353,10 @@ _ERROR = KeyError("thrown")
 
 def _run_sample() -> None:
     global disabled
-    if not (3, 10) <= _VERSION <= (3, 15):
-        disabled = f"the bytecode of Python {_VERSION[0]}.{_VERSION[1]} is not known"
+    if not KNOWN:
+        disabled = f"the bytecode of Python {VERSION[0]}.{VERSION[1]} is not known"
         return
-    if _VERSION == (3, 12) and not _engine.MAIN_INTERPRETER:
+    if VERSION == (3, 12) and not _engine.MAIN_INTERPRETER:
         # Measured on 3.12.1: after code was taken apart and copied there, the main interpreter frees a foreign tuple.
         disabled = "sub-interpreters of Python 3.12 do not survive it"
         return

@@ -201,6 +201,31 @@ inline void share_between_threads([[maybe_unused]] PyObject* object) noexcept {
 #endif
 }
 
+/// While one exists, nothing traces or profiles this thread: not sys.settrace(), sys.setprofile() or sys.monitoring.
+/// PyThreadState_EnterTracing() came with 3.11, and counts in the same field.
+class Untraced {
+ public:
+  Untraced() noexcept : thread_(PyThreadState_Get()) {
+#if PY_VERSION_HEX >= 0x030B0000
+    PyThreadState_EnterTracing(thread_);
+#else
+    ++thread_->tracing;
+#endif
+  }
+  ~Untraced() {
+#if PY_VERSION_HEX >= 0x030B0000
+    PyThreadState_LeaveTracing(thread_);
+#else
+    --thread_->tracing;
+#endif
+  }
+  Untraced(Untraced const&) = delete;
+  auto operator=(Untraced const&) -> Untraced& = delete;
+
+ private:
+  PyThreadState* thread_;
+};
+
 /// A lock where threads run at once. With the GIL there is nothing to lock.
 #ifdef Py_GIL_DISABLED
 using Mutex = PyMutex;

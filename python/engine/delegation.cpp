@@ -150,7 +150,10 @@ auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> 
   if (!athrow) {
     if (PyErr_Occurred() != nullptr) return Outcome::raised;
     PyException_SetCause(exception.get(), nullptr);  // raise ... from None
-    return raise_now(std::move(exception));
+    // The await of the delegation would take a StopIteration for its result.
+    if (PyErr_GivenExceptionMatches(exception.get(), PyExc_StopIteration) != 0)
+      exception = stop_iteration_at_yield(std::move(exception));
+    return exception ? raise_now(std::move(exception)) : Outcome::raised;
   }
   return start(delegation, agen::operation::athrow, steal(PyObject_CallOneArg(athrow.get(), exception.get())), out);
 }

@@ -42,11 +42,18 @@ auto retire(Maker& maker, Object& dropped) -> bool {
 }
 #endif
 
+/// Calls `prepare` where no tracer sees it: the first call of a function may be under a debugger, and what is run then
+/// is not the program's.
+auto call_untraced(PyObject* prepare, PyObject* original) -> Object {
+  compat::Untraced const untraced;
+  return steal(PyObject_CallOneArg(prepare, original));
+}
+
 /// Asks Python for the function that makes bodies: prepare(original) -> (function, names, flags).
 auto prepare(Maker& maker) -> bool {
   Object const code =
       PyFunction_Check(maker.original.get()) ? borrow(PyFunction_GetCode(maker.original.get())) : nullptr;
-  auto const prepared = steal(PyObject_CallOneArg(maker.prepare.get(), maker.original.get()));
+  auto const prepared = call_untraced(maker.prepare.get(), maker.original.get());
   if (!prepared) return false;
   PyObject* function = nullptr;
   PyObject* names = nullptr;

@@ -7,7 +7,7 @@ import inspect
 import types
 
 import pytest
-from async_generator import _rewriting, async_generator, yield_, yield_from_
+from async_generator import _bytecode, async_generator, yield_, yield_from_
 from driving import collect, finished, outcome, run, suspend, trap
 
 
@@ -508,7 +508,7 @@ def test_the_stack_is_counted_as_the_compiler_counts_it(module):
     """Every function of these modules: loops, handlers, `with` and `async with`, comprehensions."""
     source = inspect.getsource(importlib.import_module(module))
     codes = list(codes_within(compile(source, module, "exec")))
-    differing = [code for code in codes if max(_rewriting._stack_size(code), 1) != max(code.co_stacksize, 1)]
+    differing = [code for code in codes if max(_bytecode.Code(code).stack_size(), 1) != max(code.co_stacksize, 1)]
     assert len(codes) > 20 and not differing
 
 
