@@ -1,5 +1,5 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from types import CodeType, FrameType, GenericAlias, TracebackType
+from types import CodeType, FrameType, FunctionType, GenericAlias, TracebackType
 from typing import Any, Final, Generic, Literal, final, overload, type_check_only
 from typing import TypeVar as PlainTypeVar
 
@@ -113,7 +113,10 @@ box_type: type[Any]
 async def yield_(value: Any = None) -> Any: ...
 async def yield_from_(delegate: Any) -> Any: ...
 def maker(
-    function: Callable[..., object], prepare: Callable[[Any], tuple[Any, tuple[Any, ...], int]], /
+    function: Callable[..., object],
+    face: FunctionType | None,
+    prepare: Callable[[Any, Any, bool], tuple[Any, tuple[Any, ...], int]],
+    /,
 ) -> Callable[..., async_generator[Any, Any, Any]]: ...
 def yield_from_call(function: Callable[..., Any], /, *arguments: Any) -> Awaitable[Any]: ...
 def bind(function: _Function, /) -> _Function: ...

@@ -5,6 +5,7 @@ import dis
 import functools
 import inspect
 import sys
+import weakref
 from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -39,9 +40,12 @@ def async_generator(function: Any) -> Any:
         raise TypeError(f"{function!r} is decorated with @async_generator twice")
     if getattr(function, "__code__", None) is _CONTEXT_MANAGER_CODE:
         raise TypeError(f"write @asynccontextmanager on top of @async_generator, not below it: {function!r}")
-    decorated: Any = _make_function(function, _engine.maker(function, _prepare))
+    face = _face(function)
+    observed = face if isinstance(face, FunctionType) and face is not function else None
+    decorated: Any = _make_function(function, _engine.maker(function, observed, _prepare))
     functools.update_wrapper(decorated, function)
-    decorated._async_gen_function = id(decorated)
+    decorated.__wrapped__ = face
+    decorated._async_gen_function = _Identity(decorated)
     return decorated
 
 
@@ -67,30 +71,33 @@ def isasyncgenfunction(obj: object) -> bool:
 # ours, and for those who read it.
 
 _INLINES = sys.version_info[:2] == (3, 11)
+_CELL = "<maker>"
 
 
 def _make_function(function: Any, maker: Any) -> FunctionType:
     if not isinstance(function, FunctionType) or not _has_room(function.__code__):
-        decorated = _forwarding_function(_anything.__code__, _anything, maker)
-    elif _INLINES and (function.__defaults__ or function.__kwdefaults__):
-        decorated = _forwarding_function(_anything.__code__, function, maker)
-        return _engine.bind(decorated)  # defaults are the function's own, also when they change
+        decorated = _forwarding_function(_anything, maker)
     elif _INLINES or not function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
-        decorated = _forwarding_function(function.__code__, function, maker)
+        decorated = _forwarding_function(function, maker)
     else:
         code = _with_maker(_as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR))
         closure = (*(function.__closure__ or ()), CellType(maker))
         decorated = FunctionType(code, function.__globals__, function.__name__, None, closure)
-    decorated.__defaults__ = getattr(function, "__defaults__", None)
-    decorated.__kwdefaults__ = getattr(function, "__kwdefaults__", None)
+    defaults, by_keyword = getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)
+    if _INLINES and isinstance(function, FunctionType):
+        defaults = _Defaults(function, len(defaults)) if defaults else None
+        by_keyword = _KeywordDefaults(function, list(by_keyword)) if by_keyword else None
+    decorated.__defaults__ = defaults
+    decorated.__kwdefaults__ = by_keyword
     return _engine.bind(decorated)
 
 
 def _anything(*args: Any, **kwargs: Any) -> Any: ...
 
 
-def _forwarding_function(code: CodeType, shown_as: Any, maker: Any) -> FunctionType:
-    """A function with the parameters of ``code`` that calls ``maker`` with them."""
+def _forwarding_function(shown_as: Any, maker: Any) -> FunctionType:
+    """A function with the parameters and the cells of another that calls ``maker`` with its arguments."""
+    code = shown_as.__code__
     names = iter(code.co_varnames)
     positional = [next(names) for _ in range(code.co_argcount)]
     by_keyword = [next(names) for _ in range(code.co_kwonlyargcount)]
@@ -103,27 +110,40 @@ def _forwarding_function(code: CodeType, shown_as: Any, maker: Any) -> FunctionT
     arguments = [*positional, *([rest] if rest else []), *(f"{name}={name}" for name in by_keyword)]
     arguments += [keywords] if keywords else []
     mark = "_"
-    while f"delegate{mark}" in code.co_varnames or f"maker{mark}" in code.co_varnames:
+    while any(name.endswith(mark) for name in code.co_varnames):
         mark += "_"
-    # Cells are in alphabetical order: the maker is in the last one.
+    # Cells are in alphabetical order: the maker is in the last one. The function's own are only there to be seen:
+    # `attrs` replaces the class in the cell that super() looks into.
+    shown = {f"free{number:03}{mark}": name for number, name in enumerate(code.co_freevars)}
+    cells: dict[str, Any] = dict(zip(shown, shown_as.__closure__ or (), strict=True))
     call = f"maker{mark}({', '.join(arguments)})"
     define, run = "def", f"return {call}"
     if sys.version_info < (3, 11):  # where the flags alone make a copy an async generator function
         define, run = "async def", f"await delegate{mark}({call})"
     source = (
-        f"def factory(delegate{mark}, maker{mark}):\n"
-        f"    {define} forward({', '.join(parameters)}): {run}\n"
+        f"def factory(delegate{mark}, maker{mark}, {', '.join(shown)}):\n"
+        f"    {define} forward({', '.join(parameters)}):\n"
+        f"        {run}\n"
+        f"        if 0: ({', '.join(shown)})\n"
         f"    return forward\n"
     )
     scope: dict[str, Any] = {}
     exec(compile(source, code.co_filename, "exec"), scope)
-    forward = scope["factory"](_engine.yield_from_, maker)
-    face = shown_as.__code__
-    shown = {"co_name": face.co_name, "co_filename": face.co_filename, "co_firstlineno": face.co_firstlineno}
+    forward = scope["factory"](_engine.yield_from_, maker, *shown)
+    free = forward.__code__.co_freevars
+    face: dict[str, Any] = {
+        "co_name": code.co_name,
+        "co_filename": code.co_filename,
+        "co_firstlineno": code.co_firstlineno,
+    }
+    face["co_freevars"] = (*(shown.get(name, name) for name in free[:-1]), _CELL)
     if sys.version_info >= (3, 11):
-        shown["co_qualname"] = face.co_qualname
-    made = _as_kind(forward.__code__.replace(**shown), inspect.CO_ASYNC_GENERATOR)
-    return FunctionType(made, shown_as.__globals__, face.co_name, None, forward.__closure__)
+        face["co_qualname"] = code.co_qualname
+    if _INLINES:  # profilers tell functions apart by file, line and name; the body has the same file and line
+        face["co_name"] = f"<call of {code.co_name}>"
+    made = _as_kind(forward.__code__.replace(**face), inspect.CO_ASYNC_GENERATOR)
+    closure = tuple(cells.get(name, own) for name, own in zip(free, forward.__closure__, strict=True))
+    return FunctionType(made, shown_as.__globals__, code.co_name, None, closure)
 
 
 def _has_room(code: CodeType) -> bool:
@@ -141,7 +161,7 @@ def _with_maker(code: CodeType) -> CodeType:
     instructions = bytearray(code.co_code)
     if free and sys.version_info >= (3, 11) and instructions[0] == dis.opmap["COPY_FREE_VARS"]:
         instructions[1] = len(free) + 1
-    return code.replace(co_code=bytes(instructions), co_freevars=(*free, "<maker>"))
+    return code.replace(co_code=bytes(instructions), co_freevars=(*free, _CELL))
 
 
 def _as_kind(code: CodeType, kind: int) -> CodeType:
@@ -150,10 +170,158 @@ def _as_kind(code: CodeType, kind: int) -> CodeType:
     return code.replace(co_flags=code.co_flags & ~_KINDS | kind, co_stacksize=code.co_stacksize + room)
 
 
+# Defaults on 3.11: the code that calls the maker cannot know what its own caller left out, unless that is marked. The
+# interpreter reads the marks, and the engine puts the wrapped function's present defaults in their place. Python code reads
+# the defaults themselves.
+
+_MARK: Any = type(_engine.maker(_anything, None, _anything))
+
+
+class _Defaults(tuple[Any, ...]):
+    """The ``__defaults__`` of a function: to the interpreter, marks."""
+
+    _function: Any
+
+    def __new__(cls, function: Any, count: int) -> Any:
+        self = super().__new__(cls, (_MARK,) * count)
+        self._function = function
+        return self
+
+    def _now(self) -> tuple[Any, ...]:
+        return self._function.__defaults__ or ()
+
+    def __radd__(self, other: Any) -> Any:
+        return other + self._now()
+
+    def __reduce__(self) -> Any:
+        return _Defaults, (self._function, tuple.__len__(self))
+
+
+class _KeywordDefaults(dict[str, Any]):
+    """The ``__kwdefaults__`` of a function: to the interpreter, marks."""
+
+    def __init__(self, function: Any, names: list[str]) -> None:
+        super().__init__(dict.fromkeys(names, _MARK))
+        self._function = function
+
+    def _now(self) -> dict[str, Any]:
+        return self._function.__kwdefaults__ or {}
+
+    def __reduce__(self) -> Any:
+        return _KeywordDefaults, (self._function, list(dict.keys(self)))
+
+
+def _reading(name: str) -> Any:
+    def method(self: Any, *arguments: Any) -> Any:
+        others = [one._now() if isinstance(one, type(self)) else one for one in arguments]
+        return getattr(self._now(), name)(*others)
+
+    return method
+
+
+_COMPARISONS = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]
+for _name in [
+    *_COMPARISONS,
+    *"__len__ __iter__ __getitem__ __contains__ __repr__ __add__ __mul__ __rmul__".split(),
+    "__hash__",
+    "index",
+    "count",
+]:
+    setattr(_Defaults, _name, _reading(_name))
+for _name in [
+    *_COMPARISONS[:2],
+    *"__len__ __iter__ __reversed__ __getitem__ __contains__ __repr__ __or__ __ror__".split(),
+    "get",
+    "keys",
+    "values",
+    "items",
+    "copy",
+]:
+    setattr(_KeywordDefaults, _name, _reading(_name))
+
+
+# Identity --------------------------------------------------------------------------------------------------------------
+
+
+class _Identity(int):
+    """``id()`` of a decorated function, by which trio and 1.10 know one.
+
+    cloudpickle and dill take functions apart that cannot be imported. The function that they put together again has its
+    own identity, and gets its entry point here.
+    """
+
+    _function: "weakref.ref[Any]"
+
+    def __new__(cls, function: Any) -> Any:
+        self = super().__new__(cls, id(function))
+        self._function = weakref.ref(function)
+        return self
+
+    def __reduce__(self) -> Any:
+        function = self._function()
+        return (int, ()) if function is None else (_identify, (function,))
+
+
+def _identify(function: Any) -> Any:
+    if isinstance(function, FunctionType) and function.__code__.co_freevars[-1:] == (_CELL,):
+        _engine.bind(function)
+    return _Identity(function)
+
+
+# Faces -----------------------------------------------------------------------------------------------------------------
+
+
+def _face(function: Any, seen: tuple[Any, ...] = ()) -> Any:
+    """What ``__wrapped__`` shows of ``function``: the same, but an async generator function instead of a coroutine function,
+    for those who unwrap a function to see what it is."""
+    if any(function is one for one in seen):
+        return function
+    seen = (*seen, function)
+    if type(function) is functools.partial:
+        face = _face(function.func, seen)
+        return function if face is function.func else functools.partial(face, *function.args, **function.keywords)
+    if isinstance(function, MethodType):
+        face = _face(function.__func__, seen)
+        return function if face is function.__func__ else MethodType(face, function.__self__)
+    if not isinstance(function, FunctionType) or function.__code__.co_flags & inspect.CO_ASYNC_GENERATOR:
+        return function
+    wrapped = function.__dict__.get("__wrapped__")
+    face_of_wrapped = _face(wrapped, seen)
+    code = _shown(function.__code__)
+    if code is function.__code__ and face_of_wrapped is wrapped:
+        return function
+    made = functools.update_wrapper(_copy(function, code), function)
+    del made.__wrapped__
+    if "__wrapped__" in function.__dict__:
+        made.__wrapped__ = face_of_wrapped
+    return made
+
+
+def _shown(code: CodeType) -> CodeType:
+    return _as_kind(code, inspect.CO_ASYNC_GENERATOR) if code.co_flags & inspect.CO_COROUTINE else code
+
+
+def _copy(function: Any, code: CodeType) -> Any:
+    made = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__qualname__ = function.__qualname__
+    made.__module__ = function.__module__
+    return made
+
+
+def _agree(function: Any, face: Any, changed: bool) -> None:
+    """Gives a function and its face the same code again, after the face's, or else the function's, was replaced."""
+    if changed:
+        kind = function.__code__.co_flags & _KINDS
+        function.__code__ = _as_kind(face.__code__, kind) if kind else face.__code__
+    elif face.__code__ != _shown(function.__code__):
+        face.__code__ = _shown(function.__code__)
+
+
 # Bodies ----------------------------------------------------------------------------------------------------------------
 
 
-def _prepare(function: Any) -> tuple[Any, tuple[Any, ...], int]:
+def _prepare(function: Any, face: Any = None, face_changed: bool = False) -> tuple[Any, tuple[Any, ...], int]:
     """What the engine calls to make a body: a callable that returns a coroutine, the globals that its code relies on, and
     the flags of the generators.
 
@@ -169,6 +337,8 @@ def _prepare(function: Any) -> tuple[Any, tuple[Any, ...], int]:
     if not isinstance(function, FunctionType):
         call = type(function).__call__
         return _prepare(MethodType(call, function)) if inspect.isasyncgenfunction(call) else (function, (), 0)
+    if face is not None:
+        _agree(function, face, face_changed)
     flags = 0
     code = function.__code__
     if code.co_flags & inspect.CO_ASYNC_GENERATOR:
@@ -178,10 +348,23 @@ def _prepare(function: Any) -> tuple[Any, tuple[Any, ...], int]:
     if code.co_flags & inspect.CO_COROUTINE:
         code, names, rewritten = _rewriting.rewrite(code, function.__globals__)
         flags |= rewritten
-    if code is function.__code__:
+    if code is function.__code__ and face is None:
         return function, (), 0
-    made = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
-    made.__kwdefaults__ = function.__kwdefaults__
-    made.__qualname__ = function.__qualname__
-    made.__module__ = function.__module__
+    made = _copy(function, code)
+    _copy_protection(made.__code__, function.__code__, function.__code__ if face is None else face.__code__)
     return made, names, flags
+
+
+def _copy_protection(code: CodeType, written: CodeType, shown: CodeType) -> None:
+    """What trio's ``enable_ki_protection`` and ``disable_ki_protection`` said of a function holds for the code that runs.
+
+    trio (0.27 and later) knows protected functions by their code: the one that was decorated below ``@async_generator``,
+    or that of ``__wrapped__``. It has no public way to ask.
+    """
+    known = getattr(sys.modules.get("trio._core._ki"), "_CODE_KI_PROTECTION_STATUS_WMAP", None)
+    if known is None:
+        return
+    for marked in (shown, written):
+        with contextlib.suppress(KeyError):
+            known[code] = known[marked]
+            return

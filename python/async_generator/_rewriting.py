@@ -333,7 +333,7 @@ def _transcript(function: Any, flags: int) -> list[Any]:
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)  # the program's event loop has no business with the sample
     try:
-        _drive(_engine.maker(function, lambda sample: (sample, (), flags))("item"), answers)
+        _drive(_engine.maker(function, None, lambda sample, *_: (sample, (), flags))("item"), answers)
     finally:
         sys.set_asyncgen_hooks(*hooks)
     return answers

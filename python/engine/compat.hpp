@@ -150,6 +150,11 @@ inline void set_entry_point(PyObject* function, vectorcallfunc entry) noexcept {
 #endif
 }
 
+/// How many positional parameters a code object has.
+inline auto argument_count(PyObject* code) noexcept -> Py_ssize_t {
+  return reinterpret_cast<PyCodeObject*>(code)->co_argcount;
+}
+
 /// PyObject_Vectorcall(), a step shorter where `callable` is a Python function.
 inline auto call(PyObject* callable, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
   if (PyFunction_Check(callable)) [[likely]]

@@ -42,23 +42,34 @@ auto retire(Maker& maker, Object& dropped) -> bool {
 }
 #endif
 
-/// Calls `prepare` where no tracer sees it: the first call of a function may be under a debugger, and what is run then
-/// is not the program's.
-auto call_untraced(PyObject* prepare, PyObject* original) -> Object {
-  compat::Untraced const untraced;
-  return steal(PyObject_CallOneArg(prepare, original));
+/// The code of a Python function; null of anything else.
+auto code_of(Object const& function) -> Object {
+  return function && PyFunction_Check(function.get()) ? borrow(PyFunction_GET_CODE(function.get())) : nullptr;
 }
 
-/// Asks Python for the function that makes bodies: prepare(original) -> (function, names, flags).
+/// Calls `prepare` where no tracer sees it: the first call of a function may be under a debugger, and what is run then
+/// is not the program's.
+auto call_untraced(Maker& maker, bool changed) -> Object {
+  compat::Untraced const untraced;
+  return steal(PyObject_CallFunctionObjArgs(maker.prepare.get(), maker.original.get(),
+                                            maker.face ? maker.face.get() : Py_None, changed ? Py_True : Py_False,
+                                            nullptr));
+}
+
+/// Asks Python for the function that makes bodies: prepare(original, face, whether the face has other code than before)
+/// -> (function, names, flags). It gives the original and its face the same code.
 auto prepare(Maker& maker) -> bool {
-  Object const code =
-      PyFunction_Check(maker.original.get()) ? borrow(PyFunction_GetCode(maker.original.get())) : nullptr;
-  auto const prepared = call_untraced(maker.prepare.get(), maker.original.get());
+  Object code = code_of(maker.original);
+  Object face_code = code_of(maker.face);
+  bool const changed = face_code.get() != maker.face_code.get();
+  auto const prepared = call_untraced(maker, changed);
   if (!prepared) return false;
+  (changed ? code : face_code) = code_of(changed ? maker.original : maker.face);
   PyObject* function = nullptr;
   PyObject* names = nullptr;
   unsigned flags = 0;
   if (!PyArg_ParseTuple(prepared.get(), "OO!I", &function, &PyTuple_Type, &names, &flags)) return false;
+  Object old_face_code;
 #ifdef Py_GIL_DISABLED
   compat::Lock const lock(maker.state->makers);
   if (maker.ready.load(std::memory_order_relaxed)) return true;  // another thread was faster; what it made is as good
@@ -68,7 +79,8 @@ auto prepare(Maker& maker) -> bool {
   // What was there goes when all is replaced: that may run code, which may call this function.
   Object old_function = std::exchange(maker.function, borrow(function));
   Object old_names = std::exchange(maker.names, PyTuple_GET_SIZE(names) > 0 ? borrow(names) : nullptr);
-  Object old_code = std::exchange(maker.code, code);
+  Object old_code = std::exchange(maker.code, std::move(code));
+  if (maker.face_code.get() != face_code.get()) old_face_code = std::exchange(maker.face_code, std::move(face_code));
   maker.flags = flags;
 #ifdef Py_GIL_DISABLED
   maker.ready.store(true, std::memory_order_release);
@@ -76,24 +88,42 @@ auto prepare(Maker& maker) -> bool {
   return true;
 }
 
-/// Gives the copy the defaults that the original has now. What it had goes at the end: that may run code, which may
-/// replace the copy, and the original's defaults once more.
-void take_over_defaults(PyObject* original, PyObject* copy) {
-  Object const function = borrow(copy);
-  Object had;
-  Object had_by_keyword;
-  COMPAT_BEGIN_CRITICAL_SECTION(copy)
-  had = borrow(PyFunction_GET_DEFAULTS(copy));
-  had_by_keyword = borrow(PyFunction_GET_KW_DEFAULTS(copy));
-  PyObject* defaults = PyFunction_GET_DEFAULTS(original);
-  if (defaults != had.get()) PyFunction_SetDefaults(copy, defaults == nullptr ? Py_None : defaults);
-  PyObject* by_keyword = PyFunction_GET_KW_DEFAULTS(original);
-  if (by_keyword != had_by_keyword.get()) PyFunction_SetKwDefaults(copy, by_keyword == nullptr ? Py_None : by_keyword);
+/// True where a function has the defaults of another.
+auto same_defaults(PyObject* one, PyObject* other) noexcept -> bool {
+  return PyFunction_GET_DEFAULTS(one) == PyFunction_GET_DEFAULTS(other) &&
+         PyFunction_GET_KW_DEFAULTS(one) == PyFunction_GET_KW_DEFAULTS(other);
+}
+
+struct Defaults {
+  explicit Defaults(PyObject* function)
+      : positional(borrow(PyFunction_GET_DEFAULTS(function))),
+        by_keyword(borrow(PyFunction_GET_KW_DEFAULTS(function))) {}
+  Object positional;
+  Object by_keyword;
+};
+
+void set_defaults(PyObject* function, Defaults const& given) {
+  COMPAT_BEGIN_CRITICAL_SECTION(function)
+  PyFunction_SetDefaults(function, given.positional ? given.positional.get() : Py_None);
+  PyFunction_SetKwDefaults(function, given.by_keyword ? given.by_keyword.get() : Py_None);
   COMPAT_END_CRITICAL_SECTION()
 }
 
+/// Gives the copy and the face the defaults that the original has now; or, where only the face's were changed, those.
+/// What they had goes at the end: that may run code, which may replace the copy, and the original's defaults once more.
+void take_over_defaults(PyObject* original, PyObject* face, PyObject* copy) {
+  Object const kept[] = {borrow(original), borrow(face), borrow(copy)};
+  Defaults const of_original(original);
+  Defaults const of_copy(copy);
+  Defaults const of_face(face != nullptr ? face : original);
+  bool const by_face = face != nullptr && same_defaults(original, copy);
+  Defaults const& given = by_face ? of_face : of_original;
+  if (face != nullptr) set_defaults(by_face ? original : face, given);
+  set_defaults(copy, given);
+}
+
 /// A maker that has prepared nothing yet. Null with an exception set.
-auto new_maker(State& state, PyObject* original, PyObject* prepare) -> Ref<Maker>;
+auto new_maker(State& state, PyObject* original, PyObject* face, PyObject* prepare) -> Ref<Maker>;
 void maker_dealloc(PyObject* self);
 
 /// True while what the prepared copy was made from is what it was. Defaults that changed since are taken over.
@@ -106,12 +136,12 @@ auto in_step(Maker& maker) -> bool {
   if (!maker.code) return true;
   PyObject* original = maker.original.get();
   PyObject* function = maker.function.get();
+  PyObject* face = maker.face.get();
   if (PyFunction_GET_CODE(original) != maker.code.get()) return false;
+  if (face != nullptr && PyFunction_GET_CODE(face) != maker.face_code.get()) return false;
   if (original == function) return true;
-  bool const differ = PyFunction_GET_DEFAULTS(original) != PyFunction_GET_DEFAULTS(function) ||
-                      PyFunction_GET_KW_DEFAULTS(original) != PyFunction_GET_KW_DEFAULTS(function);
-  if (differ) [[unlikely]]
-    take_over_defaults(original, function);
+  if (!same_defaults(original, function) || (face != nullptr && !same_defaults(face, function))) [[unlikely]]
+    take_over_defaults(original, face, function);
   return true;
 }
 
@@ -123,8 +153,9 @@ auto prepared_maker(Maker& first) -> Maker* {
   while (Maker* next = maker->successor.load(std::memory_order_acquire)) maker = next;
   if (in_step(*maker)) return maker;
   if (maker->ready.load(std::memory_order_acquire)) {
-    auto made = new_maker(*maker->state, maker->original.get(), maker->prepare.get());
+    auto made = new_maker(*maker->state, maker->original.get(), maker->face.get(), maker->prepare.get());
     if (!made) return nullptr;
+    made->face_code = maker->face_code;
     Maker* none_yet = nullptr;
     if (maker->successor.compare_exchange_strong(none_yet, made.get(), std::memory_order_acq_rel))
       maker = made.release();
@@ -199,8 +230,53 @@ auto make(Maker& first, PyObject* const* arguments, size_t count, PyObject* keyw
   return new_generator(*maker.state, std::move(body), flags);
 }
 
+/// What the original's caller gets for an argument that was left out. Null without an exception where there is none.
+auto default_of(PyObject* original, Py_ssize_t index, PyObject* name) -> PyObject* {
+  if (name != nullptr) {
+    PyObject* by_keyword = PyFunction_GET_KW_DEFAULTS(original);
+    return by_keyword == nullptr ? nullptr : PyDict_GetItemWithError(by_keyword, name);
+  }
+  PyObject* defaults = PyFunction_GET_DEFAULTS(original);
+  Py_ssize_t const given = defaults == nullptr ? 0 : PyTuple_GET_SIZE(defaults);
+  Py_ssize_t const at = index - compat::argument_count(PyFunction_GET_CODE(original)) + given;
+  return at < 0 || at >= given ? nullptr : PyTuple_GET_ITEM(defaults, at);
+}
+
+/// Calls with the original's defaults in place of the marks, which are the maker's type (_function.py, _Defaults).
+auto make_with_defaults(Maker& maker, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
+  auto const kept = borrow(reinterpret_cast<PyObject*>(&maker));
+  {
+    Call const call(maker);
+    if (prepared_maker(maker) == nullptr) return nullptr;  // the face may have got other defaults
+  }
+  auto const mark = reinterpret_cast<PyObject*>(maker.state->maker_type);
+  Py_ssize_t const positional = PyVectorcall_NARGS(count);
+  Py_ssize_t const total = positional + (keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords));
+  auto const filled = steal(PyTuple_New(total));
+  if (!filled) return nullptr;
+  for (Py_ssize_t i = 0; i < total; ++i) {
+    PyObject* const name = i < positional ? nullptr : PyTuple_GET_ITEM(keywords, i - positional);
+    PyObject* const argument = arguments[i] == mark ? default_of(maker.original.get(), i, name) : arguments[i];
+    if (argument == nullptr) {
+      if (PyErr_Occurred() == nullptr)
+        PyErr_Format(PyExc_TypeError, "%R is called without an argument whose default was taken away",
+                     maker.original.get());
+      return nullptr;
+    }
+    PyTuple_SET_ITEM(filled.get(), i, Py_NewRef(argument));
+  }
+  return make(maker, PySequence_Fast_ITEMS(filled.get()), static_cast<size_t>(positional), keywords);
+}
+
+/// What the code of a decorated function calls, where it runs.
 auto maker_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
-  return make(as<Maker>(self), arguments, count, keywords);
+  auto& maker = as<Maker>(self);
+  Py_ssize_t const total = PyVectorcall_NARGS(count) + (keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords));
+  for (Py_ssize_t i = 0; i < total; ++i) {
+    if (arguments[i] == reinterpret_cast<PyObject*>(maker.state->maker_type) && PyFunction_Check(maker.original.get()))
+      return make_with_defaults(maker, arguments, count, keywords);
+  }
+  return make(maker, arguments, count, keywords);
 }
 
 /// What the last cell of a decorated function's closure holds, or null. The closure of one that the collector is taking
@@ -221,16 +297,18 @@ auto function_entry(PyObject* self, PyObject* const* arguments, size_t count, Py
   return make(as<Maker>(maker.get()), arguments, count, keywords);
 }
 
-auto new_maker(State& state, PyObject* original, PyObject* prepare) -> Ref<Maker> {
+auto new_maker(State& state, PyObject* original, PyObject* face, PyObject* prepare) -> Ref<Maker> {
   auto* maker = allocate<Maker>(state.maker_type);
   if (maker == nullptr) return nullptr;
   maker->vectorcall = maker_entry;
   maker->state = &state;
   new (&maker->original) Object(borrow(original));
+  new (&maker->face) Object(borrow(face));
   new (&maker->prepare) Object(borrow(prepare));
   new (&maker->function) Object();
   new (&maker->names) Object();
   new (&maker->code) Object();
+  new (&maker->face_code) Object(code_of(maker->face));
   maker->flags = 0;
   maker->names_version = 0;
 #ifdef Py_GIL_DISABLED
@@ -248,10 +326,12 @@ auto maker_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   auto& maker = as<Maker>(self);
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(maker.original.get());
+  Py_VISIT(maker.face.get());
   Py_VISIT(maker.prepare.get());
   Py_VISIT(maker.function.get());
   Py_VISIT(maker.names.get());
   Py_VISIT(maker.code.get());
+  Py_VISIT(maker.face_code.get());
 #ifdef Py_GIL_DISABLED
   Py_VISIT(maker.successor.load(std::memory_order_relaxed));
 #else
@@ -273,7 +353,7 @@ auto maker_clear(PyObject* self) -> int {
   maker.ready = false;
   Py_XDECREF(maker.successor.exchange(nullptr));
 #endif
-  return 0;  // the original stays: a call in the middle of a collection must still find it
+  return 0;  // original and face stay: a call in the middle of a collection must still find them
 }
 
 void maker_dealloc(PyObject* self) {
@@ -282,10 +362,27 @@ void maker_dealloc(PyObject* self) {
   PyObject_GC_UnTrack(self);
   maker_clear(self);
   maker.original.reset();
+  maker.face.reset();
+  maker.face_code.reset();
   maker.prepare.reset();
   PyObject_GC_Del(self);
   Py_DECREF(type);
 }
+
+/// For cloudpickle and dill, which take a decorated function apart, and find its maker in the last cell.
+auto maker_reduce(PyObject* self, PyObject*) -> PyObject* {
+  auto const& maker = as<Maker>(self);
+  auto const module = steal(PyImport_ImportModule("async_generator._engine"));
+  auto const remake = module ? steal(PyObject_GetAttrString(module.get(), "maker")) : nullptr;
+  if (!remake) return nullptr;
+  PyObject* face = maker.face ? maker.face.get() : Py_None;
+  return Py_BuildValue("O(OOO)", remake.get(), maker.original.get(), face, maker.prepare.get());
+}
+
+PyMethodDef maker_methods[] = {
+    {"__reduce__", maker_reduce, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
 
 PyMemberDef maker_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Maker, vectorcall), READONLY, nullptr},
@@ -297,6 +394,7 @@ PyType_Slot maker_slots[] = {
     {Py_tp_traverse, reinterpret_cast<void*>(maker_traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(maker_clear)},
     {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+    {Py_tp_methods, maker_methods},
     {Py_tp_members, maker_members},
     {0, nullptr},
 };
@@ -313,18 +411,20 @@ PyType_Spec maker_spec = {
 };
 
 auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
-  if (count != 2) {
-    PyErr_Format(PyExc_TypeError, "maker() takes the function and how to prepare it, not %zd arguments", count);
+  if (count != 3) {
+    PyErr_Format(PyExc_TypeError, "maker() takes the function, its face and how to prepare it, not %zd arguments",
+                 count);
     return nullptr;
   }
-  auto made = new_maker(*static_cast<State*>(PyModule_GetState(module)), arguments[0], arguments[1]);
+  PyObject* const face = PyFunction_Check(arguments[1]) ? arguments[1] : nullptr;
+  auto made = new_maker(*static_cast<State*>(PyModule_GetState(module)), arguments[0], face, arguments[2]);
   return reinterpret_cast<PyObject*>(made.release());
 }
 
-auto module_bind(PyObject* module, PyObject* function) -> PyObject* {
-  auto const* state = static_cast<State*>(PyModule_GetState(module));
-  Object const maker = PyFunction_Check(function) ? last_cell(function) : nullptr;
-  if (!maker || Py_TYPE(maker.get()) != state->maker_type) {
+auto module_bind(PyObject*, PyObject* function) -> PyObject* {
+  // What its last cell holds is looked at in each call. That of a function which is being unpickled is still empty.
+  PyObject* closure = PyFunction_Check(function) ? PyFunction_GET_CLOSURE(function) : nullptr;
+  if (closure == nullptr || PyTuple_GET_SIZE(closure) == 0) {
     PyErr_SetString(PyExc_TypeError, "bind() takes a function whose last closure cell holds a maker");
     return nullptr;
   }

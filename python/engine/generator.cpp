@@ -187,6 +187,24 @@ auto get_await(PyObject* self, void*) -> PyObject* {
   return from_body(self, "cr_await");
 }
 
+/// isinstance() says that it is a native async generator. All that would read one as a struct asks for its type.
+auto get_class(PyObject*, void*) -> PyObject* { return Py_NewRef(reinterpret_cast<PyObject*>(&PyAsyncGen_Type)); }
+
+auto set_class(PyObject*, PyObject* value, void*) -> int {
+  PyErr_SetString(PyExc_TypeError, value == nullptr ? "can't delete __class__ attribute"
+                                                    : "__class__ assignment only supported for mutable types or "
+                                                      "ModuleType subclasses");
+  return -1;
+}
+
+/// There is none until an attribute is set: vars() refuses the generator, as a native one, and so does what makes JSON
+/// of any object that has one.
+auto get_dict(PyObject* self, void* context) -> PyObject* {
+  if (as<Generator>(self).dict != nullptr) return PyObject_GenericGetDict(self, context);
+  PyErr_SetString(PyExc_AttributeError, "'async_generator' object has no attribute '__dict__'");
+  return nullptr;
+}
+
 auto get_coroutine(PyObject* self, void*) -> PyObject* { return Py_NewRef(as<Generator>(self).body.get()); }
 
 auto generator_repr(PyObject* self) -> PyObject* {
@@ -384,6 +402,7 @@ PyMethodDef generator_methods[] = {
 };
 
 PyGetSetDef generator_getset[] = {
+    {"__class__", get_class, set_class, PyDoc_STR("the type of native async generators"), nullptr},
     {"__name__", get_name<false>, set_name<false>, PyDoc_STR("name of the async generator"), nullptr},
     {"__qualname__", get_name<true>, set_name<true>, PyDoc_STR("qualified name of the async generator"), nullptr},
     {"ag_await", get_await, nullptr, PyDoc_STR("object being awaited on, or None"), nullptr},
@@ -396,7 +415,7 @@ PyGetSetDef generator_getset[] = {
     {"cr_frame", get_frame, nullptr, PyDoc_STR("same as ag_frame"), nullptr},
     {"cr_await", get_await, nullptr, PyDoc_STR("same as ag_await"), nullptr},
     {"_coroutine", get_coroutine, nullptr, nullptr, nullptr},
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+    {"__dict__", get_dict, PyObject_GenericSetDict, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

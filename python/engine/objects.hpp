@@ -208,10 +208,12 @@ struct Maker {
   PyObject_HEAD vectorcallfunc vectorcall;
   State* state;
   Object original;              ///< the user's function, as it was decorated
+  Object face;                  ///< what its wrapper shows of it, if that is another function
   Object prepare;               ///< makes `function` of it (python/async_generator/_function.py)
   Object function;              ///< makes the body; null before the first call
   Object names;                 ///< (globals, name, object, name, object ...): what rewritten code relies on, or null
   Object code;                  ///< the original's code that `function` was made of, or null
+  Object face_code;             ///< the face's code that was last seen
   std::uint64_t names_version;  ///< of the globals when `names` was last found to hold, where dicts have one
   std::uint32_t flags;          ///< of the generators made
 #ifdef Py_GIL_DISABLED

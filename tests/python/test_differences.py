@@ -507,12 +507,13 @@ def thrown_stop_iteration(form):
 # Limits --------------------------------------------------------------------------------------------------------------
 
 
-@row("type-identity", native=(True, True, True, True), ours=(False, False, True, True))
+@row("type-identity", native=(True, True, True, True, True), ours=(True, True, False, True, True))
 def type_identity(form):
     generator = form.counting()
     return (
         inspect.isasyncgen(generator),
         isinstance(generator, types.AsyncGeneratorType),
+        type(generator) is types.AsyncGeneratorType,
         async_generator.isasyncgen(generator),
         inspect.isasyncgenfunction(form.functions[-1]),
     )
@@ -627,7 +628,7 @@ def trace(form):
     function, events = form.functions[-1], []
 
     def tracer(frame, event, argument):
-        if frame.f_code.co_name == "counting" and event != "line":
+        if frame.f_code.co_name in ("counting", "<call of counting>") and event != "line":
             events.append(event)
         return tracer
 
