@@ -78,7 +78,7 @@ def _make_function(function: Any, maker: Any) -> FunctionType:
     elif _INLINES or not function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
         decorated = _forwarding_function(function.__code__, function, maker)
     else:
-        code = _with_maker(_as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR))
+        code = maker.shown = _with_maker(_as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR))
         closure = (*(function.__closure__ or ()), CellType(maker))
         decorated = FunctionType(code, function.__globals__, function.__name__, None, closure)
     decorated.__defaults__ = getattr(function, "__defaults__", None)
@@ -153,12 +153,14 @@ def _as_kind(code: CodeType, kind: int) -> CodeType:
 # Bodies ----------------------------------------------------------------------------------------------------------------
 
 
-def _prepare(function: Any) -> tuple[Any, tuple[Any, ...], int]:
+def _prepare(function: Any, replaced: bool = False) -> tuple[Any, tuple[Any, ...], int]:
     """What the engine calls to make a body: a callable that returns a coroutine, the globals that its code relies on, and
     the flags of the generators.
 
     A native async generator function becomes a coroutine function by its code's flags: its yields are then real yields of
-    a coroutine. A coroutine function gets real yields where its code allows it (``_rewriting``).
+    a coroutine. A coroutine function gets real yields where its code allows it (``_rewriting``). Not one that was given
+    other code after it was decorated: who does that, a profiler for one, looks for the very instructions when they run.
+    Such a ``function`` may be the decorated function, whose code always has the flag of an async generator's.
     """
     if isinstance(function, functools.partial):
         made, names, flags = _prepare(function.func)
@@ -172,10 +174,13 @@ def _prepare(function: Any) -> tuple[Any, tuple[Any, ...], int]:
     flags = 0
     code = function.__code__
     if code.co_flags & inspect.CO_ASYNC_GENERATOR:
-        code = _rewriting.yielding(_as_kind(code, inspect.CO_COROUTINE))
-        flags = _engine.REAL_YIELDS | _engine.NATIVE_SYNTAX
+        yields = not replaced or _rewriting.yields_items(code)
+        code = _as_kind(code, inspect.CO_COROUTINE)
+        if yields:
+            code = _rewriting.yielding(code)
+            flags = _engine.REAL_YIELDS | _engine.NATIVE_SYNTAX
     names = ()
-    if code.co_flags & inspect.CO_COROUTINE:
+    if code.co_flags & inspect.CO_COROUTINE and not replaced:
         code, names, rewritten = _rewriting.rewrite(code, function.__globals__)
         flags |= rewritten
     if code is function.__code__:

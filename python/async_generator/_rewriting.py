@@ -133,6 +133,12 @@ def yielding(code: CodeType) -> CodeType:
     return code.replace(co_flags=code.co_flags | inspect.CO_ASYNC_GENERATOR) if _VERSION == (3, 10) else code
 
 
+def yields_items(code: CodeType) -> bool:
+    """Whether ``code`` has yields of its own, as a native async generator's has, besides those of its awaits."""
+    sign = _WRAP[0] if _WRAP else ("YIELD_VALUE", 0)
+    return any((one.opname, one.arg or 0) == sign for one in dis.get_instructions(code))
+
+
 def _find_call(instructions: list[dis.Instruction], start: int) -> int | None:
     """The index of the last instruction of the call whose callable the instruction at ``start`` loads, if it follows in
     one expression."""
@@ -322,7 +328,7 @@ def _transcript(function: Any, flags: int) -> list[Any]:
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)  # the program's event loop has no business with the sample
     try:
-        _drive(_engine.maker(function, lambda sample: (sample, (), flags))("item"), answers)
+        _drive(_engine.maker(function, lambda sample, _: (sample, (), flags))("item"), answers)
     finally:
         sys.set_asyncgen_hooks(*hooks)
     return answers

@@ -8,11 +8,16 @@ namespace engine {
 
 namespace {
 
-/// Asks Python for the function that makes bodies: prepare(original) -> (function, names, flags).
+auto code_of(PyObject* original) -> Object {
+  return PyFunction_Check(original) ? borrow(PyFunction_GetCode(original)) : nullptr;
+}
+
+/// Asks Python for the function that makes bodies: prepare(original, replaced) -> (function, names, flags).
 auto prepare(Maker& maker) -> bool {
-  Object const code =
-      PyFunction_Check(maker.original.get()) ? borrow(PyFunction_GetCode(maker.original.get())) : nullptr;
-  auto const prepared = steal(PyObject_CallOneArg(maker.prepare.get(), maker.original.get()));
+  Object const code = code_of(maker.original.get());
+  PyObject* const replaced = maker.replaced || code.get() != maker.code.get() ? Py_True : Py_False;
+  auto const prepared =
+      steal(PyObject_CallFunctionObjArgs(maker.prepare.get(), maker.original.get(), replaced, nullptr));
   if (!prepared) return false;
   PyObject* function = nullptr;
   PyObject* names = nullptr;
@@ -25,6 +30,7 @@ auto prepare(Maker& maker) -> bool {
   maker.function = borrow(function);
   maker.names = PyTuple_GET_SIZE(names) > 0 ? borrow(names) : nullptr;
   maker.flags = flags;
+  maker.replaced = replaced == Py_True;
   maker.code = code;
 #ifdef Py_GIL_DISABLED
   maker.ready.store(true, std::memory_order_release);
@@ -77,6 +83,7 @@ auto prepared_maker(Maker& first) -> Maker* {
   if (maker->ready.load(std::memory_order_acquire)) {
     auto made = new_maker(*maker->state, maker->original.get(), maker->prepare.get());
     if (!made) return nullptr;
+    made->replaced = true;
     Maker* none_yet = nullptr;
     if (maker->successor.compare_exchange_strong(none_yet, made.get(), std::memory_order_acq_rel))
       maker = made.release();
@@ -148,6 +155,22 @@ auto make(Maker& first, PyObject* const* arguments, size_t count, PyObject* keyw
   return new_generator(*maker.state, std::move(body), rewritten ? maker.flags : 0);
 }
 
+/// What is called instead of `maker` while the decorated function has code that others put there: a maker whose
+/// original is the decorated function. A profiler finds its copy of the code that way, and who reloads a module the new
+/// code. Null with an exception set.
+auto replacement_of(Maker& maker, PyObject* decorated) -> Ref<Maker> {
+  {
+    compat::Lock const lock(maker.state->makers);
+    if (maker.replacement) return maker.replacement;
+  }
+  auto made = new_maker(*maker.state, decorated, maker.prepare.get());
+  if (!made) return nullptr;
+  made->replaced = true;
+  compat::Lock const lock(maker.state->makers);
+  if (!maker.replacement) maker.replacement = std::move(made);
+  return maker.replacement;
+}
+
 auto maker_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
   return make(as<Maker>(self), arguments, count, keywords);
 }
@@ -167,6 +190,11 @@ auto function_entry(PyObject* self, PyObject* const* arguments, size_t count, Py
     PyErr_Format(PyExc_RuntimeError, "%R has lost what @async_generator put into its closure", self);
     return nullptr;
   }
+  PyObject* shown = as<Maker>(maker).shown.get();
+  if (shown != nullptr && shown != PyFunction_GET_CODE(self)) [[unlikely]] {
+    auto const replacement = replacement_of(as<Maker>(maker), self);
+    return replacement ? make(*replacement, arguments, count, keywords) : nullptr;
+  }
   return make(as<Maker>(maker), arguments, count, keywords);
 }
 
@@ -179,7 +207,10 @@ auto new_maker(State& state, PyObject* original, PyObject* prepare) -> Ref<Maker
   new (&maker->prepare) Object(borrow(prepare));
   new (&maker->function) Object();
   new (&maker->names) Object();
-  new (&maker->code) Object();
+  new (&maker->code) Object(code_of(original));
+  new (&maker->shown) Object();
+  new (&maker->replacement) Ref<Maker>();
+  maker->replaced = false;
   maker->flags = 0;
   maker->names_version = 0;
 #ifdef Py_GIL_DISABLED
@@ -198,6 +229,8 @@ auto maker_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(maker.function.get());
   Py_VISIT(maker.names.get());
   Py_VISIT(maker.code.get());
+  Py_VISIT(maker.shown.get());
+  Py_VISIT(maker.replacement.object());
 #ifdef Py_GIL_DISABLED
   Py_VISIT(maker.successor.load(std::memory_order_relaxed));
 #endif
@@ -209,11 +242,12 @@ auto maker_clear(PyObject* self) -> int {
   maker.function.reset();
   maker.names.reset();
   maker.code.reset();
+  maker.replacement.reset();
 #ifdef Py_GIL_DISABLED
   maker.ready = false;
   Py_XDECREF(maker.successor.exchange(nullptr));
 #endif
-  return 0;  // the original stays: a call in the middle of a collection must still find it
+  return 0;  // the original and the shown code stay: a call in the middle of a collection must still find them
 }
 
 void maker_dealloc(PyObject* self) {
@@ -223,12 +257,14 @@ void maker_dealloc(PyObject* self) {
   maker_clear(self);
   maker.original.reset();
   maker.prepare.reset();
+  maker.shown.reset();
   PyObject_GC_Del(self);
   Py_DECREF(type);
 }
 
 PyMemberDef maker_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Maker, vectorcall), READONLY, nullptr},
+    {"shown", T_OBJECT, offsetof(Maker, shown), 0, nullptr},
     {nullptr, 0, 0, 0, nullptr},
 };
 

@@ -1,0 +1,210 @@
+"""Tools that take a function apart: profilers that give it other code, checkers that compile it anew, compilers."""
+
+import dis
+import gc
+import sys
+import warnings
+import weakref
+
+import pytest
+from bodies import with_calls
+from driving import collect, finished, run
+
+try:
+    from async_generator import async_generator, yield_, yield_from_
+except ImportError:  # the oracle can be run alone
+    pass
+
+#: 3.11 inlines the code of a Python function whatever its entry point is: there that code is a call of the maker.
+INLINES = sys.version_info[:2] == (3, 11)
+
+
+def give(function, code, implementation):
+    """Gives a function other code."""
+    if implementation.ours and INLINES:
+        pytest.skip("on 3.11 the code of a decorated function is a call of its maker")
+    function.__code__ = code
+
+
+# Other code ------------------------------------------------------------------------------------------------------------
+
+
+def padded(code):
+    """`code` with instructions at its end that are never reached: line_profiler tells functions apart by them."""
+    return code.replace(co_code=code.co_code + bytes([dis.opmap["NOP"], 0]) * 3)
+
+
+def lines_run(code, call):
+    """How often each line is run of whatever has the instructions of `code`, in the order of the lines."""
+    counts = {}
+
+    def trace(frame, event, argument):
+        if frame.f_code.co_code != code.co_code:
+            return None
+        if event == "line":
+            counts[frame.f_lineno] = counts.get(frame.f_lineno, 0) + 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return [counts[line] for line in sorted(counts)]
+
+
+def with_closure(implementation):
+    @implementation
+    async def function(count, step=1):
+        for number in range(count):
+            item = number * step + free
+            yield item
+
+    free = 10
+    return function
+
+
+def without_closure(implementation):
+    @implementation
+    async def function(count, step=1):
+        for number in range(count):
+            item = number * step + 10
+            yield item
+
+    return function
+
+
+@pytest.mark.parametrize("make", [with_closure, without_closure])
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
+def test_the_instructions_that_a_profiler_gives_a_function_are_those_that_run(implementation, make, used):
+    function = make(implementation)
+    if used:
+        assert collect(function(3)) == [10, 11, 12]
+    give(function, padded(function.__code__), implementation)
+    assert collect(function(3)) == [10, 11, 12]
+    assert lines_run(function.__code__, lambda: collect(function(3))) == [4, 3, 3]
+
+
+@pytest.mark.only("decorated", "decorated_native", reason="about the decorator")
+@pytest.mark.parametrize("make", [with_closure, without_closure])
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
+def test_so_are_those_that_it_gives_what_was_decorated(implementation, make, used):
+    written = make(lambda function: with_calls(function, generator=False) if implementation.rewritten else function)
+    function = async_generator(written)
+    if used:
+        assert collect(function(3)) == [10, 11, 12]
+    for _ in range(2):
+        written.__code__ = padded(written.__code__)
+        assert collect(function(3)) == [10, 11, 12]
+        assert lines_run(written.__code__, lambda: collect(function(3))) == [4, 3, 3]
+
+
+def test_a_function_runs_the_code_that_it_is_given_and_its_own_again(implementation):
+    @implementation
+    async def other(count, step=1):
+        yield "other", count, step, free
+
+    free = "not taken over"
+    function = with_closure(implementation)
+    own = function.__code__
+    for _ in range(2):
+        give(function, other.__code__, implementation)
+        assert collect(function(3)) == [("other", 3, 1, 10)]  # the closure is the function's own
+        function.__code__ = padded(other.__code__)
+        assert collect(function(3, step=2)) == [("other", 3, 2, 10)]
+        function.__defaults__ = (5,)
+        assert collect(function(3)) == [("other", 3, 5, 10)]
+        function.__defaults__ = (1,)
+        function.__code__ = own
+        assert collect(function(3)) == [10, 11, 12]
+
+
+def test_given_code_is_sent_to_and_thrown_into(implementation):
+    @implementation
+    async def function():
+        try:
+            yield (yield 1)
+        except KeyError as error:
+            yield error
+
+    give(function, padded(function.__code__), implementation)
+    generator, error = function(), KeyError()
+    assert run(generator.asend(None)) == 1
+    assert run(generator.asend("sent")) == "sent"
+    assert run(generator.athrow(error)) is error
+    assert finished(generator)
+
+
+@pytest.mark.only("decorated", "decorated_native", reason="native generators neither delegate nor return values")
+def test_given_code_delegates_and_returns_a_value(implementation):
+    @implementation
+    async def delegate():
+        yield 1
+
+    @async_generator
+    async def function():
+        await yield_from_(delegate())
+        await yield_(2)
+        return "result"
+
+    give(function, padded(function.__code__), implementation)
+    generator = function()
+    assert [run(generator.__anext__()) for _ in "12"] == [1, 2]
+    with pytest.raises(StopAsyncIteration) as stopped:
+        run(generator.__anext__())
+    assert stopped.value.args == ("result",)
+
+
+@pytest.mark.only("decorated", "decorated_native", reason="natively there is one syntax")
+def test_code_in_the_other_syntax_can_be_given(implementation):
+    @implementation
+    async def function():
+        yield 1
+
+    @async_generator
+    async def awaited():
+        await yield_(2)
+
+    @async_generator
+    async def native():
+        yield 3
+
+    give(function, awaited.__code__, implementation)
+    assert collect(function()) == [2]
+    give(function, native.__code__, implementation)
+    assert collect(function()) == [3]
+
+
+def test_a_function_with_given_code_is_freed(implementation):
+    function = with_closure(implementation)
+    give(function, padded(function.__code__), implementation)
+    assert collect(function(3)) == [10, 11, 12]
+    alive = weakref.ref(function)
+    del function
+    gc.collect()
+    assert alive() is None
+
+
+# Profilers -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("above", [True, False], ids=["above", "below"])
+@pytest.mark.parametrize("make", [with_closure, without_closure])
+def test_line_profiler_counts_lines(implementation, make, above):
+    line_profiler = pytest.importorskip("line_profiler", reason="line_profiler has no wheel for this interpreter")
+    profile = line_profiler.LineProfiler()
+    if implementation.ours and above and INLINES:
+        pytest.skip("on 3.11 @profile stands below @async_generator")
+
+    def implement(function):
+        if above or not implementation.ours:
+            return profile(implementation(function))
+        return async_generator(profile(with_calls(function, generator=False) if implementation.rewritten else function))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the function has a __wrapped__
+        function = make(implement)
+    assert collect(function(3)) == [10, 11, 12]
+    ((_, timings),) = profile.get_stats().timings.items()
+    assert [hits for _, hits, _ in timings] == [4, 3, 3]
