@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 from bodies import with_calls
-from driving import collect, finished, run
+from driving import collect, finished, run, suspend, trap
 
 try:
     from async_generator import async_generator, yield_, yield_from_
@@ -208,3 +208,66 @@ def test_line_profiler_counts_lines(implementation, make, above):
     assert collect(function(3)) == [10, 11, 12]
     ((_, timings),) = profile.get_stats().timings.items()
     assert [hits for _, hits, _ in timings] == [4, 3, 3]
+
+
+# Stacks ----------------------------------------------------------------------------------------------------------------
+
+
+def waiting(implementation):
+    async def helper():
+        await trap()
+
+    @implementation
+    async def leaf():
+        try:
+            await helper()
+            yield 1
+        except KeyError:
+            await helper()
+
+    @implementation
+    async def iterating():
+        async for item in leaf():
+            yield item
+
+    return leaf, iterating
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["leaf", "iterating"])
+def test_stackscope_sees_the_frames_of_an_operation_to_the_last(implementation, which):
+    stackscope = pytest.importorskip("stackscope", reason="stackscope does not know the frames of this interpreter")
+    generator = waiting(implementation)[which]()
+
+    async def consumer(operation):
+        return await operation
+
+    frames = [["leaf", "helper", "trap"], ["iterating", "leaf", "helper", "trap"]][which]
+    for operation in generator.__anext__, lambda: generator.athrow(KeyError()):
+        task = consumer(operation())
+        try:
+            task.send(None)
+        except KeyError:
+            assert which == 1  # the yield of iterating() has no handler
+            break
+        for start, outer in (task, ["consumer"]), (generator, []):
+            stack = stackscope.extract(start)
+            assert (stack.error, stack.leaf) == (None, None)
+            assert [frame.funcname for frame in stack.frames] == outer + frames
+        with pytest.raises((StopIteration, StopAsyncIteration)):
+            task.send(None)
+
+
+def test_an_operation_refers_to_its_generator_and_that_to_what_it_awaits(implementation):
+    generator = waiting(implementation)[1]()
+    for make in generator.__anext__, lambda: generator.athrow(KeyError()), generator.aclose:
+        operation = make()
+        assert any(one is generator for one in gc.get_referents(operation))
+        operation.close()
+    generator = waiting(implementation)[1]()
+    operation = generator.__anext__()
+    suspend(operation)
+    inner = generator.ag_await
+    assert any(one is generator for one in gc.get_referents(operation))
+    assert any(one is inner for one in gc.get_referents(generator))
+    run(operation)
+    run(generator.aclose())
