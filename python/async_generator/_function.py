@@ -29,7 +29,8 @@ def async_generator(function: Any) -> Any:
         ``inspect.isasyncgenfunction()`` says yes to it.
 
     Raises:
-        TypeError: if ``function`` is not callable; and from a call, if ``function`` returns anything but a coroutine.
+        TypeError: if ``function`` is not callable, or was compiled by a tool in a form that cannot be driven; and from a
+            call, if ``function`` returns anything but a coroutine.
     """
     if isinstance(function, (staticmethod, classmethod)):
         return type(function)(async_generator(function.__func__))
@@ -39,6 +40,7 @@ def async_generator(function: Any) -> Any:
         raise TypeError(f"{function!r} is decorated with @async_generator twice")
     if getattr(function, "__code__", None) is _CONTEXT_MANAGER_CODE:
         raise TypeError(f"write @asynccontextmanager on top of @async_generator, not below it: {function!r}")
+    _refuse_compiled(function)
     decorated: Any = _make_function(function, _engine.maker(function, _prepare))
     functools.update_wrapper(decorated, function)
     decorated._async_gen_function = id(decorated)
@@ -56,6 +58,34 @@ def isasyncgenfunction(obj: object) -> bool:
     A wrapper made by ``functools.wraps`` around one is not itself one.
     """
     return inspect.isasyncgenfunction(obj) or getattr(obj, "_async_gen_function", -1) == id(obj)
+
+
+# What the functions of compilers are called. They have code objects, but what runs is machine code.
+_COMPILERS = {
+    "cython_function_or_method": "Cython",
+    "fused_cython_function": "Cython",
+    "compiled_function": "Nuitka",
+    "Function compiled with mypyc": "mypyc",
+}
+
+
+def _refuse_compiled(function: Any) -> None:
+    """Raises TypeError for a function of which a compiler has left nothing that the engine could drive."""
+    while isinstance(function, (functools.partial, MethodType)):
+        function = function.func if isinstance(function, functools.partial) else function.__func__
+    if type(function).__name__ not in _COMPILERS:
+        function = type(function).__call__
+    tool = _COMPILERS.get(type(function).__name__)
+    if tool == "mypyc":
+        raise TypeError(
+            f"{function!r} was compiled by mypyc, whose coroutines cannot be driven by @async_generator: leave its module "
+            f"uncompiled"
+        )
+    if tool and function.__code__.co_flags & inspect.CO_ASYNC_GENERATOR:
+        raise TypeError(
+            f"{function!r} was compiled by {tool}, whose async generators cannot be driven by @async_generator: write "
+            f"`await yield_(x)` for each `yield x`, or leave its module uncompiled"
+        )
 
 
 # Calling ---------------------------------------------------------------------------------------------------------------
@@ -168,7 +198,7 @@ def _prepare(function: Any, replaced: bool = False) -> tuple[Any, tuple[Any, ...
     if isinstance(function, MethodType):
         made, names, flags = _prepare(function.__func__)
         return MethodType(made, function.__self__), names, flags
-    if not isinstance(function, FunctionType):
+    if type(function) is not FunctionType:  # Nuitka's functions are instances of it, but have no code that runs
         call = type(function).__call__
         return _prepare(MethodType(call, function)) if inspect.isasyncgenfunction(call) else (function, (), 0)
     flags = 0

@@ -1,8 +1,14 @@
 """Tools that take a function apart: profilers that give it other code, checkers that compile it anew, compilers."""
 
 import dis
+import functools
 import gc
+import importlib.util
+import shutil
+import subprocess
 import sys
+import sysconfig
+import types
 import warnings
 import weakref
 
@@ -271,3 +277,117 @@ def test_an_operation_refers_to_its_generator_and_that_to_what_it_awaits(impleme
     assert any(one is inner for one in gc.get_referents(generator))
     run(operation)
     run(generator.aclose())
+
+
+# Compilers -------------------------------------------------------------------------------------------------------------
+
+COMPILED = """
+from async_generator import yield_, yield_from_
+
+async def native(count):
+    for number in range(count):
+        yield number
+
+async def awaited(count):
+    for number in range(count):
+        await yield_(number)
+    return "result"
+
+class Class:
+    async def native(self, count):
+        yield count
+
+    async def awaited(self, count):
+        await yield_(count)
+
+class Callable:
+    async def __call__(self, count):
+        yield count
+"""
+REFUSED = r"<.*native.*> was compiled by {}, .*: write `await yield_\(x\)` for each `yield x`, or leave its module uncompiled"
+
+
+@pytest.fixture(scope="module")
+def cython(tmp_path_factory):
+    """COMPILED as a module of Cython's."""
+    pytest.importorskip("Cython", reason="Cython has no wheel for this interpreter")
+    if not (compiler := shutil.which("cc") or shutil.which("g++")):
+        pytest.skip("there is no C compiler")
+    folder = tmp_path_factory.mktemp("cython")
+    source, module = folder / "compiled.py", folder / f"compiled{sysconfig.get_config_var('EXT_SUFFIX')}"
+    source.write_text(COMPILED)
+    subprocess.run([sys.executable, "-m", "cython", "-3", source], check=True, timeout=120)
+    include = ["-I", sysconfig.get_path("include"), "-x", "c"]
+    subprocess.run([compiler, "-shared", "-fPIC", "-O0", "-w", *include, source.with_suffix(".c"), "-o", module],
+                   check=True, timeout=120)  # fmt: skip
+    spec = importlib.util.spec_from_file_location("compiled", module)
+    compiled = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(compiled)
+    return compiled
+
+
+def test_bodies_that_cython_compiled_run(cython):
+    generator = async_generator(cython.awaited)(3)
+    assert [run(generator.__anext__()) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(StopAsyncIteration) as stopped:
+        run(generator.__anext__())
+    assert stopped.value.args == ("result",)
+    assert collect(async_generator(cython.Class.awaited)(None, 1)) == [1]
+    assert collect(async_generator(cython.Class().awaited)(1)) == [1]
+
+
+@pytest.mark.parametrize("find", [
+    lambda module: module.native, lambda module: module.Class.native, lambda module: module.Class().native,
+    lambda module: functools.partial(module.native, 1), lambda module: staticmethod(module.native),
+])  # fmt: skip
+def test_native_syntax_that_cython_compiled_is_refused_at_once(cython, find):
+    with pytest.raises(TypeError, match=REFUSED.format("Cython")):
+        async_generator(find(cython))
+
+
+def test_an_object_whose_call_cython_compiled_is_refused_at_once(cython):
+    with pytest.raises(TypeError, match="was compiled by Cython"):
+        async_generator(cython.Callable())
+
+
+class compiled_function:
+    """As Nuitka's functions: instances of FunctionType by their class, whose code only describes them."""
+
+    __class__ = property(lambda self: types.FunctionType)
+
+    def __init__(self, function):
+        self._function = function
+        self.__dict__.update(
+            {name: getattr(function, name)
+             for name in ("__name__", "__qualname__", "__module__", "__globals__", "__defaults__", "__kwdefaults__", "__closure__")}
+        )
+        self.__code__ = function.__code__.replace(co_code=(lambda: None).__code__.co_code)
+
+    def __call__(self, *arguments, **keywords):
+        return self._function(*arguments, **keywords)
+
+    def __repr__(self):
+        return f"<compiled_function {self.__name__}>"
+
+
+def test_functions_that_nuitka_compiled_run_or_are_refused_at_once():
+    async def native():
+        yield 1
+
+    async def awaited(count):
+        await yield_(count)
+        return "result"
+
+    assert isinstance(compiled_function(native), types.FunctionType)
+    assert collect(async_generator(compiled_function(awaited))(1)) == [1]
+    with pytest.raises(TypeError, match=REFUSED.format("Nuitka")):
+        async_generator(compiled_function(native))
+
+
+def test_functions_that_mypyc_compiled_are_refused_at_once():
+    async def awaited():
+        await yield_(1)
+
+    mypyc = type("Function compiled with mypyc", (compiled_function,), {})
+    with pytest.raises(TypeError, match="was compiled by mypyc, .* leave its module uncompiled"):
+        async_generator(mypyc(awaited))
