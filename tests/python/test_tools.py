@@ -4,6 +4,7 @@ import dis
 import functools
 import gc
 import importlib.util
+import inspect
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from bodies import with_calls
 from driving import collect, finished, run, suspend, trap
 
 try:
-    from async_generator import async_generator, yield_, yield_from_
+    from async_generator import async_generator, isasyncgenfunction, yield_, yield_from_
 except ImportError:  # the oracle can be run alone
     pass
 
@@ -391,3 +392,69 @@ def test_functions_that_mypyc_compiled_are_refused_at_once():
     mypyc = type("Function compiled with mypyc", (compiled_function,), {})
     with pytest.raises(TypeError, match="was compiled by mypyc, .* leave its module uncompiled"):
         async_generator(mypyc(awaited))
+
+
+# Checkers --------------------------------------------------------------------------------------------------------------
+
+TYPECHECKED = """
+from collections.abc import AsyncGenerator
+from async_generator import async_generator, yield_
+from typeguard import typechecked
+
+@async_generator
+@typechecked
+async def below() -> AsyncGenerator[int, None]:
+    yield 1
+    yield "two"
+
+@typechecked
+@async_generator
+async def above() -> AsyncGenerator[int, None]:
+    yield 1
+    yield "two"
+
+@typechecked
+@async_generator
+async def awaited_above() -> AsyncGenerator[int, None]:
+    await yield_(1)
+    await yield_("two")
+"""
+
+
+def test_typeguard_checks_below_the_decorator_and_says_that_it_does_not_above(tmp_path, monkeypatch):
+    typeguard = pytest.importorskip("typeguard", reason="typeguard has no wheel for this interpreter")
+    (tmp_path / "typechecked_bodies.py").write_text(TYPECHECKED)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.warns(typeguard.InstrumentationWarning) as warned:
+        module = importlib.import_module("typechecked_bodies")
+    assert len(warned) == 2
+    generator = module.below()
+    assert run(generator.__anext__()) == 1
+    with pytest.raises(typeguard.TypeCheckError, match="yielded value"):
+        run(generator.__anext__())
+    for function in module.above, module.awaited_above:
+        assert isasyncgenfunction(function)
+        assert collect(function()) == [1, "two"]
+
+
+# Code ------------------------------------------------------------------------------------------------------------------
+
+
+def test_which_code_objects_are_one(implementation):
+    """What runs is a coroutine's code, what a function shows an async generator's: the two can only describe the same."""
+    function = with_closure(implementation)
+    generator = function(1)
+    run(generator.__anext__())
+    shown, made, runs = function.__code__, generator.ag_code, generator.ag_frame.f_code
+    assert made is runs
+    assert with_closure(implementation)(1).ag_code == made
+    assert (shown is runs) == (not implementation.ours)
+    assert shown.co_flags & inspect.CO_ASYNC_GENERATOR
+    for name in ("co_filename", "co_firstlineno", *(("co_name", "co_qualname") if not INLINES else ())):
+        assert getattr(shown, name) == getattr(runs, name)
+    assert runs.co_name == "function"
+    if not (implementation.ours and INLINES):
+        for name in ("co_varnames", "co_names", "co_argcount", "co_kwonlyargcount"):
+            assert getattr(shown, name) == getattr(runs, name)
+        assert list(shown.co_lines()) == list(runs.co_lines())
+    run(generator.aclose())
