@@ -275,7 +275,8 @@ def test_an_operation_refers_to_its_generator_and_that_to_what_it_awaits(impleme
     suspend(operation)
     inner = generator.ag_await
     assert any(one is generator for one in gc.get_referents(operation))
-    assert any(one is inner for one in gc.get_referents(generator))
+    referents = gc.get_referents(generator if sys.version_info >= (3, 11) else generator.ag_frame)
+    assert any(one is inner for one in referents)
     run(operation)
     run(generator.aclose())
 
@@ -450,11 +451,9 @@ def test_which_code_objects_are_one(implementation):
     assert with_closure(implementation)(1).ag_code == made
     assert (shown is runs) == (not implementation.ours)
     assert shown.co_flags & inspect.CO_ASYNC_GENERATOR
-    for name in ("co_filename", "co_firstlineno", *(("co_name", "co_qualname") if not INLINES else ())):
-        assert getattr(shown, name) == getattr(runs, name)
-    assert runs.co_name == "function"
+    assert (shown.co_filename, shown.co_firstlineno) == (runs.co_filename, runs.co_firstlineno)
     if not (implementation.ours and INLINES):
-        for name in ("co_varnames", "co_names", "co_argcount", "co_kwonlyargcount"):
+        for name in ("co_name", "co_varnames", "co_names", "co_argcount", "co_kwonlyargcount"):
             assert getattr(shown, name) == getattr(runs, name)
         assert list(shown.co_lines()) == list(runs.co_lines())
     run(generator.aclose())
