@@ -115,7 +115,8 @@ async def yield_from_(delegate: Any) -> Any: ...
 def maker(
     function: Callable[..., object],
     face: FunctionType | None,
-    prepare: Callable[[Any, Any, bool], tuple[Any, tuple[Any, ...], int]],
+    prepare: Callable[[Any, Any, bool, bool], tuple[Any, tuple[Any, ...], int]],
+    shown: CodeType | None = None,
     /,
 ) -> Callable[..., async_generator[Any, Any, Any]]: ...
 def yield_from_call(function: Callable[..., Any], /, *arguments: Any) -> Awaitable[Any]: ...

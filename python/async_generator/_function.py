@@ -30,7 +30,8 @@ def async_generator(function: Any) -> Any:
         ``inspect.isasyncgenfunction()`` says yes to it.
 
     Raises:
-        TypeError: if ``function`` is not callable; and from a call, if ``function`` returns anything but a coroutine.
+        TypeError: if ``function`` is not callable, or was compiled by a tool in a form that cannot be driven; and from a
+            call, if ``function`` returns anything but a coroutine.
     """
     if isinstance(function, (staticmethod, classmethod)):
         return type(function)(async_generator(function.__func__))
@@ -40,6 +41,7 @@ def async_generator(function: Any) -> Any:
         raise TypeError(f"{function!r} is decorated with @async_generator twice")
     if getattr(function, "__code__", None) is _CONTEXT_MANAGER_CODE:
         raise TypeError(f"write @asynccontextmanager on top of @async_generator, not below it: {function!r}")
+    _refuse_compiled(function)
     face = _face(function)
     observed = face if isinstance(face, FunctionType) and face is not function else None
     decorated: Any = _make_function(function, _engine.maker(function, observed, _prepare))
@@ -62,6 +64,34 @@ def isasyncgenfunction(obj: object) -> bool:
     return inspect.isasyncgenfunction(obj) or getattr(obj, "_async_gen_function", -1) == id(obj)
 
 
+# What the functions of compilers are called. They have code objects, but what runs is machine code.
+_COMPILERS = {
+    "cython_function_or_method": "Cython",
+    "fused_cython_function": "Cython",
+    "compiled_function": "Nuitka",
+    "Function compiled with mypyc": "mypyc",
+}
+
+
+def _refuse_compiled(function: Any) -> None:
+    """Raises TypeError for a function of which a compiler has left nothing that the engine could drive."""
+    while isinstance(function, (functools.partial, MethodType)):
+        function = function.func if isinstance(function, functools.partial) else function.__func__
+    if type(function).__name__ not in _COMPILERS:
+        function = type(function).__call__
+    tool = _COMPILERS.get(type(function).__name__)
+    if tool == "mypyc":
+        raise TypeError(
+            f"{function!r} was compiled by mypyc, whose coroutines cannot be driven by @async_generator: leave its module "
+            f"uncompiled"
+        )
+    if tool and function.__code__.co_flags & inspect.CO_ASYNC_GENERATOR:
+        raise TypeError(
+            f"{function!r} was compiled by {tool}, whose async generators cannot be driven by @async_generator: write "
+            f"`await yield_(x)` for each `yield x`, or leave its module uncompiled"
+        )
+
+
 # Calling ---------------------------------------------------------------------------------------------------------------
 #
 # A decorated function is a Python function whose code carries CO_ASYNC_GENERATOR, so that inspect and all who ask it
@@ -80,7 +110,7 @@ def _make_function(function: Any, maker: Any) -> FunctionType:
     elif _INLINES or not function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
         decorated = _forwarding_function(function, maker)
     else:
-        code = _with_maker(_as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR))
+        code = maker.shown = _with_maker(_as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR))
         closure = (*(function.__closure__ or ()), CellType(maker))
         decorated = FunctionType(code, function.__globals__, function.__name__, None, closure)
     defaults, by_keyword = getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)
@@ -283,7 +313,7 @@ def _face(function: Any, seen: tuple[Any, ...] = ()) -> Any:
     if isinstance(function, MethodType):
         face = _face(function.__func__, seen)
         return function if face is function.__func__ else MethodType(face, function.__self__)
-    if not isinstance(function, FunctionType) or function.__code__.co_flags & inspect.CO_ASYNC_GENERATOR:
+    if type(function) is not FunctionType or function.__code__.co_flags & inspect.CO_ASYNC_GENERATOR:
         return function
     wrapped = function.__dict__.get("__wrapped__")
     face_of_wrapped = _face(wrapped, seen)
@@ -321,12 +351,16 @@ def _agree(function: Any, face: Any, changed: bool) -> None:
 # Bodies ----------------------------------------------------------------------------------------------------------------
 
 
-def _prepare(function: Any, face: Any = None, face_changed: bool = False) -> tuple[Any, tuple[Any, ...], int]:
+def _prepare(
+    function: Any, face: Any = None, face_changed: bool = False, replaced: bool = False
+) -> tuple[Any, tuple[Any, ...], int]:
     """What the engine calls to make a body: a callable that returns a coroutine, the globals that its code relies on, and
     the flags of the generators.
 
     A native async generator function becomes a coroutine function by its code's flags: its yields are then real yields of
-    a coroutine. A coroutine function gets real yields where its code allows it (``_rewriting``).
+    a coroutine. A coroutine function gets real yields where its code allows it (``_rewriting``). Not one that was given
+    other code after it was decorated: who does that, a profiler for one, looks for the very instructions when they run.
+    Such a ``function`` may be the decorated function, whose code always has the flag of an async generator's.
     """
     if isinstance(function, functools.partial):
         made, names, flags = _prepare(function.func)
@@ -334,7 +368,7 @@ def _prepare(function: Any, face: Any = None, face_changed: bool = False) -> tup
     if isinstance(function, MethodType):
         made, names, flags = _prepare(function.__func__)
         return MethodType(made, function.__self__), names, flags
-    if not isinstance(function, FunctionType):
+    if type(function) is not FunctionType:  # Nuitka's functions are instances of it, but have no code that runs
         call = type(function).__call__
         return _prepare(MethodType(call, function)) if inspect.isasyncgenfunction(call) else (function, (), 0)
     if face is not None:
@@ -342,10 +376,13 @@ def _prepare(function: Any, face: Any = None, face_changed: bool = False) -> tup
     flags = 0
     code = function.__code__
     if code.co_flags & inspect.CO_ASYNC_GENERATOR:
-        code = _rewriting.yielding(_as_kind(code, inspect.CO_COROUTINE))
-        flags = _engine.NATIVE_SYNTAX | _rewriting.YIELDS
+        yields = not replaced or _rewriting.yields_items(code)
+        code = _as_kind(code, inspect.CO_COROUTINE)
+        if yields:
+            code = _rewriting.yielding(code)
+            flags = _engine.NATIVE_SYNTAX | _rewriting.YIELDS
     names = ()
-    if code.co_flags & inspect.CO_COROUTINE:
+    if code.co_flags & inspect.CO_COROUTINE and not replaced:
         code, names, rewritten = _rewriting.rewrite(code, function.__globals__)
         flags |= rewritten
     if code is function.__code__ and face is None:

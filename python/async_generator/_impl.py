@@ -8,6 +8,7 @@
 New code uses the public names.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from . import _engine
@@ -26,9 +27,21 @@ __all__ = [
 ]
 
 AsyncGenerator = _engine.async_generator
-ANextIter = _engine.async_generator_asend
 #: What an awaited ``yield_()`` hands up: the interpreter's own wrapper of the items of native async generators.
 YieldWrapper = _engine.box_type
+
+
+class ANextIter(ABC):
+    """What the operations of a generator return: single dispatch finds both types by it."""
+
+    @property
+    @abstractmethod
+    def _it(self) -> Any:
+        """The generator."""
+
+
+ANextIter.register(_engine.async_generator_asend)
+ANextIter.register(_engine.async_generator_athrow)
 
 
 def _wrap(value: Any) -> Any:

@@ -1,7 +1,7 @@
+from abc import ABC, abstractmethod
 from typing import Any
 
 from ._engine import async_generator as AsyncGenerator
-from ._engine import async_generator_asend as ANextIter
 from ._function import async_generator, isasyncgen, isasyncgenfunction
 from ._operators import yield_, yield_from_
 
@@ -17,6 +17,11 @@ __all__ = [
 ]
 
 YieldWrapper: type[Any]
+
+class ANextIter(ABC):
+    @property
+    @abstractmethod
+    def _it(self) -> Any: ...
 
 def _wrap(value: Any) -> Any: ...
 def _is_wrapped(box: Any) -> bool: ...

@@ -54,7 +54,8 @@ async def _none() -> Any:
 # A debug build of 3.11 wraps items only in code that is marked as an async generator's, and dies elsewhere
 # (Python/ceval.c, ASYNC_GEN_WRAP). There real yields hand out items without a box.
 _DIES_OF_WRAPPING = VERSION == (3, 11) and hasattr(sys, "gettotalrefcount")
-_WRAP = [] if _DIES_OF_WRAPPING else _find_wrap()
+_NATIVE_WRAP = _find_wrap()
+_WRAP = [] if _DIES_OF_WRAPPING else _NATIVE_WRAP
 #: The engine's flags for code with real yields.
 YIELDS = _engine.RAW_YIELDS if _DIES_OF_WRAPPING else 0
 # How an await loads the None that it sends first.
@@ -165,6 +166,12 @@ def yielding(code: CodeType) -> CodeType:
         if instruction.opname == "ASYNC_GEN_WRAP":
             changed[instruction.offset] = dis.opmap["NOP"]
     return code.replace(co_code=bytes(changed))
+
+
+def yields_items(code: CodeType) -> bool:
+    """Whether ``code`` has yields of its own, as a native async generator's has, besides those of its awaits."""
+    sign = _NATIVE_WRAP[0] if _NATIVE_WRAP else ("YIELD_VALUE", 0)
+    return any((one.opname, one.arg or 0) == sign for one in dis.get_instructions(code))
 
 
 def _loads(code: Code) -> list[int]:

@@ -442,7 +442,7 @@ PyGetSetDef awaitable_getset[] = {
     {"cr_code", get_attribute, nullptr, PyDoc_STR("The generator's code."), named("ag_code")},
     {"cr_await", get_attribute, nullptr, PyDoc_STR("What the generator awaits."), named("ag_await")},
     {"cr_running", get_attribute, nullptr, PyDoc_STR("Whether the generator runs."), named("ag_running")},
-    {"_it", get_attribute, nullptr, nullptr, named("_coroutine")},
+    {"_it", get_generator, nullptr, nullptr, nullptr},  // 1.10's name; stackscope goes on from there
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

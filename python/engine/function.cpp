@@ -49,20 +49,22 @@ auto code_of(Object const& function) -> Object {
 
 /// Calls `prepare` where no tracer sees it: the first call of a function may be under a debugger, and what is run then
 /// is not the program's.
-auto call_untraced(Maker& maker, bool changed) -> Object {
+auto call_untraced(Maker& maker, bool face_changed, bool replaced) -> Object {
   compat::Untraced const untraced;
   return steal(PyObject_CallFunctionObjArgs(maker.prepare.get(), maker.original.get(),
-                                            maker.face ? maker.face.get() : Py_None, changed ? Py_True : Py_False,
-                                            nullptr));
+                                            maker.face ? maker.face.get() : Py_None, face_changed ? Py_True : Py_False,
+                                            replaced ? Py_True : Py_False, nullptr));
 }
 
-/// Asks Python for the function that makes bodies: prepare(original, face, whether the face has other code than before)
-/// -> (function, names, flags). It gives the original and its face the same code.
+/// Asks Python for the function that makes bodies: prepare(original, face, whether the face has other code than before,
+/// whether any of it is not the code that was decorated) -> (function, names, flags). It gives the original and its face
+/// the same code.
 auto prepare(Maker& maker) -> bool {
   Object code = code_of(maker.original);
   Object face_code = code_of(maker.face);
   bool const changed = face_code.get() != maker.face_code.get();
-  auto const prepared = call_untraced(maker, changed);
+  bool const replaced = maker.replaced || changed || code.get() != maker.code.get();
+  auto const prepared = call_untraced(maker, changed, replaced);
   if (!prepared) return false;
   (changed ? code : face_code) = code_of(changed ? maker.original : maker.face);
   PyObject* function = nullptr;
@@ -82,6 +84,7 @@ auto prepare(Maker& maker) -> bool {
   Object old_code = std::exchange(maker.code, std::move(code));
   if (maker.face_code.get() != face_code.get()) old_face_code = std::exchange(maker.face_code, std::move(face_code));
   maker.flags = flags;
+  maker.replaced = replaced;
 #ifdef Py_GIL_DISABLED
   maker.ready.store(true, std::memory_order_release);
 #endif
@@ -156,6 +159,7 @@ auto prepared_maker(Maker& first) -> Maker* {
     auto made = new_maker(*maker->state, maker->original.get(), maker->face.get(), maker->prepare.get());
     if (!made) return nullptr;
     made->face_code = maker->face_code;
+    made->replaced = true;
     Maker* none_yet = nullptr;
     if (maker->successor.compare_exchange_strong(none_yet, made.get(), std::memory_order_acq_rel))
       maker = made.release();
@@ -268,6 +272,22 @@ auto make_with_defaults(Maker& maker, PyObject* const* arguments, size_t count, 
   return make(maker, PySequence_Fast_ITEMS(filled.get()), static_cast<size_t>(positional), keywords);
 }
 
+/// What is called instead of `maker` while the decorated function has code that others put there: a maker whose
+/// original is the decorated function. A profiler finds its copy of the code that way, and who reloads a module the new
+/// code. Null with an exception set.
+auto replacement_of(Maker& maker, PyObject* decorated) -> Ref<Maker> {
+  {
+    compat::Lock const lock(maker.state->makers);
+    if (maker.replacement) return maker.replacement;
+  }
+  auto made = new_maker(*maker.state, decorated, nullptr, maker.prepare.get());
+  if (!made) return nullptr;
+  made->replaced = true;
+  compat::Lock const lock(maker.state->makers);
+  if (!maker.replacement) maker.replacement = std::move(made);
+  return maker.replacement;
+}
+
 /// What the code of a decorated function calls, where it runs.
 auto maker_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
   auto& maker = as<Maker>(self);
@@ -294,6 +314,11 @@ auto function_entry(PyObject* self, PyObject* const* arguments, size_t count, Py
     PyErr_Format(PyExc_RuntimeError, "%R has lost what @async_generator put into its closure", self);
     return nullptr;
   }
+  PyObject* const shown = as<Maker>(maker.get()).shown.get();
+  if (shown != nullptr && shown != PyFunction_GET_CODE(self)) [[unlikely]] {
+    auto const replacement = replacement_of(as<Maker>(maker.get()), self);
+    return replacement ? make(*replacement, arguments, count, keywords) : nullptr;
+  }
   return make(as<Maker>(maker.get()), arguments, count, keywords);
 }
 
@@ -307,8 +332,11 @@ auto new_maker(State& state, PyObject* original, PyObject* face, PyObject* prepa
   new (&maker->prepare) Object(borrow(prepare));
   new (&maker->function) Object();
   new (&maker->names) Object();
-  new (&maker->code) Object();
+  new (&maker->code) Object(code_of(maker->original));
   new (&maker->face_code) Object(code_of(maker->face));
+  new (&maker->shown) Object();
+  new (&maker->replacement) Ref<Maker>();
+  maker->replaced = false;
   maker->flags = 0;
   maker->names_version = 0;
 #ifdef Py_GIL_DISABLED
@@ -332,6 +360,8 @@ auto maker_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(maker.names.get());
   Py_VISIT(maker.code.get());
   Py_VISIT(maker.face_code.get());
+  Py_VISIT(maker.shown.get());
+  Py_VISIT(maker.replacement.object());
 #ifdef Py_GIL_DISABLED
   Py_VISIT(maker.successor.load(std::memory_order_relaxed));
 #else
@@ -353,7 +383,8 @@ auto maker_clear(PyObject* self) -> int {
   maker.ready = false;
   Py_XDECREF(maker.successor.exchange(nullptr));
 #endif
-  return 0;  // original and face stay: a call in the middle of a collection must still find them
+  maker.replacement.reset();
+  return 0;  // original, face and the shown code stay: a call in the middle of a collection must still find them
 }
 
 void maker_dealloc(PyObject* self) {
@@ -364,6 +395,7 @@ void maker_dealloc(PyObject* self) {
   maker.original.reset();
   maker.face.reset();
   maker.face_code.reset();
+  maker.shown.reset();
   maker.prepare.reset();
   PyObject_GC_Del(self);
   Py_DECREF(type);
@@ -376,7 +408,8 @@ auto maker_reduce(PyObject* self, PyObject*) -> PyObject* {
   auto const remake = module ? steal(PyObject_GetAttrString(module.get(), "maker")) : nullptr;
   if (!remake) return nullptr;
   PyObject* face = maker.face ? maker.face.get() : Py_None;
-  return Py_BuildValue("O(OOO)", remake.get(), maker.original.get(), face, maker.prepare.get());
+  PyObject* shown = maker.shown ? maker.shown.get() : Py_None;
+  return Py_BuildValue("O(OOOO)", remake.get(), maker.original.get(), face, maker.prepare.get(), shown);
 }
 
 PyMethodDef maker_methods[] = {
@@ -386,6 +419,7 @@ PyMethodDef maker_methods[] = {
 
 PyMemberDef maker_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Maker, vectorcall), READONLY, nullptr},
+    {"shown", T_OBJECT, offsetof(Maker, shown), 0, nullptr},
     {nullptr, 0, 0, 0, nullptr},
 };
 
@@ -411,13 +445,15 @@ PyType_Spec maker_spec = {
 };
 
 auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
-  if (count != 3) {
-    PyErr_Format(PyExc_TypeError, "maker() takes the function, its face and how to prepare it, not %zd arguments",
+  if (count < 3 || count > 4) {
+    PyErr_Format(PyExc_TypeError,
+                 "maker() takes the function, its face, how to prepare it and the code that shows it, not %zd arguments",
                  count);
     return nullptr;
   }
   PyObject* const face = PyFunction_Check(arguments[1]) ? arguments[1] : nullptr;
   auto made = new_maker(*static_cast<State*>(PyModule_GetState(module)), arguments[0], face, arguments[2]);
+  if (made && count == 4 && PyCode_Check(arguments[3])) made->shown = borrow(arguments[3]);
   return reinterpret_cast<PyObject*>(made.release());
 }
 

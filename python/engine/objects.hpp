@@ -212,10 +212,13 @@ struct Maker {
   Object prepare;               ///< makes `function` of it (python/async_generator/_function.py)
   Object function;              ///< makes the body; null before the first call
   Object names;                 ///< (globals, name, object, name, object ...): what rewritten code relies on, or null
-  Object code;                  ///< the original's code that `function` was made of, or null
+  Object code;                  ///< the original's code that `function` is made of, or null
   Object face_code;             ///< the face's code that was last seen
+  Object shown;                 ///< the code of the decorated function, or null where that cannot be run
+  Ref<Maker> replacement;       ///< what is called while the decorated function has other code than `shown`
   std::uint64_t names_version;  ///< of the globals when `names` was last found to hold, where dicts have one
   std::uint32_t flags;          ///< of the generators made
+  bool replaced;                ///< the code is not the one that was decorated any more: it runs as it is
 #ifdef Py_GIL_DISABLED
   std::atomic<bool> ready;        ///< the preparation is complete, and does not change any more
   std::atomic<Maker*> successor;  ///< owned; prepared anew, after the original got other code

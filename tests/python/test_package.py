@@ -313,9 +313,10 @@ def test_stack_walkers_come_from_an_operation_and_a_context_manager_to_the_body(
 
     generator = decorated()
     operation = generator.asend(None)
-    assert isinstance(operation, _impl.ANextIter)
-    assert operation._it is generator._coroutine and inspect.iscoroutine(operation._it)
     assert operation.cr_code is generator.ag_code
-    operation.close()
+    for one in operation, generator.athrow(KeyError), generator.aclose():
+        assert isinstance(one, _impl.ANextIter)
+        assert one._it is generator and inspect.iscoroutine(one._it._coroutine)
+        one.close()
     manager = asynccontextmanager(decorated)()
     assert isinstance(manager._agen, _impl.AsyncGenerator) and manager._func_name == "decorated"

@@ -21,7 +21,7 @@ VERSION = sys.version_info[:2]
 
 def unrewritten(function):
     """What `@async_generator` makes of a coroutine function, its code as it is."""
-    return _engine.maker(function, lambda function: (function, (), 0))
+    return _engine.maker(function, None, lambda function, *_: (function, (), 0))
 
 
 def is_rewritten(function):
@@ -438,8 +438,10 @@ def test_a_monitoring_tool_sees_nothing_of_the_package():
 
 def test_tracing_goes_on_where_preparing_fails():
     class Failing(type):
+        fails = False
+
         def __getattribute__(cls, name):
-            if name == "__call__":
+            if name == "__call__" and Failing.fails:
                 raise LookupError("no call")
             return super().__getattribute__(name)
 
@@ -448,6 +450,7 @@ def test_tracing_goes_on_where_preparing_fails():
             raise AssertionError
 
     decorated, seen, before = async_generator(Callable()), [], sys.gettrace()
+    Failing.fails = True
 
     def after():
         return 1
