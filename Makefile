@@ -1,10 +1,11 @@
 # The commands of this project. Each sets up what it needs; tools/ has the scripts that do.
 PYTHON ?= python3
 VERSIONS ?=
+CHECK ?=
 BENCH = $(PYTHON) bench/python/bench.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-bridge bench-handoff bench-instructions bench-threads docs lint clean
+.PHONY: help demo test check test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-bridge bench-handoff bench-instructions bench-threads docs lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
@@ -12,8 +13,11 @@ help:  ## print this list
 demo:  ## stream JSON lines over TCP through yield_from_, beside native and beside 1.10
 	@$(PYTHON) tools/demo $(VERSIONS)
 
-test:  ## run all tests on every interpreter found (VERSIONS="3.12 3.14" for some)
+test:  ## run a part of each part's tests, on one interpreter: five minutes (VERSIONS="3.12 3.14" for others)
 	@$(PYTHON) tools/test $(VERSIONS)
+
+check:  ## run all tests, on every interpreter found and in every configuration (VERSIONS="3.12 3.14" for some)
+	@$(PYTHON) tools/test --check $(CHECK) $(VERSIONS)
 
 test-all:  ## the same and the slow suites
 	@$(PYTHON) tools/test --all $(VERSIONS)

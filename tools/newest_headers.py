@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from free_threaded import KEYRING, debian_archive, own_lists
+import debian
 
 SUITE = "sid"
 
@@ -33,24 +32,9 @@ def fetch(folder: Path) -> Path | None:
 
 
 def _download(scratch: Path) -> Path | None:
-    mirror = debian_archive()
-    if mirror is None or not shutil.which("dpkg-deb"):
+    suite, unpacked = debian.suite(SUITE, scratch / "apt"), scratch / "unpacked"
+    if suite is None:
         return None
-    apt, unpacked = scratch / "apt", scratch / "unpacked"
-    environment = own_lists(apt, f"deb [signed-by={KEYRING}] {mirror} {SUITE} main\n")
-
-    def run(*command: str) -> str:
-        done = subprocess.run(command, cwd=apt, env=environment, capture_output=True, text=True, check=False)
-        return done.stdout if done.returncode == 0 else ""
-
-    run("apt-get", "-qq", "update")
     # libboost-dev has no files: what it depends on has them.
-    names = [
-        line.split()[-1] for line in run("apt-cache", "depends", "libboost-dev").splitlines() if "Depends:" in line
-    ]
-    for name in ("libasio-dev", *names):
-        run("apt-get", "-qq", "download", name)
-    packages = sorted(apt.glob("*.deb"))
-    for package in packages:
-        run("dpkg-deb", "-x", str(package), str(unpacked))
-    return unpacked if len(packages) >= 2 and (unpacked / "usr/include/boost/asio.hpp").exists() else None
+    arrived = [suite.unpack(name, unpacked) for name in ("libasio-dev", *suite.depends("libboost-dev"))]
+    return unpacked if any(arrived) and (unpacked / "usr/include/boost/asio.hpp").exists() else None

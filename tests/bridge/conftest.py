@@ -1,6 +1,7 @@
 """Fixtures of the bridge's tests: event loops, and the rule of tests/python that nothing may go wrong unseen."""
 
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -36,13 +37,17 @@ def channels():
     return extensions.load(HERE / "channels", "channels")
 
 
-@pytest.fixture(scope="session", params=["nanobind", "pybind11"])
+TOOLS = os.environ.get("AGEN_BRIDGE_TOOLS", "nanobind pybind11").split()
+
+
+@pytest.fixture(scope="session", params=TOOLS)
 def bodies(request):
     """The bodies of tests/bridge/bodies as each binding tool binds them."""
-    return extensions.load(HERE / "bodies", f"bodies_{request.param}", WITH_PYBIND11="ON")
+    with_pybind11 = "ON" if "pybind11" in TOOLS else "OFF"
+    return extensions.load(HERE / "bodies", f"bodies_{request.param}", WITH_PYBIND11=with_pybind11)
 
 
-@pytest.fixture(scope="session", params=["nanobind", "pybind11"])
+@pytest.fixture(scope="session", params=TOOLS)
 def arguments(request):
     """The functions of tests/bridge/arguments as each binding tool binds them."""
     return extensions.load(HERE / "arguments", f"arguments_{request.param}")
