@@ -29,7 +29,7 @@ POINTS = collections.Counter()
 # Points that are met so often that they are to be used less.
 OFTEN = {"a collection": 0.05, "a trace function": 0.03, "an item's destructor": 0.3}
 ERRORS = (Exception, GeneratorExit)
-# 3.10 crashes by itself where a coroutine is thrown into, or asked for its cr_await, whose frame the collector took.
+# 3.10 crashes by itself where a native coroutine or generator is thrown into, or asked what it awaits, whose frame was cleared.
 FRAGILE = sys.version_info < (3, 11)
 
 
@@ -479,13 +479,15 @@ def forget_all(world):
 
 def look(world):
     thing = world.pick()
+    if FRAGILE and isinstance(thing, types.AsyncGeneratorType):
+        return repr(thing)
     for name in ("ag_await", "ag_running", "ag_state", "ag_suspended", "cr_await", "__name__", "ag_frame", "ag_gen"):
         getattr(thing, name, None)
     return repr(thing)
 
 
 def clear_frame(world):
-    thing = world.pick()
+    thing = None if FRAGILE else world.pick()
     for name in ("ag_frame", "cr_frame"):
         frame = getattr(thing, name, None)
         if frame is not None:
