@@ -335,8 +335,8 @@ inline auto Drive::claim_leaf(Generator& leaf) const noexcept -> bool {
 }
 
 /// Whether what `first` remembers as the end of its chain is still that. Someone may have driven the leaf by itself
-/// since: then it delegates, or has ended. Without the GIL, one that somebody is driving now is not looked at: it cannot
-/// be claimed.
+/// since: then it delegates, or has ended. Without the GIL, one that somebody is driving now is not looked at: it
+/// cannot be claimed.
 auto Drive::knows_leaf(Delegation const& first, bool claims) const noexcept -> bool {
   Delegation const* last = first.innermost;
   if (last == nullptr || last->parent == nullptr) return false;

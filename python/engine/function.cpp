@@ -57,8 +57,8 @@ auto call_untraced(Maker& maker, bool face_changed, bool replaced) -> Object {
 }
 
 /// Asks Python for the function that makes bodies: prepare(original, face, whether the face has other code than before,
-/// whether any of it is not the code that was decorated) -> (function, names, flags). It gives the original and its face
-/// the same code.
+/// whether any of it is not the code that was decorated) -> (function, names, flags). It gives the original and its
+/// face the same code.
 auto prepare(Maker& maker) -> bool {
   Object code = code_of(maker.original);
   Object face_code = code_of(maker.face);
@@ -446,9 +446,9 @@ PyType_Spec maker_spec = {
 
 auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
   if (count < 3 || count > 4) {
-    PyErr_Format(PyExc_TypeError,
-                 "maker() takes the function, its face, how to prepare it and the code that shows it, not %zd arguments",
-                 count);
+    PyErr_Format(
+        PyExc_TypeError,
+        "maker() takes the function, its face, how to prepare it and the code that shows it, not %zd arguments", count);
     return nullptr;
   }
   PyObject* const face = PyFunction_Check(arguments[1]) ? arguments[1] : nullptr;

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from builds import DEBUG
 
 pytest.importorskip("_testcapi", reason="this interpreter came without its test modules")
