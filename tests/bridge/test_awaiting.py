@@ -328,10 +328,16 @@ def test_a_long_chain_of_tasks_ends_in_recursion_error_not_in_the_end_of_the_sta
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
-def test_a_chain_that_grew_while_it_waited_is_counted_when_it_goes_on(bodies):
+def test_a_chain_that_grew_while_it_waited_is_counted_when_it_goes_on(bodies, unraisable):
+    """Or goes on to its end, by a compiler (g++ 16) that makes jumps of the calls at the ends of functions."""
     chain = trap()
-    with pytest.raises(RecursionError):
+    try:
         for _ in range(500):
             for _ in range(200):
                 chain = bodies.fetch(chain)
-            chain.send(None)
+            assert chain.send(None) == "trap"
+    except RecursionError as error:
+        assert "while a C++ coroutine awaits" in str(error)
+    del chain  # which closes it from the outside in, and takes the stack in any case
+    assert all(isinstance(report.exc_value, RecursionError) for report in unraisable)
+    unraisable.clear()
