@@ -1,6 +1,7 @@
 from types import CodeType
 from typing import Any
 
+YIELDS: int
 disabled: str | None
 
 def rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple[Any, ...], int]: ...

@@ -552,7 +552,7 @@ def copied_function(form):
     copy = types.FunctionType(function.__code__, function.__globals__, "copy", function.__defaults__, function.__closure__)
     made = copy()
     assert next_item(made) == "item 0"
-    return isinstance(made, types.AsyncGeneratorType)
+    return type(made) is types.AsyncGeneratorType
 
 
 @row("replaced-code", native="item None", ours="KeyError" if VERSION == (3, 11) else "item None")
