@@ -343,6 +343,9 @@ def _agree(function: Any, face: Any, changed: bool) -> None:
     """Gives a function and its face the same code again, after the face's, or else the function's, was replaced."""
     if changed:
         kind = function.__code__.co_flags & _KINDS
+        # A face always has the flag of an async generator's; code that yields items is one's.
+        if kind == inspect.CO_COROUTINE and _rewriting.yields_items(face.__code__):
+            kind = inspect.CO_ASYNC_GENERATOR
         function.__code__ = _as_kind(face.__code__, kind) if kind else face.__code__
     elif face.__code__ != _shown(function.__code__):
         face.__code__ = _shown(function.__code__)
@@ -385,7 +388,7 @@ def _prepare(
     if code.co_flags & inspect.CO_COROUTINE and not replaced:
         code, names, rewritten = _rewriting.rewrite(code, function.__globals__)
         flags |= rewritten
-    if code is function.__code__ and face is None:
+    if code is function.__code__ and face is None and not replaced:  # the decorated function itself would call itself
         return function, (), 0
     made = _copy(function, code)
     _copy_protection(made.__code__, function.__code__, function.__code__ if face is None else face.__code__)

@@ -100,6 +100,19 @@ inline auto is_taken_apart([[maybe_unused]] PyObject* coroutine) noexcept -> boo
 #endif
 }
 
+/// True for a coroutine that executes and whose throw() does not find that out before it reads the stack of its frame,
+/// as up to 3.11. Newer versions refuse it themselves.
+inline auto is_unsafe_to_throw_into([[maybe_unused]] PyObject* coroutine) noexcept -> bool {
+#if PY_VERSION_HEX >= 0x030C0000
+  return false;
+#else
+  if (!PyCoro_CheckExact(coroutine)) return false;
+  auto const running = steal(PyObject_GetAttrString(coroutine, "cr_running"));
+  if (!running) PyErr_Clear();
+  return running.get() == Py_True;
+#endif
+}
+
 /// The exception that the running code is handling (sys.exception()), or null.
 inline auto handled_exception() noexcept -> Object {
 #if PY_VERSION_HEX >= 0x030B0000

@@ -28,6 +28,10 @@ auto body_throw(State& state, Generator& generator, PyObject* exception, PyObjec
     if (!error) return PYGEN_ERROR;
     exception = error.get();
   }
+  if (compat::is_unsafe_to_throw_into(generator.body.get())) {  // it is driven by hand
+    PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+    return PYGEN_ERROR;
+  }
   *out = PyObject_CallMethodOneArg(generator.body.get(), state.names.throw_.get(), exception);
   if (*out != nullptr) return PYGEN_NEXT;
   if (!PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;

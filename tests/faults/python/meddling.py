@@ -29,8 +29,10 @@ POINTS = collections.Counter()
 # Points that are met so often that they are to be used less.
 OFTEN = {"a collection": 0.05, "a trace function": 0.03, "an item's destructor": 0.3}
 ERRORS = (Exception, GeneratorExit)
-# 3.10 crashes by itself where a native coroutine or generator is thrown into, or asked what it awaits, whose frame was cleared.
-FRAGILE = sys.version_info < (3, 11)
+# 3.10 crashes by itself where a native coroutine or generator is thrown into, or asked what it awaits, whose frame was cleared;
+# it and 3.11, where a coroutine is sent or thrown into by the destructor of what it awaited, while it is being closed.
+CLEARED = sys.version_info < (3, 11)
+BY_HAND = sys.version_info < (3, 12)
 
 
 class Harm(Exception):
@@ -62,7 +64,7 @@ class World:
         return self.steps > 0
 
     def keep(self, thing):
-        if FRAGILE and isinstance(thing, types.CoroutineType):
+        if BY_HAND and isinstance(thing, types.CoroutineType):
             return thing
         if len(self.cast) < 40 and self.random() < 0.7:
             self.cast.append(thing)
@@ -459,9 +461,7 @@ def finalize(world):
 def take_body(world):
     """The coroutine that a generator drives."""
     body = getattr(world.pick(*GENERATORS), "_coroutine", None)
-    if body is not None and FRAGILE:
-        body.send(None)
-    elif body is not None:
+    if body is not None and not BY_HAND:
         world.keep(body)
         if world.random() < 0.6:
             getattr(body, world.one_of("send", "throw", "close"))(*arguments(world))
@@ -479,7 +479,7 @@ def forget_all(world):
 
 def look(world):
     thing = world.pick()
-    if FRAGILE and isinstance(thing, types.AsyncGeneratorType):
+    if CLEARED and isinstance(thing, types.AsyncGeneratorType):
         return repr(thing)
     for name in ("ag_await", "ag_running", "ag_state", "ag_suspended", "cr_await", "__name__", "ag_frame", "ag_gen"):
         getattr(thing, name, None)
@@ -487,7 +487,7 @@ def look(world):
 
 
 def clear_frame(world):
-    thing = None if FRAGILE else world.pick()
+    thing = None if CLEARED else world.pick()
     for name in ("ag_frame", "cr_frame"):
         frame = getattr(thing, name, None)
         if frame is not None:
@@ -560,10 +560,12 @@ def in_thread(world):
 
 
 def trace(world):
-    """From the beginning to the end: to switch it on and off under running frames is a way to crash CPython alone."""
+    """From the beginning to the end, and not at a yield: two ways to crash CPython alone. It takes the frame that yields for a
+    suspended one while the trace function runs, and lets it be resumed."""
 
     def tracer(frame, event, argument):
-        world.meddle("a trace function")
+        if event != "return":
+            world.meddle("a trace function")
         return tracer
 
     if world.random() < 0.1:

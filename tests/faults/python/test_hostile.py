@@ -850,7 +850,8 @@ def test_a_call_that_replaces_what_its_function_was_made_of(fresh):
         drive(made().asend(None))
         made.__closure__[-1].cell_contents = cell
     assert drive(made().asend(None)) == 1
-    with pytest.raises(RuntimeError, match="has lost what @async_generator put into its closure"):
+    lost = (TypeError, "not callable") if sys.version_info[:2] == (3, 11) else (RuntimeError, "has lost what @async_generator put into")
+    with pytest.raises(lost[0], match=lost[1]):
         made()
 
     def again():
@@ -934,3 +935,45 @@ def test_a_box_taken_by_hand_whose_yield_ends_elsewhere(how, where):
         one, two = yield_(1), yield_(2)
         assert one is not two
         one.close(), two.close()
+
+
+@pytest.mark.parametrize("how", ["send", "throw", "close"])
+def test_an_operation_that_goes_on_while_its_body_is_closed_by_hand(how):
+    """The body executes, though no driver knows: CPython 3.10 and 3.11 crash where such a coroutine is thrown into."""
+    told = []
+
+    class Awaited:
+        def __await__(self):
+            return self
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return "suspended"
+
+        def throw(self, *arguments):
+            raise arguments[0]
+
+        def close(self):
+            pass
+
+        def __del__(self):
+            told.append(outcome(getattr(waiting, how), *{"send": (None,), "throw": (Harm(),), "close": ()}[how]))
+
+    async def inner():
+        try:
+            await Awaited()
+        except (Harm, GeneratorExit):
+            pass
+
+    @async_generator
+    async def outer():
+        await inner()
+        await yield_("item")
+
+    generator = outer()
+    waiting = generator.asend(None)
+    assert waiting.send(None) == "suspended"
+    outcome(generator._coroutine.close)
+    assert told == [("error", "ValueError", "coroutine already executing")]
