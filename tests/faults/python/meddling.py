@@ -29,9 +29,8 @@ POINTS = collections.Counter()
 # Points that are met so often that they are to be used less.
 OFTEN = {"a collection": 0.05, "a trace function": 0.03, "an item's destructor": 0.3}
 ERRORS = (Exception, GeneratorExit)
-# 3.10 crashes by itself where a native coroutine or generator is thrown into, or asked what it awaits, whose frame was cleared;
-# it and 3.11, where a coroutine is sent or thrown into by the destructor of what it awaited, while it is being closed.
-CLEARED = sys.version_info < (3, 11)
+# 3.10 and 3.11 crash by themselves where a native coroutine or generator is resumed or asked what it awaits whose frame was
+# cleared, that is being closed, or, traced, that yields: there no program does that by hand.
 BY_HAND = sys.version_info < (3, 12)
 
 
@@ -64,7 +63,7 @@ class World:
         return self.steps > 0
 
     def keep(self, thing):
-        if BY_HAND and isinstance(thing, types.CoroutineType):
+        if isinstance(thing, FRAGILE):
             return thing
         if len(self.cast) < 40 and self.random() < 0.7:
             self.cast.append(thing)
@@ -406,6 +405,9 @@ async def native(world, level, default=None, *, other=None):
 
 OWN = [native] if NATIVE else [by_operator, by_yield, delegating, waiting, from_a_call]
 GENERATORS = (types.AsyncGeneratorType,) if NATIVE else (types.AsyncGeneratorType, type(by_operator(None, 0)))
+_operation = native(None, 0).aclose()
+FRAGILE = (types.CoroutineType, type(_operation)) if BY_HAND else ()
+_operation.close()
 KEPT_CODES = [one.__code__ for one in (getattr(one, "__wrapped__", one) for one in OWN)]
 
 
@@ -442,7 +444,7 @@ def drive(world):
     operation = world.keep(getattr(generator, name)(*given))
     for _ in range(world.choose(6)):
         operation.send(None)
-    if world.random() < 0.3:
+    if world.random() < 0.3 and not isinstance(operation, FRAGILE):
         operation.throw(world.error()) if world.random() < 0.7 else operation.close()
 
 
@@ -453,7 +455,10 @@ def resume(world):
 
 
 def finalize(world):
-    finalizer = getattr(world.pick(), "__del__", None)
+    thing = world.pick()
+    if BY_HAND and isinstance(thing, types.AsyncGeneratorType):
+        return
+    finalizer = getattr(thing, "__del__", None)
     if finalizer:
         finalizer()
 
@@ -479,7 +484,7 @@ def forget_all(world):
 
 def look(world):
     thing = world.pick()
-    if CLEARED and isinstance(thing, types.AsyncGeneratorType):
+    if BY_HAND and isinstance(thing, types.AsyncGeneratorType):
         return repr(thing)
     for name in ("ag_await", "ag_running", "ag_state", "ag_suspended", "cr_await", "__name__", "ag_frame", "ag_gen"):
         getattr(thing, name, None)
@@ -487,7 +492,7 @@ def look(world):
 
 
 def clear_frame(world):
-    thing = None if CLEARED else world.pick()
+    thing = None if BY_HAND else world.pick()
     for name in ("ag_frame", "cr_frame"):
         frame = getattr(thing, name, None)
         if frame is not None:
@@ -568,7 +573,7 @@ def trace(world):
             world.meddle("a trace function")
         return tracer
 
-    if world.random() < 0.1:
+    if world.random() < 0.1 and not BY_HAND:
         world.one_of(sys.settrace, sys.setprofile)(tracer)
 
 
