@@ -332,8 +332,9 @@ async def shielded(awaitable: Awaitable[Any], limit: float | None = None) -> Any
     try:
         shield = _ability("shielded")
     except RuntimeError:
-        if hasattr(awaitable, "close"):
-            awaitable.close()  # a coroutine that is not awaited now never will be
+        close = getattr(awaitable, "close", None)
+        if close is not None:
+            close()  # a coroutine that is not awaited now never will be
         raise
     return await shield(awaitable, limit)
 
@@ -477,13 +478,14 @@ class _Bells:
     def __call__(self) -> object:
         """A future that the hub completes; or that hub's handle, if it is not the one of the call before; or, where each
         channel has a descriptor of its own, the function that waits until it is readable."""
-        loop = _asyncio_loop()
+        loop: AbstractEventLoop | None = _asyncio_loop()
         if loop is None:
             return _current().wait_readable
         hub = self._hub
         if hub is None or loop is not self._loop or _chosen.get() is not None or not _in_asyncio_task():
             return self._elsewhere(loop)
-        future = hub.waiting[self._number] = loop.create_future()
+        future: Future[None] = loop.create_future()
+        hub.waiting[self._number] = future
         return future
 
     def _elsewhere(self, loop: AbstractEventLoop) -> object:

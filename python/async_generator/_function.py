@@ -101,7 +101,8 @@ def _refuse_compiled(function: Any) -> None:
 # ours, and for those who read it.
 
 _INLINES = sys.version_info[:2] == (3, 11)
-_CELL = "<maker>"
+#: The free variable of a decorated function that holds its maker.
+CELL = "<maker>"
 
 
 def _make_function(function: Any, maker: Any) -> FunctionType:
@@ -166,7 +167,7 @@ def _forwarding_function(shown_as: Any, maker: Any) -> FunctionType:
         "co_filename": code.co_filename,
         "co_firstlineno": code.co_firstlineno,
     }
-    face["co_freevars"] = (*(shown.get(name, name) for name in free[:-1]), _CELL)
+    face["co_freevars"] = (*(shown.get(name, name) for name in free[:-1]), CELL)
     if sys.version_info >= (3, 11):
         face["co_qualname"] = code.co_qualname
     if _INLINES:  # profilers tell functions apart by file, line and name; the body has the same file and line
@@ -191,7 +192,7 @@ def _with_maker(code: CodeType) -> CodeType:
     instructions = bytearray(code.co_code)
     if free and sys.version_info >= (3, 11) and instructions[0] == dis.opmap["COPY_FREE_VARS"]:
         instructions[1] = len(free) + 1
-    return code.replace(co_code=bytes(instructions), co_freevars=(*free, _CELL))
+    return code.replace(co_code=bytes(instructions), co_freevars=(*free, CELL))
 
 
 def _as_kind(code: CodeType, kind: int) -> CodeType:
@@ -293,7 +294,7 @@ class _Identity(int):
 
 
 def _identify(function: Any) -> Any:
-    if isinstance(function, FunctionType) and function.__code__.co_freevars[-1:] == (_CELL,):
+    if isinstance(function, FunctionType) and function.__code__.co_freevars[-1:] == (CELL,):
         _engine.bind(function)
     return _Identity(function)
 
@@ -378,7 +379,7 @@ def _prepare(
         _agree(function, face, face_changed)
     flags = 0
     code = function.__code__
-    if code.co_flags & inspect.CO_ASYNC_GENERATOR:
+    if code.co_flags & (inspect.CO_ASYNC_GENERATOR | (inspect.CO_COROUTINE if replaced else 0)):
         yields = not replaced or _rewriting.yields_items(code)
         code = _as_kind(code, inspect.CO_COROUTINE)
         if yields:

@@ -28,7 +28,7 @@ from typing import Any
 
 import async_generator
 
-from . import _engine, _rewriting
+from . import _engine, _function, _rewriting
 
 #: So many spans go into the timeline; further ones are only counted.
 _MOST_SPANS = 500_000
@@ -39,8 +39,16 @@ _LOOPS = {"asyncio", "trio", "anyio", "uvloop", "curio"}
 _MONITORING = sys.version_info >= (3, 12)
 _DROPPED = "dropped unfinished; nobody awaited its cleanup"
 _now = time.perf_counter_ns
+_OWN = {__name__.split(".")[0], "contextlib"}
 #: What a real yield hands to the engine where the call of yield_() or yield_from_() was kept.
 _KEPT = {"yield_awaitable", "yield_from_awaitable"}
+
+
+def _is_between(frame: Any) -> bool:
+    """Whether a frame stands between the program and a generator that it makes: on 3.11 that of the call, too."""
+    return frame.f_globals.get("__name__", "").split(".")[0] in _OWN or frame.f_code.co_freevars[-1:] == (
+        _function.CELL,
+    )
 
 
 class _Generator:
@@ -303,10 +311,7 @@ class _Tracer:
                 del made[site]
             return site, True
         frame: Any = sys._getframe(2)
-        while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in (
-            __name__.split(".")[0],
-            "contextlib",
-        ):
+        while frame is not None and _is_between(frame):
             frame = frame.f_back
         if frame is None:
             return ("?", 0, "?"), False

@@ -526,7 +526,7 @@ def code(form):
     return generator.ag_code is written.__code__, made.__code__ is written.__code__
 
 
-@row("kept-awaitable", native=True, ours=not (3, 12) <= VERSION <= (3, 14) or FREE_THREADED)
+@row("kept-awaitable", native=True, ours=not (3, 12) <= VERSION <= (3, 14) or FREE_THREADED or DEBUG)
 def kept_awaitable(form):
     async def consumer():
         awaiting = generator.__anext__()

@@ -14,6 +14,7 @@ import async_generator as package
 import pytest
 import random_functions
 from async_generator import _bytecode, _engine, _rewriting, async_generator, yield_, yield_from_
+from builds import DEBUG
 from driving import collect, run
 
 OPERATORS = (yield_, yield_from_, async_generator)
@@ -366,7 +367,7 @@ def test_four_thousand_awaits_take_a_moment():
     _rewriting.rewrite(helper.__code__, {})
     begin = time.process_time()
     assert is_rewritten(function)
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < (5 if DEBUG else 1)
 
 
 # Nobody sees it --------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import weakref
 
 import pytest
 from bodies import with_calls
+from builds import DEBUG
 from driving import collect, finished, run, suspend, trap
 
 try:
@@ -97,6 +98,8 @@ def test_the_instructions_that_a_profiler_gives_a_function_are_those_that_run(im
 @pytest.mark.parametrize("make", [with_closure, without_closure])
 @pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
 def test_so_are_those_that_it_gives_what_was_decorated(implementation, make, used):
+    if DEBUG and sys.version_info[:2] == (3, 11) and not implementation.rewritten:
+        pytest.skip("a debug build of 3.11 cannot run the instructions of an async generator: others run")
     written = make(lambda function: with_calls(function, generator=False) if implementation.rewritten else function)
     function = async_generator(written)
     if used:
