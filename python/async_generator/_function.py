@@ -101,8 +101,7 @@ def _refuse_compiled(function: Any) -> None:
 # ours, and for those who read it.
 
 _INLINES = sys.version_info[:2] == (3, 11)
-#: The free variable of a decorated function that holds its maker.
-CELL = "<maker>"
+_CELL = "<maker>"
 
 
 def _make_function(function: Any, maker: Any) -> FunctionType:
@@ -167,7 +166,7 @@ def _forwarding_function(shown_as: Any, maker: Any) -> FunctionType:
         "co_filename": code.co_filename,
         "co_firstlineno": code.co_firstlineno,
     }
-    face["co_freevars"] = (*(shown.get(name, name) for name in free[:-1]), CELL)
+    face["co_freevars"] = (*(shown.get(name, name) for name in free[:-1]), _CELL)
     if sys.version_info >= (3, 11):
         face["co_qualname"] = code.co_qualname
     if _INLINES:  # profilers tell functions apart by file, line and name; the body has the same file and line
@@ -192,7 +191,7 @@ def _with_maker(code: CodeType) -> CodeType:
     instructions = bytearray(code.co_code)
     if free and sys.version_info >= (3, 11) and instructions[0] == dis.opmap["COPY_FREE_VARS"]:
         instructions[1] = len(free) + 1
-    return code.replace(co_code=bytes(instructions), co_freevars=(*free, CELL))
+    return code.replace(co_code=bytes(instructions), co_freevars=(*free, _CELL))
 
 
 def _as_kind(code: CodeType, kind: int) -> CodeType:
@@ -294,7 +293,7 @@ class _Identity(int):
 
 
 def _identify(function: Any) -> Any:
-    if isinstance(function, FunctionType) and function.__code__.co_freevars[-1:] == (CELL,):
+    if isinstance(function, FunctionType) and function.__code__.co_freevars[-1:] == (_CELL,):
         _engine.bind(function)
     return _Identity(function)
 

@@ -7,8 +7,6 @@ from typing_extensions import ParamSpec, TypeIs
 from . import _engine
 from .typing import _Facts
 
-CELL: str
-
 _P = ParamSpec("_P")
 _Item = TypeVar("_Item")
 _Sent = TypeVar("_Sent")

@@ -28,7 +28,7 @@ from typing import Any
 
 import async_generator
 
-from . import _engine, _function, _rewriting
+from . import _engine, _rewriting
 
 #: So many spans go into the timeline; further ones are only counted.
 _MOST_SPANS = 500_000
@@ -39,16 +39,8 @@ _LOOPS = {"asyncio", "trio", "anyio", "uvloop", "curio"}
 _MONITORING = sys.version_info >= (3, 12)
 _DROPPED = "dropped unfinished; nobody awaited its cleanup"
 _now = time.perf_counter_ns
-_OWN = {__name__.split(".")[0], "contextlib"}
 #: What a real yield hands to the engine where the call of yield_() or yield_from_() was kept.
 _KEPT = {"yield_awaitable", "yield_from_awaitable"}
-
-
-def _is_between(frame: Any) -> bool:
-    """Whether a frame stands between the program and a generator that it makes: on 3.11 that of the call, too."""
-    return frame.f_globals.get("__name__", "").split(".")[0] in _OWN or frame.f_code.co_freevars[-1:] == (
-        _function.CELL,
-    )
 
 
 class _Generator:
@@ -300,8 +292,8 @@ class _Tracer:
         origin = getattr(getattr(generator, "_coroutine", None), "cr_origin", None)
         if origin:
             # On 3.11 the decorated function is a frame of its own, in which the body is made.
-            own = origin[0][2] == known.code.co_name and origin[0][0] == known.code.co_filename and len(origin) > 1
-            file, line, function = origin[1] if own and sys.version_info[:2] == (3, 11) else origin[0]
+            own = origin[0][2] == f"<call of {known.code.co_name}>" and len(origin) > 1
+            file, line, function = origin[1] if own else origin[0]
             return (file, line, function), True
         made: Counter[_Site] = self._made.get(known.code, Counter())
         if len(made) == 1:
@@ -311,7 +303,10 @@ class _Tracer:
                 del made[site]
             return site, True
         frame: Any = sys._getframe(2)
-        while frame is not None and _is_between(frame):
+        while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in (
+            __name__.split(".")[0],
+            "contextlib",
+        ):
             frame = frame.f_back
         if frame is None:
             return ("?", 0, "?"), False
