@@ -36,10 +36,11 @@ def test_the_programs_do_no_harm_to_native_generators(tmp_path):
 
 def test_the_programs_meddle_at_every_point(tmp_path):
     met = play(tmp_path, 0, 1_000)
-    assert set(met) == {
+    traced = {"a trace function"} if sys.version_info >= (3, 12) else set()  # where CPython survives that: meddling.py
+    assert set(met) == traced | {
         "__await__", "an awaitable's send", "an awaitable's throw", "an awaitable's close", "an awaitable's destructor",
         "__aiter__", "__anext__", "asend", "athrow", "aclose", "__getattr__", "an iterator's destructor",
         "an item's destructor", "a default's destructor", "an exception's constructor", "an exception's arguments",
         "a body", "a finally", "a helper's end", "a function that makes a body", "an asyncgen hook",
-        "a weak reference's callback", "a collection", "a warning", "the unraisable hook", "a trace function",
+        "a weak reference's callback", "a collection", "a warning", "the unraisable hook",
     }  # fmt: skip
