@@ -428,7 +428,7 @@ def _remove_and_close(loop: AbstractEventLoop, fd: int) -> None:
 
 # Channels: see agen/python/hub.hpp. A hub lives as long as its loop watches it, or somebody waits by it. Nothing but the
 # loop may keep it: it keeps futures, and these keep the loop.
-_hubs: WeakKeyDictionary[AbstractEventLoop, dict[int, weakref.ref[_Hub]]] = WeakKeyDictionary()
+_hubs: WeakKeyDictionary[AbstractEventLoop, dict[int, tuple[weakref.ref[_Hub], object]]] = WeakKeyDictionary()
 
 
 class _Hub:
@@ -452,11 +452,13 @@ class _Hub:
 def _hub_of(loop: AbstractEventLoop, module: int, make: Callable[[], tuple[int, Any, object]]) -> _Hub:
     hubs = _hubs.setdefault(loop, {})
     known = hubs.get(module)
-    hub = known() if known is not None else None
+    hub = known[0]() if known is not None else None
     # A forked process has the parent's hub, and must not take what is rung there.
     if hub is None or hub.process != os.getpid():
         hub = _Hub(loop, *make())
-        hubs[module] = weakref.ref(hub)
+        # The handle keeps the descriptor for as long as the loop is there: uvloop asks the system about it when it has let
+        # go of the hub, and a producer that outlives the loop must not have closed it by then.
+        hubs[module] = weakref.ref(hub), hub.handle
     return hub
 
 
