@@ -431,7 +431,8 @@ def exhaust(left):
 
 async def consumes(outcomes):
     try:
-        outcomes.append([item async for item in channels.paced(3, 1000)])
+        # Slow enough that the consumer has to wait, however busy the machine is.
+        outcomes.append([item async for item in channels.paced(3, 100_000)])
     except BaseException as error:
         outcomes.append((type(error), getattr(error, "errno", None)))
 """
