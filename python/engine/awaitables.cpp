@@ -21,19 +21,19 @@ auto iterates(Awaitable const& awaitable) noexcept -> bool {
   return awaitable.operation == operation::anext || awaitable.operation == operation::asend;
 }
 
-auto state_now(State& state, Generator& generator) noexcept -> agen::state {
-  return is_running(state, generator) ? agen::state::running : lifecycle_state(generator);
+auto state_now(ModuleState& module, Generator& generator) noexcept -> agen::state {
+  return is_running(module, generator) ? agen::state::running : lifecycle_state(generator);
 }
 
 auto refuse_running(Awaitable& awaitable) -> PySendResult {
-  awaitable.stage = Stage::finished;
-  set_already_running(*awaitable.state, awaitable.operation);
+  awaitable.progress = Progress::finished;
+  set_already_running(*awaitable.module, awaitable.operation);
   return PYGEN_ERROR;
 }
 
 /// Another thread is inside: nothing of the awaitable is this thread's business.
 auto refuse_occupied(Awaitable& awaitable) -> PySendResult {
-  set_already_running(*awaitable.state, awaitable.operation);
+  set_already_running(*awaitable.module, awaitable.operation);
   return PYGEN_ERROR;
 }
 
@@ -49,7 +49,7 @@ void set_reused(Awaitable const& awaitable) {
 }
 
 auto refuse_reuse(Awaitable& awaitable) -> PySendResult {
-  awaitable.stage = Stage::finished;
+  awaitable.progress = Progress::finished;
   set_reused(awaitable);
   return PYGEN_ERROR;
 }
@@ -66,7 +66,7 @@ void set_stop_async_iteration(Object value) {
 /// Ends an operation that the body did not have to answer.
 auto answer_at_once(Awaitable& awaitable, admission admitted, PyObject** out) -> PySendResult {
   if (admitted == admission::already_running) return refuse_running(awaitable);
-  awaitable.stage = Stage::finished;
+  awaitable.progress = Progress::finished;
   if (admitted == admission::nothing) {
     *out = Py_NewRef(Py_None);
     return PYGEN_RETURN;
@@ -115,7 +115,7 @@ auto wait(Awaitable& awaitable) -> PySendResult {
     -> PySendResult {
   if (outcome == Outcome::awaits) return wait(awaitable);
   generator.flags.clear(flag::running | flag::executing);
-  awaitable.stage = Stage::finished;
+  awaitable.progress = Progress::finished;
   if (awaitable.operation == operation::aclose) [[unlikely]]
     return conclude_aclose(generator, outcome, out);
   if (outcome == Outcome::yielded) [[likely]]
@@ -126,29 +126,29 @@ auto wait(Awaitable& awaitable) -> PySendResult {
 
 auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Generator& generator = *awaitable.generator.get();
-  if (awaitable.stage == Stage::finished) return refuse_reuse(awaitable);
+  if (awaitable.progress == Progress::finished) return refuse_reuse(awaitable);
   if (!generator.flags.claim(flag::executing, flag::executing | flag::delegated)) [[unlikely]] {
-    if (!claim_resumption(*awaitable.state, generator)) return refuse_executing();
+    if (!claim_resumption(*awaitable.module, generator)) return refuse_executing();
   }
   if (generator.flags.has(flag::closed)) {  // ended behind our back: by hand, or by the collector
     generator.flags.clear(flag::running | flag::executing);
     return answer_at_once(awaitable, agen::admit(awaitable.operation, agen::state::closed), out);
   }
   return conclude(awaitable, generator,
-                  drive_send(*awaitable.state, awaitable.resumption, generator, value, false, out), out);
+                  drive_send(*awaitable.module, awaitable.resumption, generator, value, false, out), out);
 }
 
 /// An anext or asend that does not find a body idle at a yield.
 // Kept out of line: inlined it costs asend_send() a register.
 [[gnu::noinline]] auto begin_iteration(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
-  State& state = *awaitable.state;
+  ModuleState& module = *awaitable.module;
   Generator& generator = *awaitable.generator.get();
-  auto admitted = agen::admit(awaitable.operation, state_now(state, generator), value != Py_None);
+  auto admitted = agen::admit(awaitable.operation, state_now(module, generator), value != Py_None);
   if (admitted != admission::resume) return answer_at_once(awaitable, admitted, out);
-  if (!claim_operation(state, generator)) return refuse_running(awaitable);
+  if (!claim_operation(module, generator)) return refuse_running(awaitable);
   generator.flags.clear(flag::created);
-  awaitable.stage = Stage::started;
-  return conclude(awaitable, generator, drive_send(state, awaitable.resumption, generator, value, true, out), out);
+  awaitable.progress = Progress::started;
+  return conclude(awaitable, generator, drive_send(module, awaitable.resumption, generator, value, true, out), out);
 }
 
 /// conclude_cpp() where it takes the driver.
@@ -157,7 +157,7 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
   Generator& generator = *awaitable.generator.get();
   {
     Resuming const resuming(awaitable.resumption, generator);
-    outcome = drive_cpp_on(*awaitable.state, awaitable.resumption, generator, outcome, starting, out);
+    outcome = drive_cpp_on(*awaitable.module, awaitable.resumption, generator, outcome, starting, out);
   }
   return conclude(awaitable, generator, outcome, out);
 }
@@ -165,14 +165,14 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
 /// What a body in C++ answered that does not end the operation with an item.
 [[gnu::noinline]] auto conclude_cpp(Awaitable& awaitable, Outcome outcome, bool starting, PyObject** out)
     -> PySendResult {
-  bool const waits = outcome == Outcome::awaits && is_for_the_loop(*awaitable.state, *out);
+  bool const waits = outcome == Outcome::awaits && is_for_the_loop(*awaitable.module, *out);
   return waits ? wait(awaitable) : settle_cpp(awaitable, outcome, starting, out);
 }
 
 /// The item that a body in C++ has answered is the operation's.
 [[gnu::always_inline]] inline auto answer_item(Awaitable& awaitable) -> PySendResult {
   awaitable.generator->flags.clear(flag::running | flag::executing);
-  awaitable.stage = Stage::finished;
+  awaitable.progress = Progress::finished;
   return PYGEN_RETURN;
 }
 
@@ -208,7 +208,7 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
 [[gnu::noinline]] auto asend_resume_cpp(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
-  bool const goes_on = awaitable.stage == Stage::started &&
+  bool const goes_on = awaitable.progress == Progress::started &&
                        awaitable.generator->flags.claim(
                            flag::executing, flag::executing | flag::closed | flag::within | flag::delegated);
   return goes_on ? go_on_cpp(awaitable, value, false, out) : resume(awaitable, value, out);
@@ -225,13 +225,13 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
 [[gnu::noinline]] auto asend_send_cpp(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
-  if (compat::free_threaded && awaitable.stage != Stage::initial) return resume(awaitable, value, out);
+  if (compat::free_threaded && awaitable.progress != Progress::initial) return resume(awaitable, value, out);
   if (awaitable.argument) [[unlikely]]
     value = value_sent(awaitable, value);
   Generator& generator = *awaitable.generator.get();
   if (!generator.flags.claim(flag::running | flag::executing, flag::busy | flag::within)) [[unlikely]]
     return begin_iteration(awaitable, value, out);
-  awaitable.stage = Stage::started;
+  awaitable.progress = Progress::started;
   auto& body = as<CppBody>(generator.body.get());
   if (body.awaiting || body.self == nullptr) [[unlikely]]
     return go_on_cpp(awaitable, value, true, out);
@@ -250,9 +250,9 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   Generator& generator = *awaitable.generator.get();
   if (!generator.flags.claim(flag::running | flag::executing, flag::busy))
     return begin_iteration(awaitable, value, out);
-  awaitable.stage = Stage::started;
+  awaitable.progress = Progress::started;
   // Which looks again: another thread may have brought the body back to a real yield meanwhile.
-  return conclude(awaitable, generator, drive_send(*awaitable.state, awaitable.resumption, generator, value, true, out),
+  return conclude(awaitable, generator, drive_send(*awaitable.module, awaitable.resumption, generator, value, true, out),
                   out);
 }
 
@@ -262,7 +262,7 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   Outcome outcome;
   {
     Resuming const resuming(awaitable.resumption, generator);
-    outcome = drive_from(*awaitable.state, awaitable.resumption, generator, result, true, out);
+    outcome = drive_from(*awaitable.module, awaitable.resumption, generator, result, true, out);
   }
   return conclude(awaitable, generator, outcome, out);
 }
@@ -274,25 +274,25 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
 [[gnu::noinline]] auto asend_send_python(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
-  if (awaitable.stage != Stage::initial) [[unlikely]]
+  if (awaitable.progress != Progress::initial) [[unlikely]]
     return resume(awaitable, value, out);
   if (awaitable.argument) [[unlikely]]
     value = value_sent(awaitable, value);
   Generator& generator = *awaitable.generator.get();
   if (!generator.flags.claim(flag::running | flag::executing, flag::busy | flag::within)) [[unlikely]]
     return begin_elsewhere(awaitable, value, out);
-  awaitable.stage = Stage::started;
+  awaitable.progress = Progress::started;
   PySendResult result;
   {
     Resuming const resuming(awaitable.resumption, generator);
     result = body_send(generator, value, out);
   }
-  State& state = *awaitable.state;
-  if (result != PYGEN_NEXT || !holds_item(state, *out)) [[unlikely]]
+  ModuleState& module = *awaitable.module;
+  if (result != PYGEN_NEXT || !holds_item(module, *out)) [[unlikely]]
     return go_on(awaitable, result, out);
   *out = take_from_own_box(*out);
   generator.flags.clear(flag::running | flag::executing);
-  awaitable.stage = Stage::finished;
+  awaitable.progress = Progress::finished;
   return PYGEN_RETURN;
 }
 
@@ -300,7 +300,7 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
 inline auto send_into(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
   auto& awaitable = as<Awaitable>(self);
   if (!awaitable.generator->flags.has(flag::cpp)) return asend_send_python(awaitable, value, out);
-  return awaitable.stage == Stage::initial ? asend_send_cpp(awaitable, value, out)
+  return awaitable.progress == Progress::initial ? asend_send_cpp(awaitable, value, out)
                                            : asend_resume_cpp(awaitable, value, out);
 }
 
@@ -321,10 +321,10 @@ auto exception_of(Awaitable& awaitable) -> Object {
 
 auto throw_in(Awaitable& awaitable, Object exception, PyObject** out) -> PySendResult {
   Generator& generator = *awaitable.generator.get();
-  if (!claim_operation(*awaitable.state, generator)) return refuse_running(awaitable);
-  awaitable.stage = Stage::started;
+  if (!claim_operation(*awaitable.module, generator)) return refuse_running(awaitable);
+  awaitable.progress = Progress::started;
   return conclude(awaitable, generator,
-                  drive_raise(*awaitable.state, awaitable.resumption, generator, std::move(exception), true, out), out);
+                  drive_raise(*awaitable.module, awaitable.resumption, generator, std::move(exception), true, out), out);
 }
 
 auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
@@ -332,9 +332,9 @@ auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResul
   *out = nullptr;
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
-  if (awaitable.stage != Stage::initial) return resume(awaitable, value, out);
+  if (awaitable.progress != Progress::initial) return resume(awaitable, value, out);
   Generator& generator = *awaitable.generator.get();
-  auto const admitted = agen::admit(awaitable.operation, state_now(*awaitable.state, generator), false,
+  auto const admitted = agen::admit(awaitable.operation, state_now(*awaitable.module, generator), false,
                                     generator.flags.has(flag::exit_ignored));
   if (admitted == admission::already_running || admitted == admission::nothing || admitted == admission::end) {
     return answer_at_once(awaitable, admitted, out);
@@ -344,12 +344,12 @@ auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResul
     return PYGEN_ERROR;
   }
   auto exception = exception_of(awaitable);
-  if (awaitable.stage != Stage::initial) {  // the exception's constructor has awaited it
+  if (awaitable.progress != Progress::initial) {  // the exception's constructor has awaited it
     set_reused(awaitable);
     return PYGEN_ERROR;
   }
   if (!exception) {
-    awaitable.stage = Stage::finished;
+    awaitable.progress = Progress::finished;
     return PYGEN_ERROR;
   }
   return throw_in(awaitable, std::move(exception), out);
@@ -361,18 +361,18 @@ auto awaitable_raise(PyObject* self, Object exception, PyObject** out) -> PySend
   *out = nullptr;
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
-  if (awaitable.stage == Stage::finished) return refuse_reuse(awaitable);
-  if (awaitable.stage == Stage::initial && state_now(*awaitable.state, generator) == agen::state::running)
+  if (awaitable.progress == Progress::finished) return refuse_reuse(awaitable);
+  if (awaitable.progress == Progress::initial && state_now(*awaitable.module, generator) == agen::state::running)
     return refuse_running(awaitable);
   if (generator.flags.has(flag::closed)) {
-    awaitable.stage = Stage::finished;
+    awaitable.progress = Progress::finished;
     compat::restore_exception(std::move(exception));
     return awaitable.operation == operation::aclose ? conclude_aclose(generator, Outcome::raised, out) : PYGEN_ERROR;
   }
-  if (awaitable.stage == Stage::initial) return throw_in(awaitable, std::move(exception), out);
-  if (!claim_resumption(*awaitable.state, generator)) return refuse_executing();
+  if (awaitable.progress == Progress::initial) return throw_in(awaitable, std::move(exception), out);
+  if (!claim_resumption(*awaitable.module, generator)) return refuse_executing();
   return conclude(awaitable, generator,
-                  drive_raise(*awaitable.state, awaitable.resumption, generator, std::move(exception), false, out),
+                  drive_raise(*awaitable.module, awaitable.resumption, generator, std::move(exception), false, out),
                   out);
 }
 
@@ -382,7 +382,7 @@ auto awaitable_close(PyObject* self, PyObject*) -> PyObject* {
     refuse_occupied(as<Awaitable>(self));
     return nullptr;
   }
-  if (as<Awaitable>(self).stage == Stage::finished) return Py_NewRef(Py_None);
+  if (as<Awaitable>(self).progress == Progress::finished) return Py_NewRef(Py_None);
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return nullptr;
   Object ignored;
@@ -417,7 +417,7 @@ auto asend_iternext(PyObject* self) -> PyObject* {
   } else if (result == Py_None) {  // no exception at all means StopIteration(None)
     Py_DECREF(result);
   } else {
-    set_recycled_stop(*as<Awaitable>(self).state, result);
+    set_recycled_stop(*as<Awaitable>(self).module, result);
   }
   return nullptr;
 }
@@ -473,21 +473,21 @@ void abandon(Awaitable& awaitable) {
   auto before = compat::take_exception();
   auto const closed = steal(awaitable_close(object_of(awaitable), nullptr));
   if (!closed) compat::write_unraisable(awaitable.generator.object());
-  unlock_chain(*awaitable.state, *awaitable.generator.get());
+  unlock_chain(*awaitable.module, *awaitable.generator.get());
   compat::restore_exception(std::move(before));
 }
 
 void awaitable_finalize(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
-  if (awaitable.stage == Stage::finished || !awaitable.generator) return;
-  if (awaitable.stage == Stage::initial) {
-    awaitable.stage = Stage::finished;  // whoever the warning lets see it finds it used
+  if (awaitable.progress == Progress::finished || !awaitable.generator) return;
+  if (awaitable.progress == Progress::initial) {
+    awaitable.progress = Progress::finished;  // whoever the warning lets see it finds it used
     return warn_unawaited_operation(awaitable);
   }
   // By hand, while it is being driven; or the body drops what another hand goes on from. Who drives ends it.
-  if (is_driven(*awaitable.state, *awaitable.generator.get())) return;
+  if (is_driven(*awaitable.module, *awaitable.generator.get())) return;
   abandon(awaitable);
-  awaitable.stage = Stage::finished;
+  awaitable.progress = Progress::finished;
 }
 
 auto awaitable_traverse(PyObject* self, visitproc visit, void* arg) -> int {
@@ -500,12 +500,12 @@ auto awaitable_traverse(PyObject* self, visitproc visit, void* arg) -> int {
 
 auto awaitable_clear(PyObject* self) -> int {
   // What an operation sends or throws is borrowed from here while it begins.
-  if (as<Awaitable>(self).stage != Stage::started) as<Awaitable>(self).argument.reset();
+  if (as<Awaitable>(self).progress != Progress::started) as<Awaitable>(self).argument.reset();
   return 0;  // the generator stays: an awaitable without one would have to check for it at every step
 }
 
-[[gnu::noinline]] void free_memory(Awaitable& awaitable, State& state) {
-  if (state.last_anext == &awaitable) state.last_anext = &state.spent;
+[[gnu::noinline]] void free_memory(Awaitable& awaitable, ModuleState& module) {
+  if (module.last_anext == &awaitable) module.last_anext = &module.spent;
   PyTypeObject* type = Py_TYPE(&awaitable);
   PyObject_GC_Del(&awaitable);
   Py_DECREF(type);
@@ -513,12 +513,12 @@ auto awaitable_clear(PyObject* self) -> int {
 
 /// Frees an awaitable without an argument, or keeps its memory for another operation.
 template <bool iterates>
-[[gnu::always_inline]] inline void free_awaitable(Awaitable& awaitable, State& state, bool recycles) {
-  PyObject* carried = iterates ? take_carried_item(state).release() : nullptr;
+[[gnu::always_inline]] inline void free_awaitable(Awaitable& awaitable, ModuleState& module, bool recycles) {
+  PyObject* carried = iterates ? take_carried_item(module).release() : nullptr;
   PyObject* generator = object_of(*awaitable.generator.release());
   std::destroy_at(&awaitable.generator);
-  if (!recycles || !state.awaitables.give(&awaitable)) [[unlikely]]
-    free_memory(awaitable, state);
+  if (!recycles || !module.awaitables.give(&awaitable)) [[unlikely]]
+    free_memory(awaitable, module);
   Py_DECREF(generator);
   Py_XDECREF(carried);
 }
@@ -529,7 +529,7 @@ template <bool iterates>
   auto& awaitable = as<Awaitable>(self);
   // What was finalized once is not finalized again, so its memory is not used for another, which would be dropped
   // unseen.
-  bool finalized = awaitable.stage != Stage::finished;
+  bool finalized = awaitable.progress != Progress::finished;
   if (finalized) {
     track(awaitable);  // the finalizer may let somebody have it
     if (PyObject_CallFinalizerFromDealloc(self) != 0) return;
@@ -543,8 +543,8 @@ template <bool iterates>
 void asend_dealloc(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
   // The collector does not see what this one holds: so its type is no garbage, and the module is still there.
-  if (awaitable.stage == Stage::finished && !awaitable.tracked && !awaitable.argument) [[likely]]
-    free_awaitable<true>(awaitable, *awaitable.state, true);
+  if (awaitable.progress == Progress::finished && !awaitable.tracked && !awaitable.argument) [[likely]]
+    free_awaitable<true>(awaitable, *awaitable.module, true);
   else
     finalize_and_free<true>(self);
 }
@@ -601,7 +601,7 @@ PyType_Spec asend_spec = {"async_generator._engine.async_generator_asend", sizeo
 PyType_Spec athrow_spec = {"async_generator._engine.async_generator_athrow", sizeof(Awaitable), 0, awaitable_flags,
                            athrow_slots};
 
-auto close_at_once(State& state, Generator& generator) -> bool {
+auto close_at_once(ModuleState& module, Generator& generator) -> bool {
   bool const at_yield = !generator.flags.has(flag::running);
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return false;
@@ -610,15 +610,15 @@ auto close_at_once(State& state, Generator& generator) -> bool {
     PyErr_NoMemory();
     return false;
   }
-  if (!claim_operation(state, generator, flag::executing)) {  // by hand, from the body or another thread
+  if (!claim_operation(module, generator, flag::executing)) {  // by hand, from the body or another thread
     PyErr_SetString(PyExc_ValueError, "async generator already executing");
     return false;
   }
   Object out;
-  Outcome const outcome = drive_raise(state, *resumption, generator, std::move(exit), at_yield, out.out());
+  Outcome const outcome = drive_raise(module, *resumption, generator, std::move(exit), at_yield, out.out());
   generator.flags.clear(flag::running | flag::executing);
   if (outcome == Outcome::awaits) {
-    unlock_chain(state, generator);
+    unlock_chain(module, generator);
     auto const name = steal(PyObject_GetAttrString(object_of(generator), "__name__"));
     if (name) {
       PyErr_Format(PyExc_RuntimeError,

@@ -21,7 +21,7 @@ inline void track(Awaitable& awaitable) noexcept {
   new (&awaitable.occupancy) Occupancy;  // without (): nothing is written where it is empty
   new (&awaitable.generator) Ref<Generator>(Ref<Generator>::borrow(&generator));
   awaitable.operation = operation;
-  awaitable.stage = Stage::initial;
+  awaitable.progress = Progress::initial;
   awaitable.packed = packed;
   awaitable.tracked = false;
   return object_of(awaitable);
@@ -35,13 +35,13 @@ inline void track(Awaitable& awaitable) noexcept {
                                                  bool tracked = true, bool packed = false) -> PyObject* {
   if (!generator.flags.has(flag::hooks_ready) && !prepare_hooks(generator)) [[unlikely]]
     return nullptr;
-  State& state = state_of(object_of(generator));
+  ModuleState& module = state_of(object_of(generator));
   bool const plain = operation == agen::operation::anext || operation == agen::operation::asend;
-  Awaitable* awaitable = plain ? state.awaitables.take() : nullptr;
+  Awaitable* awaitable = plain ? module.awaitables.take() : nullptr;
   if (awaitable == nullptr) [[unlikely]] {
-    awaitable = allocate<Awaitable>(plain ? state.asend_type : state.athrow_type);
+    awaitable = allocate<Awaitable>(plain ? module.asend_type : module.athrow_type);
     if (awaitable == nullptr) return nullptr;
-    awaitable->state = &state;
+    awaitable->module = &module;
   }
   new (&awaitable->argument) Object(borrow(argument));
   PyObject* const made = set_up(*awaitable, generator, operation, packed);
@@ -50,7 +50,7 @@ inline void track(Awaitable& awaitable) noexcept {
 }
 
 /// Closes a generator from a destructor: one step, without a loop. Sets the error that this ends in and answers false.
-auto close_at_once(State& state, Generator& generator) -> bool;
+auto close_at_once(ModuleState& module, Generator& generator) -> bool;
 
 }  // namespace engine
 

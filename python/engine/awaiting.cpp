@@ -22,10 +22,10 @@ auto await_iterator(PyObject* awaitable) -> Object {
   return nullptr;
 }
 
-auto await_raise(State& state, PyObject* iterator, PyObject* exception, PyObject** out) -> PySendResult {
+auto await_raise(ModuleState& module, PyObject* iterator, PyObject* exception, PyObject** out) -> PySendResult {
   *out = nullptr;
   bool const exits = PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit) != 0;
-  auto const method = steal(PyObject_GetAttr(iterator, (exits ? state.names.close : state.names.throw_).get()));
+  auto const method = steal(PyObject_GetAttr(iterator, (exits ? module.names.close : module.names.throw_).get()));
   if (!method && !PyErr_ExceptionMatches(PyExc_AttributeError)) return PYGEN_ERROR;
   PyErr_Clear();
   if (!method || exits) {

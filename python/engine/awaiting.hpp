@@ -40,7 +40,7 @@ inline auto await_send_counted(PyObject* iterator, PyObject* value, PyObject** o
   return nested ? await_send(iterator, value, out) : PYGEN_ERROR;
 }
 /// Throws into what await_iterator() answered; GeneratorExit closes it (Objects/genobject.c, _gen_throw).
-auto await_raise(State& state, PyObject* iterator, PyObject* exception, PyObject** out) -> PySendResult;
+auto await_raise(ModuleState& module, PyObject* iterator, PyObject* exception, PyObject** out) -> PySendResult;
 
 /// The current exception is a StopIteration: takes its value as a result.
 auto take_stop(PyObject** out) -> PySendResult;
@@ -84,7 +84,7 @@ class AwaitableSlots {
     auto exception = thrown(arguments, count, Warns);
     if (!exception) {  // counts as an await all the same
       Occupied const occupied(as<T>(self).occupancy);
-      if (occupied && as<T>(self).stage == Stage::initial) as<T>(self).stage = Stage::finished;
+      if (occupied && as<T>(self).progress == Progress::initial) as<T>(self).progress = Progress::finished;
       return nullptr;
     }
     PyObject* result = nullptr;

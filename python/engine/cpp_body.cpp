@@ -32,10 +32,10 @@ auto cpp_raise(PyObject* object, Object exception, PyObject** out) -> Outcome {
   *out = nullptr;
   if (Object iterator = exchange_awaiting(body, nullptr)) {
     Nested const nested(" while a C++ coroutine awaits");
-    auto const result = nested ? await_raise(*body.state, iterator.get(), exception.get(), out) : PYGEN_ERROR;
+    auto const result = nested ? await_raise(*body.module, iterator.get(), exception.get(), out) : PYGEN_ERROR;
     return cpp_go_on(body, std::move(iterator), result, out);
   }
-  if (body.stage == Stage::initial) {  // it never begins
+  if (body.progress == Progress::initial) {  // it never begins
     cpp_drop(object);
     compat::restore_exception(std::move(exception));
     return Outcome::raised;
@@ -45,7 +45,7 @@ auto cpp_raise(PyObject* object, Object exception, PyObject** out) -> Outcome {
 
 void cpp_drop(PyObject* object) noexcept {
   auto& body = as<CppBody>(object);
-  body.stage = Stage::finished;
+  body.progress = Progress::finished;
   void* const self = std::exchange(body.self, nullptr);
   if (self == nullptr) return;
   auto before = compat::take_exception();
@@ -76,7 +76,7 @@ class Claim {
       refuse(PyExc_RuntimeError, "the body of a C++ generator is driven by its generator only");
     } else if (!occupied_ || body.executing) {
       refuse(PyExc_ValueError, "coroutine already executing");
-    } else if (body.stage == Stage::finished) {
+    } else if (body.progress == Progress::finished) {
       refuse(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
     } else {
       admitted_ = body.executing = true;
@@ -112,7 +112,7 @@ auto coroutine_send(PyObject* self, PyObject* value, PyObject** out) -> PySendRe
   *out = nullptr;
   Claim const claim(as<CppBody>(self));
   if (!claim) return PYGEN_ERROR;
-  if (as<CppBody>(self).stage == Stage::initial && value != Py_None) {
+  if (as<CppBody>(self).progress == Progress::initial && value != Py_None) {
     return refuse(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
   }
   return answer_of(cpp_send(self, value, out), out);
@@ -127,7 +127,7 @@ auto coroutine_raise(PyObject* self, Object exception, PyObject** out) -> PySend
 /// Also what its generator calls when it is dropped before it has begun.
 auto coroutine_close(PyObject* self, PyObject*) -> PyObject* {
   auto& body = as<CppBody>(self);
-  if (body.stage != Stage::started) {
+  if (body.progress != Progress::started) {
     cpp_drop(self);
     return Py_NewRef(Py_None);
   }
@@ -160,7 +160,7 @@ auto set_text(PyObject* self, PyObject* value, void* name) -> int {
 
 auto get_await(PyObject* self, void*) -> PyObject* {
   auto& body = as<CppBody>(self);
-  Chains::Stopped const lock(body.state->chains);
+  Chains::Stopped const lock(body.module->chains);
   return Py_NewRef(body.awaiting ? body.awaiting.get() : Py_None);
 }
 
@@ -168,7 +168,7 @@ auto get_running(PyObject* self, void*) -> PyObject* { return PyBool_FromLong(as
 
 auto get_suspended(PyObject* self, void*) -> PyObject* {
   auto const& body = as<CppBody>(self);
-  return PyBool_FromLong(body.stage == Stage::started && !body.executing);
+  return PyBool_FromLong(body.progress == Progress::started && !body.executing);
 }
 
 auto cpp_body_repr(PyObject* self) -> PyObject* {
@@ -179,9 +179,9 @@ auto cpp_body_repr(PyObject* self) -> PyObject* {
 
 void cpp_body_finalize(PyObject* self) {
   auto& body = as<CppBody>(self);
-  if (!body.is_coroutine || body.stage == Stage::finished) return;
+  if (!body.is_coroutine || body.progress == Progress::finished) return;
   auto before = compat::take_exception();
-  if (body.stage == Stage::initial) {
+  if (body.progress == Progress::initial) {
     char const* name = PyUnicode_AsUTF8(body.qualified_name.get());
     if (name != nullptr) warn_never_awaited(name);
     PyErr_Clear();
@@ -208,7 +208,7 @@ auto cpp_body_clear(PyObject* self) -> int {
 void cpp_body_dealloc(PyObject* self) {
   auto& body = as<CppBody>(self);
   if (body.weakrefs != nullptr) clear_weakrefs(self);
-  if (body.is_coroutine && body.stage != Stage::finished && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  if (body.is_coroutine && body.progress != Progress::finished && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
   if (body.weakrefs != nullptr) PyObject_ClearWeakRefs(self);  // those that the end of the body made
@@ -262,27 +262,27 @@ PyType_Slot cpp_body_slots[] = {
 // The bridge ----------------------------------------------------------------------------------------------------------
 
 /// The state of the interpreter that calls; the package is imported if it was not. Null with an exception set.
-auto current_state() -> State* {
-  if (main_interpreter.state != nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) [[likely]]
-    return main_interpreter.state;
+auto current_state() -> ModuleState* {
+  if (main_interpreter.module != nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) [[likely]]
+    return main_interpreter.module;
   if (!steal(PyImport_ImportModule("async_generator"))) return nullptr;
-  auto const module = steal(PyImport_ImportModule("async_generator._engine"));
-  return module ? static_cast<State*>(PyModule_GetState(module.get())) : nullptr;
+  auto const imported = steal(PyImport_ImportModule("async_generator._engine"));
+  return imported ? static_cast<ModuleState*>(PyModule_GetState(imported.get())) : nullptr;
 }
 
-auto new_body(State& state, abi::body_class const* kind, void* self, char const* text, bool is_coroutine)
+auto new_body(ModuleState& module, abi::body_class const* kind, void* self, char const* text, bool is_coroutine)
     -> Ref<CppBody> {
   auto name = steal(PyUnicode_FromString(text));
-  auto* body = name ? allocate<CppBody>(state.cpp_body_type) : nullptr;
+  auto* body = name ? allocate<CppBody>(module.cpp_body_type) : nullptr;
   if (body == nullptr) return nullptr;
-  body->state = &state;
+  body->module = &module;
   body->kind = kind;
   body->self = self;
   new (&body->awaiting) Object();
   new (&body->name) Object(name);
   new (&body->qualified_name) Object(std::move(name));
   body->weakrefs = nullptr;
-  body->stage = Stage::initial;
+  body->progress = Progress::initial;
   body->executing = false;
   body->is_coroutine = is_coroutine;
   new (&body->occupancy) Occupancy;
@@ -291,8 +291,8 @@ auto new_body(State& state, abi::body_class const* kind, void* self, char const*
 }
 
 auto make_body(abi::body_class const* kind, void* self, char const* name, bool is_coroutine) -> Ref<CppBody> {
-  State* state = current_state();
-  auto body = state != nullptr ? new_body(*state, kind, self, name, is_coroutine) : nullptr;
+  ModuleState* module = current_state();
+  auto body = module != nullptr ? new_body(*module, kind, self, name, is_coroutine) : nullptr;
   if (!body) kind->destroy(self);
   return body;
 }
@@ -300,8 +300,8 @@ auto make_body(abi::body_class const* kind, void* self, char const* name, bool i
 auto make_generator(abi::body_class const* kind, void* self, char const* name) -> PyObject* {
   auto body = make_body(kind, self, name, false);
   if (!body) return nullptr;
-  State& state = *body->state;
-  return new_generator(state, steal(object_of(*body.release())), flag::cpp | flag::native_syntax);
+  ModuleState& module = *body->module;
+  return new_generator(module, steal(object_of(*body.release())), flag::cpp | flag::native_syntax);
 }
 
 auto make_coroutine(abi::body_class const* kind, void* self, char const* name) -> PyObject* {
@@ -311,9 +311,9 @@ auto make_coroutine(abi::body_class const* kind, void* self, char const* name) -
 
 auto is_generator(PyObject* object) -> int {
   if (Py_TYPE(object) == main_interpreter.generator_type) return 1;
-  State const* state = current_state();
-  if (state == nullptr) PyErr_Clear();
-  return state != nullptr && Py_TYPE(object) == state->generator_type ? 1 : 0;
+  ModuleState const* module = current_state();
+  if (module == nullptr) PyErr_Clear();
+  return module != nullptr && Py_TYPE(object) == module->generator_type ? 1 : 0;
 }
 
 /// Neither running nor in a chain, and not closed: whoever holds the generator next finds it at its end.
@@ -326,7 +326,7 @@ auto take_body(PyObject* object, abi::body_class const* kind) -> void* {
   constexpr auto idle = flag::running | flag::executing | flag::closed | flag::delegated;
   if (!generator.flags.claim(flag::closed, idle)) return nullptr;
   generator.flags.clear(flag::created);
-  body.stage = Stage::finished;
+  body.progress = Progress::finished;
   return std::exchange(body.self, nullptr);
 }
 
@@ -352,13 +352,13 @@ auto begin_await(PyObject* awaitable, int delegates, PyObject** out, PyObject** 
 }
 
 auto make_delegation(PyObject* source) -> PyObject* {
-  State* state = current_state();
-  return state != nullptr ? new_delegation(*state, borrow(source)) : nullptr;
+  ModuleState* module = current_state();
+  return module != nullptr ? new_delegation(*module, borrow(source)) : nullptr;
 }
 
 auto already_running() -> PyObject* {
-  State* state = current_state();
-  return state != nullptr ? Object(state->already_running).release() : nullptr;
+  ModuleState* module = current_state();
+  return module != nullptr ? Object(module->already_running).release() : nullptr;
 }
 
 abi::engine const functions = {

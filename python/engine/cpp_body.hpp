@@ -15,14 +15,14 @@ extern PyType_Spec cpp_body_spec;
 
 /// The Python object of a C++ body: the body of a generator, or a coroutine by itself.
 struct CppBody {
-  PyObject_HEAD State* state;
+  PyObject_HEAD ModuleState* module;
   agen::python::abi::body_class const* kind;
   void* self;       ///< null once the body has ended
   Object awaiting;  ///< the iterator of what the body awaits
   Object name;
   Object qualified_name;
   PyObject* weakrefs;
-  Stage stage;
+  Progress progress;
   bool executing;  ///< as a coroutine; a generator's own flags say it of the generator
   bool is_coroutine;
   [[no_unique_address]] Occupancy occupancy;
@@ -35,7 +35,7 @@ auto cpp_ended(PyObject* exception, PyObject** out) -> Outcome;
 
 /// Replaces what the body awaits, which cr_await shows to other threads too; gives back what was there.
 inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object {
-  Chains::Driving const lock(body.state->chains);
+  Chains::Driving const lock(body.module->chains);
   return std::exchange(body.awaiting, std::move(awaiting));
 }
 
@@ -77,7 +77,7 @@ inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object
 [[gnu::always_inline]] inline auto cpp_send(PyObject* object, PyObject* value, PyObject** out) -> Outcome {
   auto& body = as<CppBody>(object);
   if (!body.awaiting) {
-    if (body.stage == Stage::initial) body.stage = Stage::started;
+    if (body.progress == Progress::initial) body.progress = Progress::started;
     return cpp_resume(body, value, nullptr, out);
   }
   // While that executes the body does not wait: cr_await is None then, as native's is.

@@ -15,11 +15,11 @@ auto is_awaitable(PyObject* object) noexcept -> bool {
 }
 
 /// StopAsyncIteration's value: its attribute where it has one (3.16, subclasses), else its first argument.
-auto stop_value(State& state, PyObject* stop) -> Object {
-  auto value = steal(PyObject_GetAttr(stop, state.names.value.get()));
+auto stop_value(ModuleState& module, PyObject* stop) -> Object {
+  auto value = steal(PyObject_GetAttr(stop, module.names.value.get()));
   if (value) return value;
   PyErr_Clear();
-  auto const args = steal(PyObject_GetAttr(stop, state.names.args.get()));
+  auto const args = steal(PyObject_GetAttr(stop, module.names.args.get()));
   PyErr_Clear();
   if (args && PyTuple_Check(args.get()) && PyTuple_GET_SIZE(args.get()) > 0)
     return borrow(PyTuple_GET_ITEM(args.get(), 0));
@@ -32,13 +32,13 @@ auto failed(Delegation& delegation, PyObject** out) -> Outcome {
   bool const closing = delegation.under_way == agen::operation::aclose;
   if (closing || !PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) return Outcome::raised;
   auto const stop = compat::take_exception();
-  *out = stop_value(*delegation.state, stop.get()).release();
+  *out = stop_value(*delegation.module, stop.get()).release();
   return Outcome::returned;
 }
 
 /// Replaces the operation under way, which ag_await shows to other threads too.
 void set_awaiting(Delegation& delegation, Object awaiting) noexcept {
-  Chains::Driving const lock(delegation.state->chains);
+  Chains::Driving const lock(delegation.module->chains);
   std::swap(delegation.awaiting, awaiting);  // what was there goes with the argument, when the lock is open again
 }
 
@@ -91,14 +91,14 @@ auto go_on(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome {
 auto go_on_raising(Delegation& delegation, PyObject* exception, PyObject** out) -> Outcome {
   Nested const nested(" while a generator delegates");
   Object const awaiting = delegation.awaiting;
-  auto const result = nested ? await_raise(*delegation.state, awaiting.get(), exception, out) : PYGEN_ERROR;
+  auto const result = nested ? await_raise(*delegation.module, awaiting.get(), exception, out) : PYGEN_ERROR;
   return conclude(delegation, result, out);
 }
 
 }  // namespace
 
-auto iterate(State& state, PyObject* source) -> Object {
-  if (Py_TYPE(source) == state.generator_type) return borrow(source);
+auto iterate(ModuleState& module, PyObject* source) -> Object {
+  if (Py_TYPE(source) == module.generator_type) return borrow(source);
   if (Py_TYPE(source)->tp_as_async == nullptr || Py_TYPE(source)->tp_as_async->am_aiter == nullptr) {
     PyErr_Format(PyExc_TypeError,
                  "'%.100s' object is not an async iterable: yield_from_() delegates to async iterables only; "
@@ -132,14 +132,14 @@ auto send_foreign(Delegation& delegation, PyObject* value, PyObject** out) -> Ou
     }
     return start(delegation, agen::operation::anext, steal(methods->am_anext(iterator)), out);
   }
-  auto const asend = steal(PyObject_GetAttr(iterator, delegation.state->names.asend.get()));
+  auto const asend = steal(PyObject_GetAttr(iterator, delegation.module->names.asend.get()));
   if (!asend) return Outcome::raised;
   return start(delegation, agen::operation::asend, steal(PyObject_CallOneArg(asend.get(), value)), out);
 }
 
 auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> Outcome {
   if (delegation.awaiting) return go_on_raising(delegation, exception.get(), out);
-  Names const& names = delegation.state->names;
+  Names const& names = delegation.module->names;
   if (is_generator_exit(exception.get())) {
     auto const aclose = method(delegation, names.aclose);
     if (!aclose) return PyErr_Occurred() != nullptr ? Outcome::raised : raise_now(std::move(exception));
@@ -160,7 +160,7 @@ auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> 
 
 void unlink(Delegation& delegation) noexcept {
   Object const dropped = std::move(delegation.handled);  // before the lock: it may be the last reference
-  Chains::Stopped const lock(delegation.state->chains);
+  Chains::Stopped const lock(delegation.module->chains);
   forget_leaf(delegation);
   cut(delegation);
 }
@@ -181,7 +181,7 @@ auto is_running(Delegation const& delegation) noexcept -> bool {
 /// goes through it.
 auto leave(Delegation& delegation) noexcept -> bool {
   Object dropped;  // outlives the lock
-  Chains::Stopped const lock(delegation.state->chains);
+  Chains::Stopped const lock(delegation.module->chains);
   if (delegation.parent == nullptr) return true;
   if (is_driven(delegation)) {
     PyErr_SetString(PyExc_ValueError, "async generator already executing");
@@ -189,7 +189,7 @@ auto leave(Delegation& delegation) noexcept -> bool {
   }
   if (is_running(delegation)) {  // an operation that waits: its leaf is the body that delegates from now on
     delegation.parent->flags.set(flag::running);
-    unlock_members(*delegation.state, delegation.delegate);
+    unlock_members(*delegation.module, delegation.delegate);
   }
   forget_leaf(delegation);
   dropped = std::move(delegation.handled);
@@ -225,18 +225,18 @@ enum class Place : std::uint8_t { ours, native, nowhere, unknown };
 /// True when `frame` is that of a body that is being resumed here. A generator that has a foreign iterator go on does
 /// not run its body, and hides what is further away; where the body of another does not run either, that is another
 /// greenlet's. False with the error set where there is no memory to look.
-auto runs_a_body(State& state, PyFrameObject* frame) -> bool {
+auto runs_a_body(ModuleState& module, PyFrameObject* frame) -> bool {
   for (Resumption const* one = Resuming::innermost(); one != nullptr; one = one->outer) {
-    if (&state_of(object_of(*one->member)) != &state) return false;
+    if (&state_of(object_of(*one->member)) != &module) return false;
     Object const body = one->member->body;
-    auto const own = steal(PyObject_GetAttr(body.get(), state.names.cr_frame.get()));
+    auto const own = steal(PyObject_GetAttr(body.get(), module.names.cr_frame.get()));
     if (!Resuming::is_under_way(*one)) return false;  // an audit hook has seen to that, with greenlets
     if (!own) {
       if (PyErr_ExceptionMatches(PyExc_MemoryError)) return false;
       PyErr_Clear();  // a body that has no such frame
     }
     if (own.get() == reinterpret_cast<PyObject*>(frame)) return true;
-    Delegation const* delegation = delegation_of(state, *one->member);
+    Delegation const* delegation = delegation_of(module, *one->member);
     if (delegation != nullptr && delegation->delegate == nullptr) return false;
   }
   return false;
@@ -244,13 +244,13 @@ auto runs_a_body(State& state, PyFrameObject* frame) -> bool {
 
 /// Looks down the stack for the generator that this await belongs to: a body that a driver runs, or a native async
 /// generator nearer by.
-auto find_place(State& state) -> Place {
+auto find_place(ModuleState& module) -> Place {
   constexpr int coroutines = CO_COROUTINE | CO_GENERATOR | CO_ITERABLE_COROUTINE;
   auto frame = Ref<PyFrameObject>::borrow(PyEval_GetFrame());
   if (!frame && PyEval_GetGlobals() != nullptr) PyErr_NoMemory();  // there is a frame, and no object for it
   while (frame) {
     auto const code = Ref<PyCodeObject>::steal(PyFrame_GetCode(frame.get()));
-    if ((code->co_flags & CO_COROUTINE) != 0 && runs_a_body(state, frame.get())) return Place::ours;
+    if ((code->co_flags & CO_COROUTINE) != 0 && runs_a_body(module, frame.get())) return Place::ours;
     if (PyErr_Occurred() != nullptr) return Place::unknown;
     if ((code->co_flags & CO_ASYNC_GENERATOR) != 0) return Place::native;
     if ((code->co_flags & coroutines) == 0) break;
@@ -263,9 +263,9 @@ auto find_place(State& state) -> Place {
 
 }  // namespace
 
-auto inside_generator(State& state) -> bool {
+auto inside_generator(ModuleState& module) -> bool {
   if (Resuming::innermost() != nullptr) return true;
-  Place const place = find_place(state);
+  Place const place = find_place(module);
   return place == Place::ours || place == Place::native;
 }
 
@@ -283,7 +283,7 @@ auto answer(Delegation& delegation, Outcome outcome, PyObject** out) -> PySendRe
   switch (outcome) {
     case Outcome::awaits: return PYGEN_NEXT;
     case Outcome::yielded: {
-      auto boxed = box(*delegation.state, steal(std::exchange(*out, nullptr)));
+      auto boxed = box(*delegation.module, steal(std::exchange(*out, nullptr)));
       *out = boxed.release();
       if (*out != nullptr) return PYGEN_NEXT;
       [[fallthrough]];
@@ -291,10 +291,10 @@ auto answer(Delegation& delegation, Outcome outcome, PyObject** out) -> PySendRe
     case Outcome::raised:
     case Outcome::refused:
     case Outcome::delegates:
-    case Outcome::goes_on: delegation.stage = Stage::finished; return PYGEN_ERROR;
+    case Outcome::goes_on: delegation.progress = Progress::finished; return PYGEN_ERROR;
     case Outcome::returned: break;
   }
-  delegation.stage = Stage::finished;
+  delegation.progress = Progress::finished;
   return PYGEN_RETURN;
 }
 
@@ -308,14 +308,14 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
   }
   Entered const entered(delegation);
   if (!entered) return PYGEN_ERROR;
-  if (delegation.stage == Stage::initial) {
-    Place const place = find_place(*delegation.state);
+  if (delegation.progress == Progress::initial) {
+    Place const place = find_place(*delegation.module);
     if (place == Place::unknown) {
-      delegation.stage = Stage::finished;
+      delegation.progress = Progress::finished;
       return PYGEN_ERROR;
     }
     if (place == Place::nowhere) {
-      delegation.stage = Stage::finished;
+      delegation.progress = Progress::finished;
       if (Dismantling::under_way()) {  // as yield_() in a body that is taken apart
         *out = Py_NewRef(Py_None);
         return PYGEN_NEXT;
@@ -323,7 +323,7 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
       set_outside();
       return PYGEN_ERROR;
     }
-    delegation.stage = Stage::started;
+    delegation.progress = Progress::started;
     delegation.awaited = place == Place::ours;
     if (delegation.awaited) {  // the driver takes it from here, and comes back with the result
       delegation.handled = compat::handled_exception();
@@ -331,20 +331,20 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
       return PYGEN_NEXT;
     }
     delegation.handled.reset();
-    auto iterator = iterate(*delegation.state, delegation.iterator.get());
+    auto iterator = iterate(*delegation.module, delegation.iterator.get());
     if (!iterator) {
-      delegation.stage = Stage::finished;
+      delegation.progress = Progress::finished;
       return PYGEN_ERROR;
     }
     delegation.iterator = std::move(iterator);
     return answer(delegation, begin_foreign(delegation, out), out);
   }
-  if (delegation.stage == Stage::finished || delegation.parent != nullptr) {
+  if (delegation.progress == Progress::finished || delegation.parent != nullptr) {
     set_reused();
     return PYGEN_ERROR;
   }
   if (!delegation.awaited) return answer(delegation, send_foreign(delegation, value, out), out);
-  delegation.stage = Stage::finished;
+  delegation.progress = Progress::finished;
   if (delegation.pending) {
     compat::restore_exception(std::move(delegation.pending));  // it was raised further down: no context is added here
     return PYGEN_ERROR;
@@ -356,11 +356,11 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
 /// delegation_raise() by who is inside.
 auto raise_in(Delegation& delegation, Object exception, PyObject** out) -> PySendResult {
   if (!leave(delegation)) return PYGEN_ERROR;
-  if (delegation.stage == Stage::started && !delegation.awaited) {
+  if (delegation.progress == Progress::started && !delegation.awaited) {
     return answer(delegation, raise_foreign(delegation, std::move(exception), out), out);
   }
   // Not begun, or the frames above are thrown into behind the driver's back.
-  delegation.stage = Stage::finished;
+  delegation.progress = Progress::finished;
   compat::restore_exception(std::move(exception));
   return PYGEN_ERROR;
 }
@@ -386,13 +386,13 @@ auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
   }
   Entered const entered(delegation);
   if (!entered || !leave(delegation)) return nullptr;
-  if (delegation.stage != Stage::started) {
-    delegation.stage = Stage::finished;
+  if (delegation.progress != Progress::started) {
+    delegation.progress = Progress::finished;
     return Py_NewRef(Py_None);
   }
   if (delegation.awaited) {  // the body is taken apart without its driver: close what it delegates to from here
     delegation.awaited = false;
-    delegation.stage = Stage::started;
+    delegation.progress = Progress::started;
   }
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return nullptr;
@@ -403,8 +403,8 @@ auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
 
 void delegation_finalize(PyObject* self) {
   auto& delegation = as<Delegation>(self);
-  if (delegation.stage != Stage::initial) return;
-  delegation.stage = Stage::finished;
+  if (delegation.progress != Progress::initial) return;
+  delegation.progress = Progress::finished;
   if (!Dismantling::under_way()) warn_never_awaited("yield_from_");
 }
 
@@ -432,18 +432,18 @@ void let_go(Delegation& delegation) {
 auto delegation_clear(PyObject* self) -> int {
   auto& delegation = as<Delegation>(self);
   {  // as generator_clear()
-    Chains::Stopped const lock(delegation.state->chains);
+    Chains::Stopped const lock(delegation.module->chains);
     if (delegation.entered || is_driven(delegation)) return 0;
   }
   let_go(delegation);
   // A frame may still wait for it, and close it when its turn comes: there is nothing left to close then.
-  if (delegation.stage == Stage::started) delegation.stage = Stage::finished;
+  if (delegation.progress == Progress::started) delegation.progress = Progress::finished;
   return 0;
 }
 
 void delegation_dealloc(PyObject* self) {
   auto& delegation = as<Delegation>(self);
-  bool finalized = delegation.stage == Stage::initial;
+  bool finalized = delegation.progress == Progress::initial;
   if (finalized) {
     if (!std::exchange(delegation.tracked, true)) PyObject_GC_Track(self);  // the finalizer may let somebody have it
     if (PyObject_CallFinalizerFromDealloc(self) != 0) return;
@@ -492,12 +492,12 @@ namespace {
 
 /// \param handled  what the body that delegates handles, or a consumer further down the stack
 /// \param tracked  somebody else than a generator may get it
-auto make_delegation(State& state, Object source, Object handled, bool tracked) -> PyObject* {
-  Delegation* delegation = state.delegations.take();
+auto make_delegation(ModuleState& module, Object source, Object handled, bool tracked) -> PyObject* {
+  Delegation* delegation = module.delegations.take();
   if (delegation == nullptr) {
-    delegation = allocate<Delegation>(state.delegation_type);
+    delegation = allocate<Delegation>(module.delegation_type);
     if (delegation == nullptr) return nullptr;
-    delegation->state = &state;
+    delegation->module = &module;
     new (&delegation->occupancy) Occupancy;  // without (): nothing is written where it is empty
     for (Object* empty :
          {&delegation->finalizer, &delegation->awaiting, &delegation->pending_exit, &delegation->pending})
@@ -510,7 +510,7 @@ auto make_delegation(State& state, Object source, Object handled, bool tracked) 
   new (&delegation->iterator) Object(std::move(source));
   new (&delegation->handled) Object(std::move(handled));
   delegation->under_way = agen::operation::anext;
-  delegation->stage = Stage::initial;
+  delegation->progress = Progress::initial;
   delegation->awaited = false;
   delegation->opening = false;
   delegation->taken = false;
@@ -522,11 +522,11 @@ auto make_delegation(State& state, Object source, Object handled, bool tracked) 
 
 }  // namespace
 
-auto new_delegation(State& state, Object source) -> PyObject* {
-  return make_delegation(state, std::move(source), compat::handled_exception(), true);
+auto new_delegation(ModuleState& module, Object source) -> PyObject* {
+  return make_delegation(module, std::move(source), compat::handled_exception(), true);
 }
 
-auto module_yield_from_call(PyObject* module, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
+auto module_yield_from_call(PyObject* self, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
   if (count < 1) {
     PyErr_SetString(PyExc_TypeError, "yield_from_call() takes a function and its arguments");
     return nullptr;
@@ -534,8 +534,8 @@ auto module_yield_from_call(PyObject* module, PyObject* const* arguments, Py_ssi
   auto source = steal(compat::call(arguments[0], arguments + 1, static_cast<size_t>(count - 1), nullptr));
   if (!source) return nullptr;
   bool const ours = Py_TYPE(source.get()) == main_interpreter.generator_type.load(std::memory_order_relaxed);
-  State& state = ours ? *main_interpreter.state : *static_cast<State*>(PyModule_GetState(module));
-  return make_delegation(state, std::move(source), nullptr, false);
+  ModuleState& module = ours ? *main_interpreter.module : *static_cast<ModuleState*>(PyModule_GetState(self));
+  return make_delegation(module, std::move(source), nullptr, false);
 }
 
 }  // namespace engine

@@ -7,13 +7,13 @@
 namespace engine {
 
 /// What yield_from_(source) returns. Null with an exception set.
-auto new_delegation(State& state, Object source) -> PyObject*;
+auto new_delegation(ModuleState& module, Object source) -> PyObject*;
 /// yield_from_call(function, *arguments): what yield_from_(function(*arguments)) returns. Rewritten code calls it,
 /// outside of exception handlers.
-auto module_yield_from_call(PyObject* module, PyObject* const* arguments, Py_ssize_t count) -> PyObject*;
+auto module_yield_from_call(PyObject* self, PyObject* const* arguments, Py_ssize_t count) -> PyObject*;
 
 /// aiter(source), with an error that says what to write instead. Null with an exception set.
-auto iterate(State& state, PyObject* source) -> Object;
+auto iterate(ModuleState& module, PyObject* source) -> Object;
 
 /// Asks the iterator for its first item.
 auto begin_foreign(Delegation& delegation, PyObject** out) -> Outcome;
@@ -31,13 +31,13 @@ inline void forget_leaf(Delegation& delegation) noexcept {
 inline void cut(Delegation& delegation) noexcept {
   if (delegation.delegate != nullptr) {
     delegation.delegate->flags.clear(flag::delegated | flag::closing);
-    if (Delegation* below = delegation_of(*delegation.state, *delegation.delegate)) below->outer = nullptr;
+    if (Delegation* below = delegation_of(*delegation.module, *delegation.delegate)) below->outer = nullptr;
   }
   delegation.delegate = nullptr;
   delegation.parent = nullptr;
   delegation.outer = nullptr;
   delegation.innermost = nullptr;
-  delegation.stage = delegation.awaited ? delegation.stage : Stage::finished;
+  delegation.progress = delegation.awaited ? delegation.progress : Progress::finished;
 }
 /// The same, with what it needs around: whoever remembers a leaf further down looks again. For whoever does not drive
 /// the chain, and where another drives the delegate.

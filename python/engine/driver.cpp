@@ -15,7 +15,7 @@ namespace {
 
 /// Throws into a body at the point where it stands. A StopIteration that comes out is the body's return: a coroutine
 /// lets no other one out.
-auto body_throw(State& state, Generator& generator, PyObject* exception, PyObject** out) -> PySendResult {
+auto body_throw(ModuleState& module, Generator& generator, PyObject* exception, PyObject** out) -> PySendResult {
   bool const unstarted = generator.flags.has(flag::created);
   if (compat::is_taken_apart(generator.body.get())) {
     compat::restore_exception(borrow(exception));
@@ -32,7 +32,7 @@ auto body_throw(State& state, Generator& generator, PyObject* exception, PyObjec
     PyErr_SetString(PyExc_ValueError, "coroutine already executing");
     return PYGEN_ERROR;
   }
-  *out = PyObject_CallMethodOneArg(generator.body.get(), state.names.throw_.get(), exception);
+  *out = PyObject_CallMethodOneArg(generator.body.get(), module.names.throw_.get(), exception);
   if (*out != nullptr) return PYGEN_NEXT;
   if (!PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;
   return take_stop(out);
@@ -60,10 +60,10 @@ class HandledScope {
 
 /// A coroutine says "coroutine raised StopIteration". Says "async generator" instead, when it was made at the body's
 /// own frame: such an error has no traceback yet.
-void translate_stop_iteration(State& state) {
+void translate_stop_iteration(ModuleState& module) {
   auto error = compat::take_exception();
   auto const cause = steal(PyException_GetCause(error.get()));
-  auto const args = steal(PyObject_GetAttr(error.get(), state.names.args.get()));
+  auto const args = steal(PyObject_GetAttr(error.get(), module.names.args.get()));
   // A subclass may answer anything for its `args`.
   if (cause && PyErr_GivenExceptionMatches(cause.get(), PyExc_StopIteration) && args && PyTuple_Check(args.get()) &&
       PyTuple_GET_SIZE(args.get()) == 1) {
@@ -72,7 +72,7 @@ void translate_stop_iteration(State& state) {
     if (!traceback && PyUnicode_Check(text) &&
         PyUnicode_CompareWithASCIIString(text, "coroutine raised StopIteration") == 0) {
       auto const better = steal(Py_BuildValue("(s)", "async generator raised StopIteration"));
-      if (better) PyObject_SetAttr(error.get(), state.names.args.get(), better.get());
+      if (better) PyObject_SetAttr(error.get(), module.names.args.get(), better.get());
     }
   }
   PyErr_Clear();
@@ -93,13 +93,13 @@ auto ended_behind_our_back() -> bool {
 }
 
 /// Gives an exception that leaves a body the form that PEP 479 and PEP 525 want.
-void translate_escape(State& state) {
+void translate_escape(ModuleState& module) {
   if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
     raise_from_current("async generator raised StopAsyncIteration");
   } else if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
     raise_from_current("async generator raised StopIteration");
   } else if (PyErr_ExceptionMatches(PyExc_RuntimeError)) {
-    translate_stop_iteration(state);
+    translate_stop_iteration(module);
   }
 }
 
@@ -129,11 +129,11 @@ void raise_from_current(char const* text) {
   if (auto error = runtime_error_from(compat::take_exception(), text)) compat::restore_exception(std::move(error));
 }
 
-void set_already_running(State& state, agen::operation operation) {
+void set_already_running(ModuleState& module, agen::operation operation) {
   char const* name = operation == agen::operation::athrow   ? "athrow"
                      : operation == agen::operation::aclose ? "aclose"
                                                             : "anext";
-  PyErr_Format(state.already_running.get(), "%s(): asynchronous generator is already running", name);
+  PyErr_Format(module.already_running.get(), "%s(): asynchronous generator is already running", name);
 }
 
 auto lifecycle_state(Generator const& generator) noexcept -> agen::state {
@@ -143,9 +143,9 @@ auto lifecycle_state(Generator const& generator) noexcept -> agen::state {
   return (flags & flag::created) != 0 ? agen::state::created : agen::state::suspended;
 }
 
-auto delegation_of(State& state, Generator const& generator) noexcept -> Delegation* {
+auto delegation_of(ModuleState& module, Generator const& generator) noexcept -> Delegation* {
   PyObject* suspension = suspension_of(generator);
-  if (suspension == nullptr || Py_TYPE(suspension) != state.delegation_type) return nullptr;
+  if (suspension == nullptr || Py_TYPE(suspension) != module.delegation_type) return nullptr;
   auto& delegation = as<Delegation>(suspension);
   return delegation.parent != nullptr ? &delegation : nullptr;  // null: ended by hand, and the body was not told yet
 }
@@ -154,8 +154,8 @@ namespace {
 
 /// True when one of `bits` is set on a generator that delegates to this one. Says nothing of a leaf, which has no
 /// delegation to look up from: an operation under way has marked it. The chains are locked.
-auto has_above(State& state, Generator& generator, std::uint32_t bits) noexcept -> bool {
-  Delegation* delegation = delegation_of(state, generator);
+auto has_above(ModuleState& module, Generator& generator, std::uint32_t bits) noexcept -> bool {
+  Delegation* delegation = delegation_of(module, generator);
   if (delegation == nullptr) return false;
   for (delegation = delegation->outer; delegation != nullptr; delegation = delegation->outer) {
     if (delegation->parent->flags.has(bits)) return true;
@@ -172,45 +172,45 @@ auto is_driven(Delegation const& delegation) noexcept -> bool {
   return false;
 }
 
-auto is_driven(State& state, Generator& generator) noexcept -> bool {
+auto is_driven(ModuleState& module, Generator& generator) noexcept -> bool {
   if (generator.flags.has(flag::executing)) return true;
-  Chains::Stopped const lock(state.chains);
-  Delegation const* delegation = delegation_of(state, generator);
+  Chains::Stopped const lock(module.chains);
+  Delegation const* delegation = delegation_of(module, generator);
   return delegation != nullptr && is_driven(*delegation);
 }
 
-auto is_running(State& state, Generator& generator) noexcept -> bool {
+auto is_running(ModuleState& module, Generator& generator) noexcept -> bool {
   if (generator.flags.has(flag::running)) return true;
   if (!generator.flags.has(flag::delegated)) return false;
-  Chains::Stopped const lock(state.chains);
-  return has_above(state, generator, flag::running);
+  Chains::Stopped const lock(module.chains);
+  return has_above(module, generator, flag::running);
 }
 
-auto claim_operation(State& state, Generator& generator, std::uint32_t against) noexcept -> bool {
+auto claim_operation(ModuleState& module, Generator& generator, std::uint32_t against) noexcept -> bool {
   if (generator.flags.claim(flag::driven, against | flag::delegated)) return true;
   // Who drives the chain from above sets its flag before it takes its part of the lock: we see it, or it sees ours.
-  Chains::Stopped const lock(state.chains);
-  if (has_above(state, generator, against) || !generator.flags.claim(flag::driven, against)) return false;
-  if (Delegation* own = delegation_of(state, generator)) forget_leaf(*own);
+  Chains::Stopped const lock(module.chains);
+  if (has_above(module, generator, against) || !generator.flags.claim(flag::driven, against)) return false;
+  if (Delegation* own = delegation_of(module, generator)) forget_leaf(*own);
   return true;
 }
 
-auto claim_resumption(State& state, Generator& generator) noexcept -> bool {
-  Chains::Stopped const lock(state.chains);
-  return !has_above(state, generator, flag::executing) && generator.flags.claim(flag::executing, flag::executing);
+auto claim_resumption(ModuleState& module, Generator& generator) noexcept -> bool {
+  Chains::Stopped const lock(module.chains);
+  return !has_above(module, generator, flag::executing) && generator.flags.claim(flag::executing, flag::executing);
 }
 
-void unlock_members(State& state, Generator* member) noexcept {
+void unlock_members(ModuleState& module, Generator* member) noexcept {
   while (member != nullptr && !member->flags.has(flag::executing)) {
     member->flags.clear(flag::running);
-    Delegation* delegation = delegation_of(state, *member);
+    Delegation* delegation = delegation_of(module, *member);
     member = delegation != nullptr ? delegation->delegate : nullptr;
   }
 }
 
-void unlock_chain(State& state, Generator& root) noexcept {
-  Chains::Stopped const lock(state.chains);
-  unlock_members(state, &root);
+void unlock_chain(ModuleState& module, Generator& root) noexcept {
+  Chains::Stopped const lock(module.chains);
+  unlock_members(module, &root);
 }
 
 namespace {
@@ -218,8 +218,8 @@ namespace {
 /// The general case of a resumption: what is off the hot path of drive_send().
 class Drive {
  public:
-  Drive(State& state, Resumption& resumption, Generator& root, bool starting) noexcept
-      : state_(state), root_(root), member_(resumption.member), starting_(starting) {}
+  Drive(ModuleState& module, Resumption& resumption, Generator& root, bool starting) noexcept
+      : module_(module), root_(root), member_(resumption.member), starting_(starting) {}
 
   auto send(PyObject* value, PyObject** out) -> Outcome;
   auto raise(Object exception, PyObject** out) -> Outcome;
@@ -262,7 +262,7 @@ class Drive {
   auto leave_foreign(Outcome outcome, PyObject** out) -> Outcome;
   void finish(Outcome outcome) noexcept;
 
-  State& state_;
+  ModuleState& module_;
   Generator& root_;
   Generator*& member_;             ///< whose body is driven
   Delegation* inner_ = nullptr;    ///< the delegation in which `member_` is the delegate; null at the root
@@ -307,8 +307,8 @@ auto Drive::arrives_as_error(PyObject* exception) const -> bool {
 /// Finds the leaf. False when a delegate on the way runs, or has ended, by somebody else's hand.
 auto Drive::enter(PyObject** out) -> bool {
   *out = nullptr;
-  Chains::Driving const lock(state_.chains);  // first of all: another thread may close the delegation by hand
-  Delegation* first = delegation_of(state_, root_);
+  Chains::Driving const lock(module_.chains);  // first of all: another thread may close the delegation by hand
+  Delegation* first = delegation_of(module_, root_);
   if (first == nullptr) return true;
   // What is driven here may be a link of a longer chain: whoever remembers its leaf must look again. (Without the GIL
   // claim_operation() has seen to that.)
@@ -346,7 +346,7 @@ auto Drive::knows_leaf(Delegation const& first, bool claims) const noexcept -> b
   if (last == nullptr || last->parent == nullptr) return false;
   if (last->delegate == nullptr) return true;
   bool const busy = compat::free_threaded && last->delegate->flags.has(claims ? flag::driven : flag::executing);
-  return busy || delegation_of(state_, *last->delegate) == nullptr;
+  return busy || delegation_of(module_, *last->delegate) == nullptr;
 }
 
 /// Walks the chain from the root, linking upwards, and remembers where it ends. No further than to a delegate that
@@ -362,7 +362,7 @@ void Drive::find_leaf(Delegation& first, bool claims) {
       first.innermost = nullptr;
       return;
     }
-    Delegation* next = delegation_of(state_, delegate);
+    Delegation* next = delegation_of(module_, delegate);
     if (next == nullptr) break;
     next->outer = last;
     next->innermost = nullptr;
@@ -387,7 +387,7 @@ auto Drive::refused(Object exception, PyObject** out) -> Outcome {
   if (agen::admit(operation, blocked_ended_ ? agen::state::closed : agen::state::running) ==
       agen::admission::already_running) {
     unlink(delegation);
-    set_already_running(state_, operation);
+    set_already_running(module_, operation);
     return raise_current(out);
   }
   if (exception && !exits) {  // athrow() on an ended generator answers None, which is then the item
@@ -402,7 +402,7 @@ auto Drive::refused(Object exception, PyObject** out) -> Outcome {
 void Drive::finish(Outcome outcome) noexcept {
   member_->flags.clear(flag::created);
   member_->flags.set(flag::closed);
-  if (outcome == Outcome::raised) translate_escape(state_);
+  if (outcome == Outcome::raised) translate_escape(module_);
 }
 
 /// Reads an answer of the member's body.
@@ -415,25 +415,25 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
   }
   PyObject* object = *out;
   PyTypeObject* type = Py_TYPE(object);
-  if (type == state_.yield_type && as<Yield>(object).stage == Stage::initial) {
-    as<Yield>(object).stage = Stage::finished;
+  if (type == module_.yield_type && as<Yield>(object).progress == Progress::initial) {
+    as<Yield>(object).progress = Progress::finished;
     *out = as<Yield>(object).value.release();
     Py_DECREF(object);
     return Outcome::yielded;
   }
-  if (type == state_.box_type) {
+  if (type == module_.box_type) {
     // The same address is no proof: a generator in between may have taken that box, and this one been made where it
     // was. The yield_() of another copy of the module goes on by itself.
     if (foreign_ == nullptr && this_thread.handed_up == object && !stands_at_yield()) {
-      if (auto yield = take_handed_up(state_, object)) {
+      if (auto yield = take_handed_up(module_, object)) {
         yield->held = true;
         suspend_at(*member_, steal(object_of(*yield.release())));
       }
     }
-    *out = take_from_box(state_, object);
-    return foreign_ == nullptr && is_boxed_request(state_, *out) ? Outcome::delegates : Outcome::yielded;
+    *out = take_from_box(module_, object);
+    return foreign_ == nullptr && is_boxed_request(module_, *out) ? Outcome::delegates : Outcome::yielded;
   }
-  if (type == state_.delegation_type && foreign_ == nullptr) return Outcome::delegates;
+  if (type == module_.delegation_type && foreign_ == nullptr) return Outcome::delegates;
   if (foreign_ == nullptr && member_->flags.has(flag::raw_yields) && stands_at_yield()) return Outcome::yielded;
   if (object != Py_None && foreign_ == nullptr && member_->flags.has(flag::kept_calls) && stands_at_yield()) {
     // A real yield that replaced an await has handed out what another function of that name returned.
@@ -449,14 +449,14 @@ auto Drive::classify(PySendResult result, PyObject** out) -> Outcome {
 
 /// True when the member's body stands at a real yield, not at an await.
 auto Drive::stands_at_yield() const -> bool {
-  auto const awaited = steal(PyObject_GetAttr(member_->body.get(), state_.names.cr_await.get()));
+  auto const awaited = steal(PyObject_GetAttr(member_->body.get(), module_.names.cr_await.get()));
   PyErr_Clear();
   return awaited.get() == Py_None;
 }
 
 /// Lets a yield_() or yield_from_() that a frame awaits go on.
 void Drive::release(Object suspension) noexcept {  // and drops it: what a delegation was to is free now
-  if (suspension && Py_TYPE(suspension.get()) == state_.yield_type) as<Yield>(suspension.get()).held = false;
+  if (suspension && Py_TYPE(suspension.get()) == module_.yield_type) as<Yield>(suspension.get()).held = false;
 }
 
 /// What a C++ body answered is no item in a box: only what it awaits has to be looked at.
@@ -471,10 +471,10 @@ auto Drive::classify_cpp(Outcome outcome, PyObject** out) -> Outcome {
   PySendResult const result = body_send(*member_, value, out);
   if (result == PYGEN_RETURN) return Outcome::returned;
   if (result == PYGEN_NEXT) {
-    if (Py_TYPE(*out) == state_.delegation_type) return Outcome::delegates;
-    if (is_own_box(state_, *out) && *out != this_thread.handed_up) [[likely]] {
+    if (Py_TYPE(*out) == module_.delegation_type) return Outcome::delegates;
+    if (is_own_box(module_, *out) && *out != this_thread.handed_up) [[likely]] {
       *out = take_from_own_box(*out);
-      return is_boxed_request(state_, *out) ? Outcome::delegates : Outcome::yielded;
+      return is_boxed_request(module_, *out) ? Outcome::delegates : Outcome::yielded;
     }
   }
   return classify(result, out);
@@ -549,16 +549,16 @@ auto Drive::settle(Outcome outcome, PyObject** out) -> Outcome {
 /// helper has ended already (by hand, or the collector came to it first): then the body has only to be closed itself.
 auto Drive::leave_at(PyObject* suspension, Object& exception) const -> bool {
   bool const exits = is_generator_exit(exception.get());
-  if (Py_TYPE(suspension) == state_.yield_type) {
+  if (Py_TYPE(suspension) == module_.yield_type) {
     auto& yield = as<Yield>(suspension);
-    if (exits && yield.stage != Stage::started) return false;
+    if (exits && yield.progress != Progress::started) return false;
     yield.held = false;
     std::swap(yield.pending, exception);  // what was there goes with the caller's
     yield.handled = compat::handled_exception();
     return true;
   }
   auto& delegation = as<Delegation>(suspension);
-  if (!delegation.awaited || (exits && delegation.stage != Stage::started)) return false;
+  if (!delegation.awaited || (exits && delegation.progress != Progress::started)) return false;
   delegation.pending = std::move(exception);
   return true;
 }
@@ -574,7 +574,7 @@ auto Drive::resume_raise(Object exception, PyObject** out) -> Outcome {
   suspension.reset();
   if (member_->flags.has(flag::cpp))
     return classify_cpp(cpp_raise(member_->body.get(), std::move(exception), out), out);
-  return classify(body_throw(state_, *member_, exception.get(), out), out);
+  return classify(body_throw(module_, *member_, exception.get(), out), out);
 }
 
 /// Throws the thread's current exception into the member.
@@ -607,15 +607,15 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
   // What follows runs code of the user. The delegation is a complete link by now, at the end of a chain that executes
   // from its root to here: so nobody can close it, throw into it, or resume a body on the way (leave(), find_leaf(),
   // claim_resumption()). Of the iterator anything may become, and attach() looks at it after the last of that code.
-  if (Py_TYPE(delegation->iterator.get()) != state_.generator_type) {
-    auto iterator = iterate(state_, delegation->iterator.get());
+  if (Py_TYPE(delegation->iterator.get()) != module_.generator_type) {
+    auto iterator = iterate(module_, delegation->iterator.get());
     if (!iterator) {
       unlink(*delegation);
       return raise_current(out);
     }
     delegation->iterator = std::move(iterator);
   }
-  bool const ours = Py_TYPE(delegation->iterator.get()) == state_.generator_type;
+  bool const ours = Py_TYPE(delegation->iterator.get()) == module_.generator_type;
   if (ours && !prepare_hooks(as<Generator>(delegation->iterator.get()))) {
     unlink(*delegation);
     return raise_current(out);
@@ -623,7 +623,7 @@ auto Drive::begin_delegation(PyObject** out) -> Outcome {
   if (ours && attach(*delegation, as<Generator>(delegation->iterator.get()))) return go_on_with(Py_None);
   foreign_ = delegation.get();
   {
-    Chains::Driving const lock(state_.chains);
+    Chains::Driving const lock(module_.chains);
     first().innermost = foreign_;
   }
   HandledScope const scope(foreign_);
@@ -644,9 +644,9 @@ inline auto test_and_set(bool& bit) noexcept -> bool {
 /// another.
 auto Drive::take_on(Delegation& delegation) noexcept -> bool {
   Object const handled = delegation.handled ? compat::handled_exception() : nullptr;
-  Chains::Driving const lock(state_.chains);
-  if (test_and_set(delegation.taken) || delegation.stage == Stage::finished) return false;
-  delegation.stage = Stage::started;
+  Chains::Driving const lock(module_.chains);
+  if (test_and_set(delegation.taken) || delegation.progress == Progress::finished) return false;
+  delegation.progress = Progress::started;
   delegation.parent = member_;
   delegation.outer = inner_;
   if (delegation.handled && delegation.handled.get() == handled.get()) delegation.handled.reset();  // not the last one
@@ -657,11 +657,11 @@ auto Drive::take_on(Delegation& delegation) noexcept -> bool {
 /// Puts `delegate`, and all it delegates to, at the end of the chain. False when it is not free: then its own
 /// operations are used, and they say why.
 auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
-  Chains::Driving const lock(state_.chains);
+  Chains::Driving const lock(module_.chains);
   constexpr auto taken = flag::driven | flag::delegated | flag::closed | flag::exit_ignored;
   if (!delegate.flags.claim(flag::driven | flag::delegated, taken)) return false;
   Delegation* last = &delegation;
-  if (Delegation* own = delegation_of(state_, delegate)) {  // partly consumed: its leaf becomes ours
+  if (Delegation* own = delegation_of(module_, delegate)) {  // partly consumed: its leaf becomes ours
     if (!knows_leaf(*own, true)) find_leaf(*own, true);
     bool free = blocked_ == nullptr;
     if (free) {
@@ -697,7 +697,7 @@ auto Drive::attach(Delegation& delegation, Generator& delegate) -> bool {
 /// own state is complete again: that may run code.
 inline auto Drive::detach(Delegation& delegation) -> Object {
   Object handled = std::move(delegation.handled);
-  Chains::Driving const lock(state_.chains);
+  Chains::Driving const lock(module_.chains);
   cut(delegation);
   if (member_ != &root_) first().innermost = inner_;
   return handled;
@@ -765,37 +765,37 @@ auto Drive::leave_foreign(Outcome outcome, PyObject** out) -> Outcome {
 }  // namespace
 
 // A Drive stays out of line: inlined, it costs an item that needs none the saving of five registers.
-[[gnu::noinline]] auto drive_on(State& state, Resumption& resumption, Generator& root, PySendResult result,
+[[gnu::noinline]] auto drive_on(ModuleState& module, Resumption& resumption, Generator& root, PySendResult result,
                                 bool starting, PyObject** out) -> Outcome {
-  return Drive(state, resumption, root, starting).go_on(result, out);
+  return Drive(module, resumption, root, starting).go_on(result, out);
 }
 
 namespace {
 
-[[gnu::noinline]] auto drive_through(State& state, Resumption& resumption, Generator& root, PyObject* value,
+[[gnu::noinline]] auto drive_through(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value,
                                      bool starting, PyObject** out) -> Outcome {
-  return Drive(state, resumption, root, starting).send(value, out);
+  return Drive(module, resumption, root, starting).send(value, out);
 }
 
 }  // namespace
 
-[[gnu::noinline]] auto drive_cpp_on(State& state, Resumption& resumption, Generator& root, Outcome outcome,
+[[gnu::noinline]] auto drive_cpp_on(ModuleState& module, Resumption& resumption, Generator& root, Outcome outcome,
                                     bool starting, PyObject** out) -> Outcome {
-  return Drive(state, resumption, root, starting).go_on(outcome, out);
+  return Drive(module, resumption, root, starting).go_on(outcome, out);
 }
 
-auto drive_chain(State& state, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out)
+auto drive_chain(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value, bool starting, PyObject** out)
     -> Outcome {
-  if (root.flags.has(flag::within)) return drive_through(state, resumption, root, value, starting, out);
+  if (root.flags.has(flag::within)) return drive_through(module, resumption, root, value, starting, out);
   // A C++ body at a yield or an await: its items need no box.
   Outcome const outcome = cpp_send(root.body.get(), value, out);
-  return outcome == Outcome::yielded ? outcome : drive_cpp_on(state, resumption, root, outcome, starting, out);
+  return outcome == Outcome::yielded ? outcome : drive_cpp_on(module, resumption, root, outcome, starting, out);
 }
 
-auto drive_raise(State& state, Resumption& resumption, Generator& root, Object exception, bool starting, PyObject** out)
+auto drive_raise(ModuleState& module, Resumption& resumption, Generator& root, Object exception, bool starting, PyObject** out)
     -> Outcome {
   Resuming const resuming(resumption, root);
-  return Drive(state, resumption, root, starting).raise(std::move(exception), out);
+  return Drive(module, resumption, root, starting).raise(std::move(exception), out);
 }
 
 }  // namespace engine

@@ -18,8 +18,8 @@ using agen::operation;
 [[gnu::noinline]] auto anext_elsewhere(Generator& generator) -> PyObject* {
   PyObject* const made = new_awaitable(generator, operation::anext, nullptr, compat::free_threaded);
   if (compat::free_threaded || made == nullptr) return made;
-  Awaitable& last = *std::exchange(as<Awaitable>(made).state->last_anext, &as<Awaitable>(made));
-  if (last.stage == Stage::initial && &last != &as<Awaitable>(made)) track(last);
+  Awaitable& last = *std::exchange(as<Awaitable>(made).module->last_anext, &as<Awaitable>(made));
+  if (last.progress == Progress::initial && &last != &as<Awaitable>(made)) track(last);
   return made;
 }
 
@@ -29,10 +29,10 @@ using agen::operation;
 auto generator_anext(PyObject* self) -> PyObject* {
   auto& generator = as<Generator>(self);
   if (!compat::free_threaded && generator.flags.has(flag::hooks_ready) && is_of_main_interpreter(self)) [[likely]] {
-    State& state = *main_interpreter.state;
-    if (state.last_anext->stage != Stage::initial) [[likely]] {
-      if (Awaitable* recycled = state.awaitables.take()) [[likely]] {
-        state.last_anext = recycled;
+    ModuleState& module = *main_interpreter.module;
+    if (module.last_anext->progress != Progress::initial) [[likely]] {
+      if (Awaitable* recycled = module.awaitables.take()) [[likely]] {
+        module.last_anext = recycled;
         return set_up(*recycled, generator, operation::anext);
       }
     }
@@ -139,10 +139,10 @@ auto get_running(PyObject* self, void*) -> PyObject* {
 }
 
 /// Where the chain of delegations from this generator ends.
-auto leaf_of(State& state, Generator& generator) -> Ref<Generator> {
-  Chains::Stopped const lock(state.chains);
+auto leaf_of(ModuleState& module, Generator& generator) -> Ref<Generator> {
+  Chains::Stopped const lock(module.chains);
   Generator* leaf = &generator;
-  while (Delegation* delegation = delegation_of(state, *leaf)) {
+  while (Delegation* delegation = delegation_of(module, *leaf)) {
     if (delegation->delegate == nullptr) break;
     leaf = delegation->delegate;
   }
@@ -150,17 +150,17 @@ auto leaf_of(State& state, Generator& generator) -> Ref<Generator> {
 }
 
 /// What the generator's own delegation awaits; null when it does not delegate.
-auto delegate_of(State& state, Generator& generator) -> Object {
-  Chains::Stopped const lock(state.chains);
-  Delegation* delegation = delegation_of(state, generator);
+auto delegate_of(ModuleState& module, Generator& generator) -> Object {
+  Chains::Stopped const lock(module.chains);
+  Delegation* delegation = delegation_of(module, generator);
   if (delegation == nullptr) return nullptr;
   if (delegation->delegate != nullptr) return borrow(object_of(*delegation->delegate));
   return delegation->awaiting ? delegation->awaiting : none();
 }
 
 /// True while the frame, or one that it delegates to, is on the stack.
-auto is_executing(State& state, Generator& generator) -> bool {
-  auto const leaf = leaf_of(state, generator);
+auto is_executing(ModuleState& module, Generator& generator) -> bool {
+  auto const leaf = leaf_of(module, generator);
   auto const running = steal(from_body(leaf.object(), "cr_running"));
   PyErr_Clear();
   return running.get() == Py_True;
@@ -180,9 +180,9 @@ auto get_suspended(PyObject* self, void*) -> PyObject* { return PyBool_FromLong(
 /// None at a yield, as native: what is awaited there is our own business.
 auto get_await(PyObject* self, void*) -> PyObject* {
   auto& generator = as<Generator>(self);
-  State& state = state_of(self);
-  if (!is_running(state, generator)) return Py_NewRef(Py_None);
-  if (auto delegate = delegate_of(state, generator)) return delegate.release();
+  ModuleState& module = state_of(self);
+  if (!is_running(module, generator)) return Py_NewRef(Py_None);
+  if (auto delegate = delegate_of(module, generator)) return delegate.release();
   if (compat::is_taken_apart(generator.body.get())) return Py_NewRef(Py_None);
   return from_body(self, "cr_await");
 }
@@ -298,8 +298,8 @@ auto generator_traverse(PyObject* self, visitproc visit, void* arg) -> int {
 }
 
 /// Drops what a body waits at.
-void drop_suspension(State& state, Generator& generator) {
-  if (Delegation* delegation = delegation_of(state, generator)) unlink(*delegation);
+void drop_suspension(ModuleState& module, Generator& generator) {
+  if (Delegation* delegation = delegation_of(module, generator)) unlink(*delegation);
   take_suspension(generator).reset();
 }
 
@@ -344,9 +344,9 @@ void take_apart(PyObject* self) {
     Dismantling const dismantling;
     generator.body.reset();
   }
-  State& state = state_of(self);
+  ModuleState& module = state_of(self);
   if (generator.extra || generator.dict != nullptr) drop_contents(self);
-  if (PyObject_GC_IsFinalized(self) || !state.generators.give(&generator)) {
+  if (PyObject_GC_IsFinalized(self) || !module.generators.give(&generator)) {
     PyTypeObject* type = Py_TYPE(self);
     PyObject_GC_Del(self);
     Py_DECREF(type);
@@ -449,9 +449,9 @@ PyType_Spec generator_spec = {
     generator_slots,
 };
 
-auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject* {
-  Generator* generator = state.generators.take();
-  if (generator == nullptr) generator = allocate<Generator>(state.generator_type);
+auto new_generator(ModuleState& module, Object body, std::uint32_t flags) -> PyObject* {
+  Generator* generator = module.generators.take();
+  if (generator == nullptr) generator = allocate<Generator>(module.generator_type);
   if (generator == nullptr) return nullptr;
   new (&generator->body) Object(std::move(body));
   new (&generator->extra) Object();

@@ -15,7 +15,7 @@
 
 namespace engine {
 
-struct State;
+struct ModuleState;
 struct Delegation;
 
 /// A generator's flags. `busy` is what keeps an operation from the fast path.
@@ -141,16 +141,16 @@ struct Resumption {
 };
 
 /// How far an awaitable of the engine has come.
-enum class Stage : std::uint8_t { initial, started, finished };
+enum class Progress : std::uint8_t { initial, started, finished };
 
 /// What an operation returns (awaitables.cpp): an `async_generator_asend` or an `async_generator_athrow`.
 struct Awaitable {
-  PyObject_HEAD State* state;
+  PyObject_HEAD ModuleState* module;
   Ref<Generator> generator;
   Object argument;  ///< asend: the value, or null; athrow: the exception, or its tuple of arguments
   Resumption resumption;
   agen::operation operation;
-  Stage stage;
+  Progress progress;
   bool packed;   ///< `argument` is the tuple of athrow(type, value, traceback)
   bool tracked;  ///< by the cyclic collector
   [[no_unique_address]] Occupancy occupancy;
@@ -158,7 +158,7 @@ struct Awaitable {
 
 /// What a body can wait at besides a real yield: a yield_() that a helper awaits, or a delegation.
 struct Suspension {
-  PyObject_HEAD State* state;
+  PyObject_HEAD ModuleState* module;
   Object finalizer;  ///< of the generator that waits here
   bool tracked;      ///< by the cyclic collector; if not, it sees the contents through the generator that waits here
   [[no_unique_address]] Occupancy occupancy;
@@ -169,9 +169,9 @@ struct Yield : Suspension {
   Object value;    ///< the item, until it is handed out
   Object pending;  ///< an exception that the next resumption raises at the await
   Object handled;  ///< what the consumer handles while it throws `pending`
-  Stage stage;
+  Progress progress;
   bool held;                ///< a generator of ours stands here: only its driver may go on
-  std::uint8_t remembered;  ///< the place in State::handed_up that may have it, counted from 1; or 0
+  std::uint8_t remembered;  ///< the place in ModuleState::handed_up that may have it, counted from 1; or 0
 };
 
 /// A yield_() that has handed up a box, until the driver sees the box arrive, or the yield_() goes on or ends without
@@ -196,7 +196,7 @@ struct Delegation : Suspension {
   Delegation* outer;      ///< the delegation in which `parent` is the delegate, as far as the root looked
   Delegation* innermost;  ///< root only: where the leaf is, or null when that must be looked up
   agen::operation under_way;
-  Stage stage;
+  Progress progress;
   bool opening;  ///< `awaiting` is an awaitable that aiter() answered
   bool taken;    ///< a generator has delegated by it, and none does again
   bool entered;  ///< by its own methods: the interpreter or a user is inside
@@ -206,7 +206,7 @@ struct Delegation : Suspension {
 /// What a decorated function calls (function.cpp): the function that makes bodies, and how to drive them.
 struct Maker {
   PyObject_HEAD vectorcallfunc vectorcall;
-  State* state;
+  ModuleState* module;
   Object original;              ///< the user's function, as it was decorated
   Object face;                  ///< what its wrapper shows of it, if that is another function
   Object prepare;               ///< makes `function` of it (python/async_generator/_function.py)
@@ -231,7 +231,7 @@ struct Maker {
 /// yield_ and yield_from_ themselves (yield.cpp): callables with the attributes of a Python function.
 struct Operator {
   PyObject_HEAD vectorcallfunc vectorcall;
-  State* state;
+  ModuleState* module;
   PyObject* dict;
 };
 
@@ -241,7 +241,7 @@ struct Names {
 };
 
 /// What one interpreter's copy of the module owns.
-struct State {
+struct ModuleState {
   PyTypeObject* generator_type;
   PyTypeObject* asend_type;
   PyTypeObject* athrow_type;
@@ -259,7 +259,7 @@ struct State {
   FreeList<Delegation> delegations;
   FreeList<Awaitable> awaitables;
   FreeList<Yield> yields;
-  Awaitable spent{.stage = Stage::finished};  ///< stands for one that is done with
+  Awaitable spent{.progress = Progress::finished};  ///< stands for one that is done with
   Awaitable* last_anext = &spent;   ///< what `async for` or anext() was given last, in use or in the list; never freed
   Ref<PyStopIterationObject> stop;  ///< the recycled StopIteration
   std::array<HandedUp, 16> handed_up;
@@ -271,28 +271,28 @@ struct State {
 /// nothing may be remembered: its types' addresses come back in the next one.)
 struct MainInterpreter {
   std::atomic<PyTypeObject*> generator_type{nullptr};
-  State* state = nullptr;
+  ModuleState* module = nullptr;
 };
 extern MainInterpreter main_interpreter;
 
 /// The state behind the module that an instance's type belongs to.
-auto look_up_state(PyObject* instance) noexcept -> State&;
+auto look_up_state(PyObject* instance) noexcept -> ModuleState&;
 
 inline auto is_of_main_interpreter(PyObject* generator) noexcept -> bool {
   return Py_TYPE(generator) == main_interpreter.generator_type.load(std::memory_order_relaxed);
 }
 
-inline auto state_of(PyObject* generator) noexcept -> State& {
+inline auto state_of(PyObject* generator) noexcept -> ModuleState& {
   if (is_of_main_interpreter(generator)) [[likely]]
-    return *main_interpreter.state;
+    return *main_interpreter.module;
   return look_up_state(generator);
 }
 
 /// The state that a dying object may give its memory to. At the interpreter's end the collector may have freed the
 /// module before what is garbage with it.
 template <class T>
-auto living_state(T& dying) noexcept -> State& {
-  return dying.state == main_interpreter.state ? *dying.state : look_up_state(reinterpret_cast<PyObject*>(&dying));
+auto living_state(T& dying) noexcept -> ModuleState& {
+  return dying.module == main_interpreter.module ? *dying.module : look_up_state(reinterpret_cast<PyObject*>(&dying));
 }
 
 template <class T>
@@ -320,7 +320,7 @@ inline auto finalizer_of(Generator& generator) noexcept -> Object& {
 /// The body waits at `suspension`, a Yield or a Delegation, from now on.
 inline void suspend_at(Generator& generator, Object suspension) noexcept {
   auto& waits_at = as<Suspension>(suspension.get());
-  Chains::Driving const lock(waits_at.state->chains);
+  Chains::Driving const lock(waits_at.module->chains);
   waits_at.finalizer = generator.extra.exchange(std::move(suspension));
   generator.flags.set(flag::within);
 }
@@ -328,7 +328,7 @@ inline void suspend_at(Generator& generator, Object suspension) noexcept {
 inline auto take_suspension(Generator& generator) noexcept -> Object {
   if (!generator.flags.has(flag::within)) return nullptr;
   auto& waited_at = as<Suspension>(generator.extra.get());
-  Chains::Driving const lock(waited_at.state->chains);
+  Chains::Driving const lock(waited_at.module->chains);
   Object suspension = generator.extra.exchange(std::move(waited_at.finalizer));
   generator.flags.clear(flag::within);
   return suspension;

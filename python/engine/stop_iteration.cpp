@@ -28,38 +28,38 @@ void raise_with(PyStopIterationObject& stop, PyObject* item) noexcept {
 }
 
 /// Lets the user have the exception.
-[[gnu::noinline]] auto leave_stop(State& state) noexcept -> Object {
-  state.stop.reset();
+[[gnu::noinline]] auto leave_stop(ModuleState& module) noexcept -> Object {
+  module.stop.reset();
   return nullptr;
 }
 
 // Out of line: what it owns would cost every item the saving of registers.
-[[gnu::noinline]] void set_new_stop(State& state, PyObject* item) {
+[[gnu::noinline]] void set_new_stop(ModuleState& module, PyObject* item) {
   auto owned = steal(item);
   auto const stop = new_stop();
   if (!stop) return;
-  state.stop = stop;  // what was there may run code of the user, which may need another
+  module.stop = stop;  // what was there may run code of the user, which may need another
   raise_with(*stop, owned.release());
 }
 
 }  // namespace
 
-auto take_item_of_stop(State& state) noexcept -> Object {
-  auto& stop = *state.stop;
+auto take_item_of_stop(ModuleState& module) noexcept -> Object {
+  auto& stop = *module.stop;
   // Whoever catches it has it while its awaitable dies, or has left a traceback in it.
   if (!ours_alone(stop) || reinterpret_cast<PyBaseExceptionObject&>(stop).traceback != nullptr) [[unlikely]]
-    return leave_stop(state);
+    return leave_stop(module);
   PyObject* shown = PyTuple_GET_ITEM(stop.args, 0);
   PyTuple_SET_ITEM(stop.args, 0, Py_None);  // where this is used, None needs no counting
   Py_DECREF(shown);                         // not the last reference: the value is the same object
   return steal(std::exchange(stop.value, nullptr));
 }
 
-void set_recycled_stop(State& state, PyObject* item) {
+void set_recycled_stop(ModuleState& module, PyObject* item) {
   if constexpr (!compat::recycles || !compat::send_uses_iternext) return set_stop_iteration(steal(item).get());
-  PyStopIterationObject* stop = state.stop.get();
+  PyStopIterationObject* stop = module.stop.get();
   if (stop == nullptr || !ours_alone(*stop) || stop->value != nullptr) [[unlikely]]
-    return set_new_stop(state, item);
+    return set_new_stop(module, item);
   raise_with(*stop, item);
 }
 

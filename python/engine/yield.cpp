@@ -13,17 +13,17 @@ namespace engine {
 
 namespace {
 
-/// The thread's place in State::handed_up, counted from 1. Threads' addresses differ in their middle.
+/// The thread's place in ModuleState::handed_up, counted from 1. Threads' addresses differ in their middle.
 auto place_of_thread() noexcept -> std::uint8_t {
   auto const mixed = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&this_thread)) * 0x9E3779B97F4A7C15U;
-  static_assert(std::tuple_size_v<decltype(State::handed_up)> == 16);
+  static_assert(std::tuple_size_v<decltype(ModuleState::handed_up)> == 16);
   return static_cast<std::uint8_t>((mixed >> 60U) + 1);
 }
 
 /// The yield_() has handed up `box`.
 void remember(Yield& yield, PyObject* box) noexcept {
   yield.remembered = place_of_thread();
-  HandedUp& place = yield.state->handed_up[yield.remembered - 1U];
+  HandedUp& place = yield.module->handed_up[yield.remembered - 1U];
   auto kept = Ref<Yield>::borrow(&yield);  // takes what is pushed out with it, when the lock is open again
   compat::Lock const lock(place.mutex);
   place.thread = &this_thread;
@@ -34,7 +34,7 @@ void remember(Yield& yield, PyObject* box) noexcept {
 /// The yield_() goes on or ends.
 void forget(Yield& yield) noexcept {
   if (yield.remembered == 0) return;
-  HandedUp& place = yield.state->handed_up[std::exchange(yield.remembered, 0) - 1U];
+  HandedUp& place = yield.module->handed_up[std::exchange(yield.remembered, 0) - 1U];
   Ref<Yield> dropped;  // outlives the lock
   compat::Lock const lock(place.mutex);
   if (place.yield.get() == &yield) dropped = std::move(place.yield);
@@ -56,8 +56,8 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
   *out = nullptr;
   Occupied const occupied(yield.occupancy);
   if (!occupied) return refuse_reuse();
-  if (yield.stage == Stage::started && !yield.held) {
-    yield.stage = Stage::finished;
+  if (yield.progress == Progress::started && !yield.held) {
+    yield.progress = Progress::finished;
     forget(yield);
     if (yield.pending) {
       auto exception = arriving(std::move(yield.pending));
@@ -67,11 +67,11 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
     *out = Py_NewRef(value);
     return PYGEN_RETURN;
   }
-  if (yield.stage != Stage::initial) return refuse_reuse();
+  if (yield.progress != Progress::initial) return refuse_reuse();
   // A body that is taken apart gets no error, which it may catch to go on for ever: whoever closes it sees that it
   // yields.
-  if (!Dismantling::under_way() && !inside_generator(*yield.state)) {
-    yield.stage = Stage::finished;
+  if (!Dismantling::under_way() && !inside_generator(*yield.module)) {
+    yield.progress = Progress::finished;
     if (PyErr_Occurred() != nullptr) return PYGEN_ERROR;
     PyErr_SetString(
         PyExc_RuntimeError,
@@ -79,10 +79,10 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
         "coroutine that the body awaits; a function that uses it needs @async_generator");
     return PYGEN_ERROR;
   }
-  yield.stage = Stage::started;
-  auto boxed = box(*yield.state, std::move(yield.value));
+  yield.progress = Progress::started;
+  auto boxed = box(*yield.module, std::move(yield.value));
   if (!boxed) {
-    yield.stage = Stage::finished;
+    yield.progress = Progress::finished;
     return PYGEN_ERROR;
   }
   remember(yield, boxed.get());
@@ -94,7 +94,7 @@ auto yield_raise(PyObject* self, Object exception, PyObject** out) -> PySendResu
   *out = nullptr;
   Occupied const occupied(as<Yield>(self).occupancy);
   if (!occupied) return refuse_reuse();
-  as<Yield>(self).stage = Stage::finished;
+  as<Yield>(self).progress = Progress::finished;
   forget(as<Yield>(self));
   exception = arriving(std::move(exception));
   if (exception) compat::restore_exception(std::move(exception));  // the frame that awaits adds the context
@@ -104,15 +104,15 @@ auto yield_raise(PyObject* self, Object exception, PyObject** out) -> PySendResu
 auto yield_close(PyObject* self, PyObject*) -> PyObject* {
   Occupied const occupied(as<Yield>(self).occupancy);
   if (!occupied) return Py_NewRef(Py_None);
-  as<Yield>(self).stage = Stage::finished;
+  as<Yield>(self).progress = Progress::finished;
   forget(as<Yield>(self));
   return Py_NewRef(Py_None);
 }
 
 void yield_finalize(PyObject* self) {
   auto& yield = as<Yield>(self);
-  if (yield.stage != Stage::initial) return;
-  yield.stage = Stage::finished;
+  if (yield.progress != Progress::initial) return;
+  yield.progress = Progress::finished;
   if (!Dismantling::under_way()) warn_never_awaited("yield_");
 }
 
@@ -137,7 +137,7 @@ auto yield_clear(PyObject* self) -> int {
 
 void yield_dealloc(PyObject* self) {
   auto& yield = as<Yield>(self);
-  if (yield.stage == Stage::initial && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  if (yield.progress == Progress::initial && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   PyObject_GC_UnTrack(self);
   yield_clear(self);
   if (!PyObject_GC_IsFinalized(self) && living_state(yield).yields.give(&yield)) return;
@@ -189,8 +189,8 @@ auto only_argument(char const* function, char const* name, PyObject* fallback, P
 
 }  // namespace
 
-auto take_handed_up(State& state, PyObject* box) noexcept -> Ref<Yield> {
-  HandedUp& place = state.handed_up[place_of_thread() - 1U];
+auto take_handed_up(ModuleState& module, PyObject* box) noexcept -> Ref<Yield> {
+  HandedUp& place = module.handed_up[place_of_thread() - 1U];
   compat::Lock const lock(place.mutex);
   this_thread.handed_up = nullptr;
   if (place.thread != &this_thread || place.box != box || !place.yield) return nullptr;
@@ -220,16 +220,16 @@ PyType_Spec yield_spec = {
 };
 
 auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
-  State& state = *as<Operator>(self).state;
+  ModuleState& module = *as<Operator>(self).module;
   PyObject* value = PyVectorcall_NARGS(count) == 1 && keywords == nullptr
                         ? arguments[0]
                         : only_argument("yield_", "value", Py_None, arguments, count, keywords);
   if (value == nullptr) return nullptr;
-  Yield* yield = state.yields.take();
+  Yield* yield = module.yields.take();
   if (yield == nullptr) {
-    yield = allocate<Yield>(state.yield_type);
+    yield = allocate<Yield>(module.yield_type);
     if (yield == nullptr) return nullptr;
-    yield->state = &state;
+    yield->module = &module;
     yield->tracked = true;
     new (&yield->occupancy) Occupancy;  // without (): nothing is written where it is empty
     new (&yield->finalizer) Object();
@@ -237,7 +237,7 @@ auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
     new (&yield->handled) Object();
   }
   new (&yield->value) Object(borrow(value));
-  yield->stage = Stage::initial;
+  yield->progress = Progress::initial;
   yield->held = false;
   yield->remembered = 0;
   PyObject_GC_Track(yield);
@@ -246,7 +246,7 @@ auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
 
 auto yield_from_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
   PyObject* source = only_argument("yield_from_", "delegate", nullptr, arguments, count, keywords);
-  return source == nullptr ? nullptr : new_delegation(*as<Operator>(self).state, borrow(source));
+  return source == nullptr ? nullptr : new_delegation(*as<Operator>(self).module, borrow(source));
 }
 
 // The callables -------------------------------------------------------------------------------------------------------
@@ -319,11 +319,11 @@ PyType_Spec operator_spec = {
     operator_slots,
 };
 
-auto new_operator(State& state, vectorcallfunc entry) -> Object {
-  auto* made = allocate<Operator>(state.operator_type);
+auto new_operator(ModuleState& module, vectorcallfunc entry) -> Object {
+  auto* made = allocate<Operator>(module.operator_type);
   if (made == nullptr) return nullptr;
   made->vectorcall = entry;
-  made->state = &state;
+  made->module = &module;
   made->dict = nullptr;
   PyObject_GC_Track(made);
   compat::share_between_threads(object_of(*made));

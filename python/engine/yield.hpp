@@ -7,13 +7,13 @@
 namespace engine {
 
 /// A new yield_ or yield_from_ callable. Null with an exception set.
-auto new_operator(State& state, vectorcallfunc entry) -> Object;
+auto new_operator(ModuleState& module, vectorcallfunc entry) -> Object;
 auto yield_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject*;
 auto yield_from_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject*;
 
 /// The yield_() that handed up `box` on this thread, unless it has gone on or ended since; it is forgotten. Null if
 /// there is none.
-auto take_handed_up(State& state, PyObject* box) noexcept -> Ref<Yield>;
+auto take_handed_up(ModuleState& module, PyObject* box) noexcept -> Ref<Yield>;
 
 /// What a StopIteration becomes that is thrown in at a yield_(): an await cannot let one through (1.10 pins the text).
 auto stop_iteration_at_yield(Object exception) -> Object;
@@ -24,7 +24,7 @@ void raise_thrown(Object exception, Object by_consumer);
 
 /// True when the running frame belongs to an async generator, ours or native, that takes what it yields. False with an
 /// error set where there is no memory to look.
-auto inside_generator(State& state) -> bool;
+auto inside_generator(ModuleState& module) -> bool;
 
 }  // namespace engine
 
