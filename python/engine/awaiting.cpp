@@ -100,10 +100,6 @@ auto thrown(PyObject* const* arguments, Py_ssize_t count, bool warns) -> Object 
   return make_exception(arguments[0], count > 1 ? arguments[1] : nullptr, count > 2 ? arguments[2] : nullptr);
 }
 
-void raise_here(Object exception) {
-  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.get())), exception.get());
-}
-
 void set_stop_iteration(PyObject* value) {
   if (value == Py_None) {
     PyErr_SetNone(PyExc_StopIteration);

@@ -49,8 +49,6 @@ auto take_stop(PyObject** out) -> PySendResult;
 /// instance, the others null. Null with a TypeError set. An error in the class's constructor is what is then thrown.
 auto make_exception(PyObject* type, PyObject* value, PyObject* traceback) -> Object;
 
-/// Raises `exception` in the frame that awaits us: what is being handled there becomes its context.
-void raise_here(Object exception);
 /// Sets the StopIteration by which an awaitable's send() ends with `value`.
 void set_stop_iteration(PyObject* value);
 /// Warns "coroutine 'NAME' was never awaited".

@@ -2,8 +2,9 @@
 #include "cpp_body.hpp"
 
 #include "awaiting.hpp"
-#include "delegation.hpp"
+#include "errors.hpp"
 #include "generator.hpp"
+#include "yield_from.hpp"
 
 namespace engine {
 
@@ -51,7 +52,7 @@ void cpp_drop(PyObject* object) noexcept {
   auto before = compat::take_exception();
   Object awaiting;
   {
-    Chains::Driving const lock(look_up_state(object).chains);
+    ChainLock::Driving const lock(look_up_state(object).chains);
     awaiting = std::move(body.awaiting);
   }
   awaiting.reset();
@@ -99,8 +100,7 @@ class Claim {
 auto answer_of(Outcome outcome, PyObject** out) -> PySendResult {
   if (outcome == Outcome::awaits) return PYGEN_NEXT;
   if (outcome == Outcome::returned) return PYGEN_RETURN;
-  if (outcome == Outcome::raised && PyErr_ExceptionMatches(PyExc_StopIteration))
-    raise_from_current("coroutine raised StopIteration");
+  if (outcome == Outcome::raised) translate_coroutine_escape();
   if (outcome == Outcome::yielded) {
     Py_CLEAR(*out);
     return refuse(PyExc_SystemError, "a C++ coroutine yielded an item");
@@ -160,7 +160,7 @@ auto set_text(PyObject* self, PyObject* value, void* name) -> int {
 
 auto get_await(PyObject* self, void*) -> PyObject* {
   auto& body = as<CppBody>(self);
-  Chains::Stopped const lock(body.module->chains);
+  ChainLock::Stopped const lock(body.module->chains);
   return Py_NewRef(body.awaiting ? body.awaiting.get() : Py_None);
 }
 
@@ -301,7 +301,7 @@ auto make_generator(abi::body_class const* kind, void* self, char const* name) -
   auto body = make_body(kind, self, name, false);
   if (!body) return nullptr;
   ModuleState& module = *body->module;
-  return new_generator(module, steal(object_of(*body.release())), flag::cpp | flag::native_syntax);
+  return new_generator(module, steal(object_of(*body.release())), trait::cpp | trait::native_syntax);
 }
 
 auto make_coroutine(abi::body_class const* kind, void* self, char const* name) -> PyObject* {
@@ -320,12 +320,9 @@ auto is_generator(PyObject* object) -> int {
 auto take_body(PyObject* object, abi::body_class const* kind) -> void* {
   if (is_generator(object) == 0) return nullptr;
   auto& generator = as<Generator>(object);
-  if (!generator.flags.has(flag::cpp) || generator.flags.has(flag::within | flag::exit_ignored)) return nullptr;
+  if (!generator.state.is_cpp()) return nullptr;
   auto& body = as<CppBody>(generator.body.get());
-  if (body.kind != kind) return nullptr;
-  constexpr auto idle = flag::running | flag::executing | flag::closed | flag::delegated;
-  if (!generator.flags.claim(flag::closed, idle)) return nullptr;
-  generator.flags.clear(flag::created);
+  if (body.kind != kind || !generator.state.take_body()) return nullptr;
   body.progress = Progress::finished;
   return std::exchange(body.self, nullptr);
 }

@@ -6,8 +6,8 @@
 #include <agen/python/abi.hpp>
 
 #include "awaiting.hpp"
-#include "driver.hpp"
 #include "objects.hpp"
+#include "outcome.hpp"
 
 namespace engine {
 
@@ -23,7 +23,7 @@ struct CppBody {
   Object qualified_name;
   PyObject* weakrefs;
   Progress progress;
-  bool executing;  ///< as a coroutine; a generator's own flags say it of the generator
+  bool executing;  ///< as a coroutine; a generator's state says it of the generator
   bool is_coroutine;
   [[no_unique_address]] Occupancy occupancy;
 };
@@ -35,7 +35,7 @@ auto cpp_ended(PyObject* exception, PyObject** out) -> Outcome;
 
 /// Replaces what the body awaits, which cr_await shows to other threads too; gives back what was there.
 inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object {
-  Chains::Driving const lock(body.module->chains);
+  ChainLock::Driving const lock(body.module->chains);
   return std::exchange(body.awaiting, std::move(awaiting));
 }
 
@@ -87,7 +87,7 @@ inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object
 }
 /// Throws into what the body awaits, or into the body.
 auto cpp_raise(PyObject* body, Object exception, PyObject** out) -> Outcome;
-/// Destroys what is left of the body, as far as it does not execute.
+/// Destroys the body, which must not be executing.
 void cpp_drop(PyObject* body) noexcept;
 
 /// The engine's functions, in a capsule, for the module's attribute `bridge`.

@@ -2,14 +2,11 @@
 // copy.
 #include <array>
 
-#include "awaitables.hpp"
-#include "boxes.hpp"
 #include "cpp_body.hpp"
-#include "delegation.hpp"
-#include "driver.hpp"
 #include "function.hpp"
-#include "stop_iteration.hpp"
-#include "yield.hpp"
+#include "operators.hpp"
+#include "wrapped_item.hpp"
+#include "yield_from.hpp"
 
 namespace engine {
 
@@ -97,25 +94,27 @@ auto make_error(ModuleState& module, PyObject* self) -> bool {
   return module.already_running && PyModule_AddObjectRef(self, "AlreadyRunning", module.already_running.get()) == 0;
 }
 
-/// set_up(boxer): called once by the package, with a new native async generator that yields what it is sent.
-auto module_set_up(PyObject* self, PyObject* boxer) -> PyObject* {
-  if (!PyAsyncGen_CheckExact(boxer)) {
+/// set_up(wrapping_generator): called once by the package, with a new native async generator that yields what it is
+/// sent.
+auto module_set_up(PyObject* self, PyObject* wrapping_generator) -> PyObject* {
+  if (!PyAsyncGen_CheckExact(wrapping_generator)) {
     PyErr_SetString(PyExc_TypeError, "set_up() takes a native async generator");
     return nullptr;
   }
   ModuleState& module = *static_cast<ModuleState*>(PyModule_GetState(self));
-  if (!set_up_boxes(module, boxer)) return nullptr;
-  if (PyModule_AddObjectRef(self, "box_type", reinterpret_cast<PyObject*>(module.box_type)) < 0) return nullptr;
+  if (!set_up_wrapped_items(module, wrapping_generator)) return nullptr;
+  if (PyModule_AddObjectRef(self, "box_type", reinterpret_cast<PyObject*>(module.wrapped_item_type)) < 0)
+    return nullptr;
   return Py_NewRef(Py_None);
 }
 
 /// box(item), unbox(box): the markers that carry items through awaits, for the names that 1.10 had (_impl.py).
 auto module_box(PyObject* self, PyObject* item) -> PyObject* {
-  return box(*static_cast<ModuleState*>(PyModule_GetState(self)), borrow(item)).release();
+  return wrap(*static_cast<ModuleState*>(PyModule_GetState(self)), borrow(item)).release();
 }
 auto module_unbox(PyObject* self, PyObject* boxed) -> PyObject* {
   ModuleState& module = *static_cast<ModuleState*>(PyModule_GetState(self));
-  if (Py_TYPE(boxed) == module.box_type) return unbox(module, boxed).release();
+  if (Py_TYPE(boxed) == module.wrapped_item_type) return unwrap(module, boxed).release();
   PyErr_Format(PyExc_TypeError, "unbox() takes what box() made, not %.100s", Py_TYPE(boxed)->tp_name);
   return nullptr;
 }
@@ -123,7 +122,7 @@ auto module_unbox(PyObject* self, PyObject* boxed) -> PyObject* {
 /// fast_paths(): which of the optional fast paths are on.
 auto module_fast_paths(PyObject* self, PyObject*) -> PyObject* {
   auto const* module = static_cast<ModuleState*>(PyModule_GetState(self));
-  return Py_BuildValue("{sOsOsO}", "direct boxes", module->direct_box_type != nullptr ? Py_True : Py_False,
+  return Py_BuildValue("{sOsOsO}", "direct boxes", module->known_wrapped_type != nullptr ? Py_True : Py_False,
                        "recycled objects", compat::recycles ? Py_True : Py_False, "recycled StopIteration",
                        compat::recycles && compat::send_uses_iternext ? Py_True : Py_False);
 }
@@ -140,13 +139,13 @@ auto add_public(PyObject* self, ModuleState& module) -> bool {
   };
   return yield && yield_from && bridge && add("bridge", bridge.get()) && add("yield_", yield.get()) &&
          add("yield_from_", yield_from.get()) && add_type("async_generator", module.generator_type) &&
-         add_type("async_generator_asend", module.asend_type) && add_type("async_generator_athrow", module.athrow_type) &&
-         add_type("yield_awaitable", module.yield_type) &&
-         PyModule_AddIntConstant(self, "RAW_YIELDS", flag::raw_yields) == 0 &&
+         add_type("async_generator_asend", module.asend_type) &&
+         add_type("async_generator_athrow", module.athrow_type) && add_type("yield_awaitable", module.yield_type) &&
+         PyModule_AddIntConstant(self, "RAW_YIELDS", trait::raw_yields) == 0 &&
          PyModule_AddIntConstant(self, "MAIN_INTERPRETER", PyInterpreterState_Get() == PyInterpreterState_Main()) ==
              0 &&
-         PyModule_AddIntConstant(self, "KEPT_CALLS", flag::kept_calls) == 0 &&
-         PyModule_AddIntConstant(self, "NATIVE_SYNTAX", flag::native_syntax) == 0;
+         PyModule_AddIntConstant(self, "KEPT_CALLS", trait::kept_calls) == 0 &&
+         PyModule_AddIntConstant(self, "NATIVE_SYNTAX", trait::native_syntax) == 0;
 }
 
 auto module_exec(PyObject* self) -> int {
@@ -162,8 +161,9 @@ auto module_exec(PyObject* self) -> int {
 }
 
 auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 9> {
-  return {&module.generator_type, &module.asend_type,    &module.athrow_type,   &module.yield_type, &module.delegation_type,
-          &module.maker_type,     &module.operator_type, &module.cpp_body_type, &module.box_type};
+  return {&module.generator_type, &module.asend_type,      &module.athrow_type,
+          &module.yield_type,     &module.delegation_type, &module.maker_type,
+          &module.operator_type,  &module.cpp_body_type,   &module.wrapped_item_type};
 }
 
 auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
@@ -171,8 +171,8 @@ auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   if (module == nullptr) return 0;
   for (PyTypeObject** type : types_of(*module)) Py_VISIT(*type);
   Py_VISIT(module->already_running.get());
-  Py_VISIT(module->boxer.get());
-  for (HandedUp const& place : module->handed_up) Py_VISIT(place.yield.object());
+  Py_VISIT(module->wrapping_generator.get());
+  for (HandedUp const& place : module->handed_up) Py_VISIT(place.yield());
   return 0;
 }
 
@@ -183,11 +183,11 @@ auto module_clear(PyObject* self) -> int {
   module->delegations.close(PyObject_GC_Del);
   module->awaitables.close(PyObject_GC_Del);
   module->last_anext = &module->spent;  // it may have been among them
-  for (HandedUp& place : module->handed_up) place.yield.reset();
+  for (HandedUp& place : module->handed_up) place.clear();
   module->yields.close(PyObject_GC_Del);
   module->stop.reset();
   module->already_running.reset();
-  module->boxer.reset();
+  module->wrapping_generator.reset();
   for (PyTypeObject** type : types_of(*module)) Py_CLEAR(*type);
   return 0;
 }
@@ -222,7 +222,7 @@ PyModuleDef_Slot module_slots[] = {
 
 PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT, "_engine",      "The engine of async_generator.",
-    sizeof(ModuleState),         module_methods, module_slots,
+    sizeof(ModuleState),   module_methods, module_slots,
     module_traverse,       module_clear,   module_free,
 };
 

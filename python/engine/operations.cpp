@@ -1,13 +1,15 @@
 // PEP 525's operations. The lifecycle (agen/lifecycle.hpp) says what is legal, the driver says what the body answered;
 // this file turns both into what the interpreter expects of an awaitable.
-#include "awaitables.hpp"
+#include "operations.hpp"
 
 #include <memory>
 #include <new>
 
 #include "awaiting.hpp"
+#include "chain.hpp"
 #include "cpp_body.hpp"
-#include "driver.hpp"
+#include "drive.hpp"
+#include "errors.hpp"
 #include "stop_iteration.hpp"
 
 namespace engine {
@@ -22,7 +24,7 @@ auto iterates(Awaitable const& awaitable) noexcept -> bool {
 }
 
 auto state_now(ModuleState& module, Generator& generator) noexcept -> agen::state {
-  return is_running(module, generator) ? agen::state::running : lifecycle_state(generator);
+  return Chain::is_running(module, generator) ? agen::state::running : generator.state.lifecycle();
 }
 
 auto refuse_running(Awaitable& awaitable) -> PySendResult {
@@ -39,28 +41,18 @@ auto refuse_occupied(Awaitable& awaitable) -> PySendResult {
 
 /// A driver goes through the generator: the awaitable is left as it is.
 auto refuse_executing() -> PySendResult {
-  PyErr_SetString(PyExc_ValueError, "async generator already executing");
+  set_generator_executing();
   return PYGEN_ERROR;
 }
 
-void set_reused(Awaitable const& awaitable) {
-  PyErr_SetString(PyExc_RuntimeError, iterates(awaitable) ? "cannot reuse already awaited __anext__()/asend()"
-                                                          : "cannot reuse already awaited aclose()/athrow()");
+void set_operation_reused(Awaitable const& awaitable) {
+  set_reused(iterates(awaitable) ? "__anext__()/asend()" : "aclose()/athrow()");
 }
 
 auto refuse_reuse(Awaitable& awaitable) -> PySendResult {
   awaitable.progress = Progress::finished;
-  set_reused(awaitable);
+  set_operation_reused(awaitable);
   return PYGEN_ERROR;
-}
-
-void set_stop_async_iteration(Object value) {
-  if (value.get() == Py_None) {
-    PyErr_SetNone(PyExc_StopAsyncIteration);
-    return;
-  }
-  auto stop = steal(PyObject_CallOneArg(PyExc_StopAsyncIteration, value.get()));
-  if (stop) raise_here(std::move(stop));
 }
 
 /// Ends an operation that the body did not have to answer.
@@ -72,7 +64,7 @@ auto answer_at_once(Awaitable& awaitable, admission admitted, PyObject** out) ->
     return PYGEN_RETURN;
   }
   if (admitted == admission::just_started) {
-    PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started async generator");
+    set_just_started();
   } else {
     PyErr_SetNone(PyExc_StopAsyncIteration);
   }
@@ -87,12 +79,10 @@ auto answer_at_once(Awaitable& awaitable, admission admitted, PyObject** out) ->
   bool const ended = outcome == Outcome::raised &&
                      (PyErr_ExceptionMatches(PyExc_GeneratorExit) || PyErr_ExceptionMatches(PyExc_StopAsyncIteration));
   auto const closing = agen::after_exit(step, ended);
-  if (closing == agen::closing::ignored_exit) generator.flags.set(flag::exit_ignored);
+  if (closing == agen::closing::ignored_exit) generator.state.ignore_exit();
   Py_CLEAR(*out);  // which may run code
   switch (closing) {
-    case agen::closing::ignored_exit:
-      PyErr_SetString(PyExc_RuntimeError, "async generator ignored GeneratorExit");
-      return PYGEN_ERROR;
+    case agen::closing::ignored_exit: set_ignored_exit(); return PYGEN_ERROR;
     case agen::closing::done:
       PyErr_Clear();
       *out = Py_NewRef(Py_None);
@@ -105,7 +95,7 @@ auto answer_at_once(Awaitable& awaitable, admission admitted, PyObject** out) ->
 
 /// The answer of an operation whose body awaits.
 auto wait(Awaitable& awaitable) -> PySendResult {
-  awaitable.generator->flags.clear(flag::executing);
+  awaitable.generator->state.wait();
   track(awaitable);
   return PYGEN_NEXT;
 }
@@ -114,7 +104,7 @@ auto wait(Awaitable& awaitable) -> PySendResult {
 [[gnu::always_inline]] inline auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out)
     -> PySendResult {
   if (outcome == Outcome::awaits) return wait(awaitable);
-  generator.flags.clear(flag::running | flag::executing);
+  generator.state.end_operation();
   awaitable.progress = Progress::finished;
   if (awaitable.operation == operation::aclose) [[unlikely]]
     return conclude_aclose(generator, outcome, out);
@@ -127,11 +117,11 @@ auto wait(Awaitable& awaitable) -> PySendResult {
 auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Generator& generator = *awaitable.generator.get();
   if (awaitable.progress == Progress::finished) return refuse_reuse(awaitable);
-  if (!generator.flags.claim(flag::executing, flag::executing | flag::delegated)) [[unlikely]] {
-    if (!claim_resumption(*awaitable.module, generator)) return refuse_executing();
+  if (!generator.state.resume_undelegated()) [[unlikely]] {
+    if (!Chain::claim_resumption(*awaitable.module, generator)) return refuse_executing();
   }
-  if (generator.flags.has(flag::closed)) {  // ended behind our back: by hand, or by the collector
-    generator.flags.clear(flag::running | flag::executing);
+  if (generator.state.is_closed()) {  // by hand, or by the collector
+    generator.state.end_operation();
     return answer_at_once(awaitable, agen::admit(awaitable.operation, agen::state::closed), out);
   }
   return conclude(awaitable, generator,
@@ -145,8 +135,8 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
   Generator& generator = *awaitable.generator.get();
   auto admitted = agen::admit(awaitable.operation, state_now(module, generator), value != Py_None);
   if (admitted != admission::resume) return answer_at_once(awaitable, admitted, out);
-  if (!claim_operation(module, generator)) return refuse_running(awaitable);
-  generator.flags.clear(flag::created);
+  if (!Chain::claim_operation(module, generator)) return refuse_running(awaitable);
+  generator.state.begin_body();
   awaitable.progress = Progress::started;
   return conclude(awaitable, generator, drive_send(module, awaitable.resumption, generator, value, true, out), out);
 }
@@ -171,7 +161,7 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
 
 /// The item that a body in C++ has answered is the operation's.
 [[gnu::always_inline]] inline auto answer_item(Awaitable& awaitable) -> PySendResult {
-  awaitable.generator->flags.clear(flag::running | flag::executing);
+  awaitable.generator->state.end_operation();
   awaitable.progress = Progress::finished;
   return PYGEN_RETURN;
 }
@@ -208,9 +198,7 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
 [[gnu::noinline]] auto asend_resume_cpp(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
-  bool const goes_on = awaitable.progress == Progress::started &&
-                       awaitable.generator->flags.claim(
-                           flag::executing, flag::executing | flag::closed | flag::within | flag::delegated);
+  bool const goes_on = awaitable.progress == Progress::started && awaitable.generator->state.resume_at_await();
   return goes_on ? go_on_cpp(awaitable, value, false, out) : resume(awaitable, value, out);
 }
 
@@ -229,7 +217,7 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   if (awaitable.argument) [[unlikely]]
     value = value_sent(awaitable, value);
   Generator& generator = *awaitable.generator.get();
-  if (!generator.flags.claim(flag::running | flag::executing, flag::busy | flag::within)) [[unlikely]]
+  if (!generator.state.begin_at_yield()) [[unlikely]]
     return begin_iteration(awaitable, value, out);
   awaitable.progress = Progress::started;
   auto& body = as<CppBody>(generator.body.get());
@@ -248,12 +236,11 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
 /// An anext or asend that does not find a Python body idle at a real yield.
 [[gnu::noinline]] auto begin_elsewhere(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Generator& generator = *awaitable.generator.get();
-  if (!generator.flags.claim(flag::running | flag::executing, flag::busy))
-    return begin_iteration(awaitable, value, out);
+  if (!generator.state.begin_idle()) return begin_iteration(awaitable, value, out);
   awaitable.progress = Progress::started;
   // Which looks again: another thread may have brought the body back to a real yield meanwhile.
-  return conclude(awaitable, generator, drive_send(*awaitable.module, awaitable.resumption, generator, value, true, out),
-                  out);
+  return conclude(awaitable, generator,
+                  drive_send(*awaitable.module, awaitable.resumption, generator, value, true, out), out);
 }
 
 /// The rest of an anext or asend whose body did not answer with an item at once.
@@ -279,7 +266,7 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   if (awaitable.argument) [[unlikely]]
     value = value_sent(awaitable, value);
   Generator& generator = *awaitable.generator.get();
-  if (!generator.flags.claim(flag::running | flag::executing, flag::busy | flag::within)) [[unlikely]]
+  if (!generator.state.begin_at_yield()) [[unlikely]]
     return begin_elsewhere(awaitable, value, out);
   awaitable.progress = Progress::started;
   PySendResult result;
@@ -290,8 +277,8 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   ModuleState& module = *awaitable.module;
   if (result != PYGEN_NEXT || !holds_item(module, *out)) [[unlikely]]
     return go_on(awaitable, result, out);
-  *out = take_from_own_box(*out);
-  generator.flags.clear(flag::running | flag::executing);
+  *out = take_own_wrapped(*out);
+  generator.state.end_operation();
   awaitable.progress = Progress::finished;
   return PYGEN_RETURN;
 }
@@ -299,9 +286,9 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
 /// asend_send(), with a null in `*out`.
 inline auto send_into(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
   auto& awaitable = as<Awaitable>(self);
-  if (!awaitable.generator->flags.has(flag::cpp)) return asend_send_python(awaitable, value, out);
+  if (!awaitable.generator->state.is_cpp()) return asend_send_python(awaitable, value, out);
   return awaitable.progress == Progress::initial ? asend_send_cpp(awaitable, value, out)
-                                           : asend_resume_cpp(awaitable, value, out);
+                                                 : asend_resume_cpp(awaitable, value, out);
 }
 
 auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
@@ -321,10 +308,11 @@ auto exception_of(Awaitable& awaitable) -> Object {
 
 auto throw_in(Awaitable& awaitable, Object exception, PyObject** out) -> PySendResult {
   Generator& generator = *awaitable.generator.get();
-  if (!claim_operation(*awaitable.module, generator)) return refuse_running(awaitable);
+  if (!Chain::claim_operation(*awaitable.module, generator)) return refuse_running(awaitable);
   awaitable.progress = Progress::started;
   return conclude(awaitable, generator,
-                  drive_raise(*awaitable.module, awaitable.resumption, generator, std::move(exception), true, out), out);
+                  drive_raise(*awaitable.module, awaitable.resumption, generator, std::move(exception), true, out),
+                  out);
 }
 
 auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
@@ -334,8 +322,8 @@ auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResul
   if (!occupied) return refuse_occupied(awaitable);
   if (awaitable.progress != Progress::initial) return resume(awaitable, value, out);
   Generator& generator = *awaitable.generator.get();
-  auto const admitted = agen::admit(awaitable.operation, state_now(*awaitable.module, generator), false,
-                                    generator.flags.has(flag::exit_ignored));
+  auto const admitted =
+      agen::admit(awaitable.operation, state_now(*awaitable.module, generator), false, generator.state.ignored_exit());
   if (admitted == admission::already_running || admitted == admission::nothing || admitted == admission::end) {
     return answer_at_once(awaitable, admitted, out);
   }
@@ -345,7 +333,7 @@ auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResul
   }
   auto exception = exception_of(awaitable);
   if (awaitable.progress != Progress::initial) {  // the exception's constructor has awaited it
-    set_reused(awaitable);
+    set_operation_reused(awaitable);
     return PYGEN_ERROR;
   }
   if (!exception) {
@@ -364,13 +352,13 @@ auto awaitable_raise(PyObject* self, Object exception, PyObject** out) -> PySend
   if (awaitable.progress == Progress::finished) return refuse_reuse(awaitable);
   if (awaitable.progress == Progress::initial && state_now(*awaitable.module, generator) == agen::state::running)
     return refuse_running(awaitable);
-  if (generator.flags.has(flag::closed)) {
+  if (generator.state.is_closed()) {
     awaitable.progress = Progress::finished;
     compat::restore_exception(std::move(exception));
     return awaitable.operation == operation::aclose ? conclude_aclose(generator, Outcome::raised, out) : PYGEN_ERROR;
   }
   if (awaitable.progress == Progress::initial) return throw_in(awaitable, std::move(exception), out);
-  if (!claim_resumption(*awaitable.module, generator)) return refuse_executing();
+  if (!Chain::claim_resumption(*awaitable.module, generator)) return refuse_executing();
   return conclude(awaitable, generator,
                   drive_raise(*awaitable.module, awaitable.resumption, generator, std::move(exception), false, out),
                   out);
@@ -473,7 +461,7 @@ void abandon(Awaitable& awaitable) {
   auto before = compat::take_exception();
   auto const closed = steal(awaitable_close(object_of(awaitable), nullptr));
   if (!closed) compat::write_unraisable(awaitable.generator.object());
-  unlock_chain(*awaitable.module, *awaitable.generator.get());
+  Chain::unlock(*awaitable.module, *awaitable.generator.get());
   compat::restore_exception(std::move(before));
 }
 
@@ -485,7 +473,7 @@ void awaitable_finalize(PyObject* self) {
     return warn_unawaited_operation(awaitable);
   }
   // By hand, while it is being driven; or the body drops what another hand goes on from. Who drives ends it.
-  if (is_driven(*awaitable.module, *awaitable.generator.get())) return;
+  if (Chain::is_driven(*awaitable.module, *awaitable.generator.get())) return;
   abandon(awaitable);
   awaitable.progress = Progress::finished;
 }
@@ -602,7 +590,7 @@ PyType_Spec athrow_spec = {"async_generator._engine.async_generator_athrow", siz
                            athrow_slots};
 
 auto close_at_once(ModuleState& module, Generator& generator) -> bool {
-  bool const at_yield = !generator.flags.has(flag::running);
+  bool const at_yield = !generator.state.is_running();
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return false;
   std::unique_ptr<Resumption> const resumption(new (std::nothrow) Resumption);
@@ -610,22 +598,16 @@ auto close_at_once(ModuleState& module, Generator& generator) -> bool {
     PyErr_NoMemory();
     return false;
   }
-  if (!claim_operation(module, generator, flag::executing)) {  // by hand, from the body or another thread
-    PyErr_SetString(PyExc_ValueError, "async generator already executing");
+  if (!Chain::claim_operation(module, generator, Activity::executing)) {  // by hand, from the body or another thread
+    set_generator_executing();
     return false;
   }
   Object out;
   Outcome const outcome = drive_raise(module, *resumption, generator, std::move(exit), at_yield, out.out());
-  generator.flags.clear(flag::running | flag::executing);
+  generator.state.end_operation();
   if (outcome == Outcome::awaits) {
-    unlock_chain(module, generator);
-    auto const name = steal(PyObject_GetAttrString(object_of(generator), "__name__"));
-    if (name) {
-      PyErr_Format(PyExc_RuntimeError,
-                   "async_generator '%U' awaited during finalization; install a finalization hook to support this, or "
-                   "wrap it in 'async with aclosing(...):'",
-                   name.get());
-    }
+    Chain::unlock(module, generator);
+    set_awaited_during_finalization(object_of(generator));
     return false;
   }
   PyObject* answer = out.release();

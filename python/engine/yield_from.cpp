@@ -1,200 +1,22 @@
-// yield_from_(): the awaitable, and PEP 828's expansion for iterators that are not driven directly.
-#include "delegation.hpp"
+// yield_from_(): the awaitable. Awaited in a body that a driver runs, it is a request to that driver, and later the end
+// of the delegation; elsewhere, in a native async generator, it goes through PEP 828's steps by itself.
+#include "yield_from.hpp"
 
 #include "awaiting.hpp"
-#include "boxes.hpp"
-#include "yield.hpp"
+#include "chain.hpp"
+#include "errors.hpp"
+#include "foreign.hpp"
+#include "wrapped_item.hpp"
 
 namespace engine {
 
 namespace {
 
-auto is_awaitable(PyObject* object) noexcept -> bool {
-  return PyCoro_CheckExact(object) ||
-         (Py_TYPE(object)->tp_as_async != nullptr && Py_TYPE(object)->tp_as_async->am_await != nullptr);
-}
-
-/// StopAsyncIteration's value: its attribute where it has one (3.16, subclasses), else its first argument.
-auto stop_value(ModuleState& module, PyObject* stop) -> Object {
-  auto value = steal(PyObject_GetAttr(stop, module.names.value.get()));
-  if (value) return value;
-  PyErr_Clear();
-  auto const args = steal(PyObject_GetAttr(stop, module.names.args.get()));
-  PyErr_Clear();
-  if (args && PyTuple_Check(args.get()) && PyTuple_GET_SIZE(args.get()) > 0)
-    return borrow(PyTuple_GET_ITEM(args.get(), 0));
-  return none();
-}
-
-/// An operation has raised: StopAsyncIteration ends the delegation, except at aclose().
-auto failed(Delegation& delegation, PyObject** out) -> Outcome {
-  delegation.pending_exit.reset();
-  bool const closing = delegation.under_way == agen::operation::aclose;
-  if (closing || !PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) return Outcome::raised;
-  auto const stop = compat::take_exception();
-  *out = stop_value(*delegation.module, stop.get()).release();
-  return Outcome::returned;
-}
-
-/// Replaces the operation under way, which ag_await shows to other threads too.
-void set_awaiting(Delegation& delegation, Object awaiting) noexcept {
-  Chains::Driving const lock(delegation.module->chains);
-  std::swap(delegation.awaiting, awaiting);  // what was there goes with the argument, when the lock is open again
-}
-
-/// Remembers the operation just made and starts it.
-auto start(Delegation& delegation, agen::operation operation, Object awaitable, PyObject** out) -> Outcome {
-  delegation.under_way = operation;
-  if (!awaitable) return failed(delegation, out);
-  set_awaiting(delegation, await_iterator(awaitable.get()));
-  if (!delegation.awaiting) return Outcome::raised;
-  return send_foreign(delegation, Py_None, out);
-}
-
-/// The operation under way has answered.
-auto conclude(Delegation& delegation, PySendResult result, PyObject** out) -> Outcome {
-  if (result == PYGEN_NEXT) return Outcome::awaits;
-  set_awaiting(delegation, nullptr);
-  if (std::exchange(delegation.opening, false)) {
-    if (result == PYGEN_ERROR) return Outcome::raised;
-    delegation.iterator = steal(std::exchange(*out, nullptr));
-    return send_foreign(delegation, Py_None, out);
-  }
-  if (result == PYGEN_ERROR) return failed(delegation, out);
-  if (delegation.under_way != agen::operation::aclose) return Outcome::yielded;
-  Py_CLEAR(*out);
-  compat::restore_exception(std::move(delegation.pending_exit));
-  return Outcome::raised;
-}
-
-/// The iterator's method, null without an exception when it has none.
-auto method(Delegation& delegation, Object const& name) -> Object {
-  auto found = steal(PyObject_GetAttr(delegation.iterator.get(), name.get()));
-  if (!found && PyErr_ExceptionMatches(PyExc_AttributeError)) PyErr_Clear();
-  return found;
-}
-
-auto raise_now(Object exception) -> Outcome {
-  compat::restore_exception(std::move(exception));
-  return Outcome::raised;
-}
-
-/// Sends into the operation under way, which lives until it has answered, even if it ends the delegation.
-auto go_on(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome {
-  Nested const nested(" while a generator delegates");
-  Object const awaiting = delegation.awaiting;
-  auto const result = nested ? await_send(awaiting.get(), value, out) : PYGEN_ERROR;
-  return conclude(delegation, result, out);
-}
-
-/// Throws into it.
-auto go_on_raising(Delegation& delegation, PyObject* exception, PyObject** out) -> Outcome {
-  Nested const nested(" while a generator delegates");
-  Object const awaiting = delegation.awaiting;
-  auto const result = nested ? await_raise(*delegation.module, awaiting.get(), exception, out) : PYGEN_ERROR;
-  return conclude(delegation, result, out);
-}
-
-}  // namespace
-
-auto iterate(ModuleState& module, PyObject* source) -> Object {
-  if (Py_TYPE(source) == module.generator_type) return borrow(source);
-  if (Py_TYPE(source)->tp_as_async == nullptr || Py_TYPE(source)->tp_as_async->am_aiter == nullptr) {
-    PyErr_Format(PyExc_TypeError,
-                 "'%.100s' object is not an async iterable: yield_from_() delegates to async iterables only; "
-                 "for another iterable write `for item in ...: await yield_(item)`",
-                 Py_TYPE(source)->tp_name);
-    return nullptr;
-  }
-  auto iterator = steal(Py_TYPE(source)->tp_as_async->am_aiter(source));
-  if (!iterator || PyAIter_Check(iterator.get()) || is_awaitable(iterator.get())) return iterator;
-  PyErr_Format(PyExc_TypeError, "aiter() returned not an async iterator of type '%.100s'",
-               Py_TYPE(iterator.get())->tp_name);
-  return nullptr;
-}
-
-auto begin_foreign(Delegation& delegation, PyObject** out) -> Outcome {
-  if (PyAIter_Check(delegation.iterator.get())) return send_foreign(delegation, Py_None, out);
-  // `async def __aiter__`, as Python 3.5.0 had it and 1.10 accepts it: what it returns is the iterator.
-  delegation.opening = true;
-  set_awaiting(delegation, await_iterator(delegation.iterator.get()));
-  return delegation.awaiting ? send_foreign(delegation, Py_None, out) : Outcome::raised;
-}
-
-auto send_foreign(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome {
-  if (delegation.awaiting) return go_on(delegation, value, out);
-  PyObject* iterator = delegation.iterator.get();
-  if (value == Py_None) {
-    PyAsyncMethods const* methods = Py_TYPE(iterator)->tp_as_async;
-    if (methods == nullptr || methods->am_anext == nullptr) {
-      PyErr_Format(PyExc_TypeError, "'%.100s' object is not an async iterator", Py_TYPE(iterator)->tp_name);
-      return Outcome::raised;
-    }
-    return start(delegation, agen::operation::anext, steal(methods->am_anext(iterator)), out);
-  }
-  auto const asend = steal(PyObject_GetAttr(iterator, delegation.module->names.asend.get()));
-  if (!asend) return Outcome::raised;
-  return start(delegation, agen::operation::asend, steal(PyObject_CallOneArg(asend.get(), value)), out);
-}
-
-auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> Outcome {
-  if (delegation.awaiting) return go_on_raising(delegation, exception.get(), out);
-  Names const& names = delegation.module->names;
-  if (is_generator_exit(exception.get())) {
-    auto const aclose = method(delegation, names.aclose);
-    if (!aclose) return PyErr_Occurred() != nullptr ? Outcome::raised : raise_now(std::move(exception));
-    delegation.pending_exit = std::move(exception);
-    return start(delegation, agen::operation::aclose, steal(PyObject_CallNoArgs(aclose.get())), out);
-  }
-  auto const athrow = method(delegation, names.athrow);
-  if (!athrow) {
-    if (PyErr_Occurred() != nullptr) return Outcome::raised;
-    PyException_SetCause(exception.get(), nullptr);  // raise ... from None
-    // The await of the delegation would take a StopIteration for its result.
-    if (PyErr_GivenExceptionMatches(exception.get(), PyExc_StopIteration) != 0)
-      exception = stop_iteration_at_yield(std::move(exception));
-    return exception ? raise_now(std::move(exception)) : Outcome::raised;
-  }
-  return start(delegation, agen::operation::athrow, steal(PyObject_CallOneArg(athrow.get(), exception.get())), out);
-}
-
-void unlink(Delegation& delegation) noexcept {
-  Object const dropped = std::move(delegation.handled);  // before the lock: it may be the last reference
-  Chains::Stopped const lock(delegation.module->chains);
-  forget_leaf(delegation);
-  cut(delegation);
-}
-
-// The awaitable -------------------------------------------------------------------------------------------------------
-
-namespace {
-
-/// True while an operation is under way on a generator that delegates, however far up, by this. The chains are locked.
-auto is_running(Delegation const& delegation) noexcept -> bool {
-  for (Delegation const* above = &delegation; above != nullptr; above = above->outer) {
-    if (above->parent->flags.has(flag::running)) return true;
-  }
-  return false;
-}
-
-/// Takes a delegation out of its chain by another hand than the driver's. Refused, with the error set, while a driver
-/// goes through it.
+/// Takes a delegation out of its chain. Refused, with the error set, while a driver goes through it.
 auto leave(Delegation& delegation) noexcept -> bool {
-  Object dropped;  // outlives the lock
-  Chains::Stopped const lock(delegation.module->chains);
-  if (delegation.parent == nullptr) return true;
-  if (is_driven(delegation)) {
-    PyErr_SetString(PyExc_ValueError, "async generator already executing");
-    return false;
-  }
-  if (is_running(delegation)) {  // an operation that waits: its leaf is the body that delegates from now on
-    delegation.parent->flags.set(flag::running);
-    unlock_members(*delegation.module, delegation.delegate);
-  }
-  forget_leaf(delegation);
-  dropped = std::move(delegation.handled);
-  cut(delegation);
-  return true;
+  if (Chain::leave(delegation)) return true;
+  set_generator_executing();
+  return false;
 }
 
 /// A stay inside a delegation by its own methods, for a scope. False when there is one already, with the error set: an
@@ -203,7 +25,7 @@ class Entered {
  public:
   explicit Entered(Delegation& delegation) noexcept : delegation_(delegation), admitted_(!delegation.entered) {
     delegation.entered = true;
-    if (!admitted_) PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+    if (!admitted_) set_coroutine_executing();
   }
   ~Entered() {
     if (admitted_) delegation_.entered = false;
@@ -217,14 +39,13 @@ class Entered {
   bool admitted_;
 };
 
-void set_reused() { PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited yield_from_()"); }
-
 /// Where an awaited yield_from_() stands. Unknown: an error is set, there was no memory to look.
 enum class Place : std::uint8_t { ours, native, nowhere, unknown };
 
-/// True when `frame` is that of a body that is being resumed here. A generator that has a foreign iterator go on does
-/// not run its body, and hides what is further away; where the body of another does not run either, that is another
-/// greenlet's. False with the error set where there is no memory to look.
+/// True when `frame` is that of a body that is being resumed here. Stops at a generator that is waiting for a foreign
+/// iterator: its frame is not running, and frames further out belong to the code below that iterator. A resumption
+/// whose frame is not running otherwise was switched out by a greenlet. False with the error set where there is no
+/// memory to look.
 auto runs_a_body(ModuleState& module, PyFrameObject* frame) -> bool {
   for (Resumption const* one = Resuming::innermost(); one != nullptr; one = one->outer) {
     if (&state_of(object_of(*one->member)) != &module) return false;
@@ -236,8 +57,7 @@ auto runs_a_body(ModuleState& module, PyFrameObject* frame) -> bool {
       PyErr_Clear();  // a body that has no such frame
     }
     if (own.get() == reinterpret_cast<PyObject*>(frame)) return true;
-    Delegation const* delegation = delegation_of(module, *one->member);
-    if (delegation != nullptr && delegation->delegate == nullptr) return false;
+    if (Chain::is_at_foreign(module, *one->member)) return false;
   }
   return false;
 }
@@ -271,27 +91,20 @@ auto inside_generator(ModuleState& module) -> bool {
 
 namespace {
 
-void set_outside() {
-  PyErr_SetString(
-      PyExc_RuntimeError,
-      "yield_from_() was awaited outside an async generator: await it in the body of an async generator, or in "
-      "a coroutine that the body awaits; a function that uses it needs @async_generator");
-}
-
 /// What the interpreter sees of an answer of the expansion.
 auto answer(Delegation& delegation, Outcome outcome, PyObject** out) -> PySendResult {
   switch (outcome) {
     case Outcome::awaits: return PYGEN_NEXT;
     case Outcome::yielded: {
-      auto boxed = box(*delegation.module, steal(std::exchange(*out, nullptr)));
-      *out = boxed.release();
+      auto wrapped = wrap(*delegation.module, steal(std::exchange(*out, nullptr)));
+      *out = wrapped.release();
       if (*out != nullptr) return PYGEN_NEXT;
       [[fallthrough]];
     }
     case Outcome::raised:
     case Outcome::refused:
     case Outcome::delegates:
-    case Outcome::goes_on: delegation.progress = Progress::finished; return PYGEN_ERROR;
+    case Outcome::sends_next: delegation.progress = Progress::finished; return PYGEN_ERROR;
     case Outcome::returned: break;
   }
   delegation.progress = Progress::finished;
@@ -303,7 +116,7 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
   *out = nullptr;
   Occupied const occupied(delegation.occupancy);
   if (!occupied) {
-    set_reused();
+    set_reused("yield_from_()");
     return PYGEN_ERROR;
   }
   Entered const entered(delegation);
@@ -320,7 +133,7 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
         *out = Py_NewRef(Py_None);
         return PYGEN_NEXT;
       }
-      set_outside();
+      set_outside_generator("yield_from_");
       return PYGEN_ERROR;
     }
     delegation.progress = Progress::started;
@@ -339,8 +152,8 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
     delegation.iterator = std::move(iterator);
     return answer(delegation, begin_foreign(delegation, out), out);
   }
-  if (delegation.progress == Progress::finished || delegation.parent != nullptr) {
-    set_reused();
+  if (delegation.progress == Progress::finished || Chain::has(delegation)) {
+    set_reused("yield_from_()");
     return PYGEN_ERROR;
   }
   if (!delegation.awaited) return answer(delegation, send_foreign(delegation, value, out), out);
@@ -370,7 +183,7 @@ auto delegation_raise(PyObject* self, Object exception, PyObject** out) -> PySen
   *out = nullptr;
   Occupied const occupied(delegation.occupancy);
   if (!occupied) {
-    set_reused();
+    set_reused("yield_from_()");
     return PYGEN_ERROR;
   }
   Entered const entered(delegation);
@@ -381,7 +194,7 @@ auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
   auto& delegation = as<Delegation>(self);
   Occupied const occupied(delegation.occupancy);
   if (!occupied) {
-    set_reused();
+    set_reused("yield_from_()");
     return nullptr;
   }
   Entered const entered(delegation);
@@ -421,7 +234,7 @@ auto delegation_traverse(PyObject* self, visitproc visit, void* arg) -> int {
 }
 
 void let_go(Delegation& delegation) {
-  if (delegation.parent != nullptr || delegation.handled) unlink(delegation);
+  if (Chain::has(delegation) || delegation.handled) Chain::unlink(delegation);
   delegation.finalizer.reset();
   delegation.iterator.reset();
   delegation.awaiting.reset();
@@ -432,8 +245,8 @@ void let_go(Delegation& delegation) {
 auto delegation_clear(PyObject* self) -> int {
   auto& delegation = as<Delegation>(self);
   {  // as generator_clear()
-    Chains::Stopped const lock(delegation.module->chains);
-    if (delegation.entered || is_driven(delegation)) return 0;
+    ChainLock::Stopped const lock(delegation.module->chains);
+    if (delegation.entered || Chain::is_driven(delegation, lock)) return 0;
   }
   let_go(delegation);
   // A frame may still wait for it, and close it when its turn comes: there is nothing left to close then.
@@ -502,10 +315,7 @@ auto make_delegation(ModuleState& module, Object source, Object handled, bool tr
     for (Object* empty :
          {&delegation->finalizer, &delegation->awaiting, &delegation->pending_exit, &delegation->pending})
       new (empty) Object();
-    delegation->parent = nullptr;
-    delegation->delegate = nullptr;
-    delegation->outer = nullptr;
-    delegation->innermost = nullptr;
+    new (&delegation->links) Links;
   }
   new (&delegation->iterator) Object(std::move(source));
   new (&delegation->handled) Object(std::move(handled));

@@ -1,8 +1,8 @@
 // What the operations of a generator return: `async_generator_asend` and `async_generator_athrow`.
-#ifndef ASYNC_GENERATOR_ENGINE_AWAITABLES_HPP
-#define ASYNC_GENERATOR_ENGINE_AWAITABLES_HPP
+#ifndef ASYNC_GENERATOR_ENGINE_OPERATIONS_HPP
+#define ASYNC_GENERATOR_ENGINE_OPERATIONS_HPP
 
-#include "driver.hpp"
+#include "hooks.hpp"
 #include "objects.hpp"
 
 namespace engine {
@@ -33,7 +33,7 @@ inline void track(Awaitable& awaitable) noexcept {
 // Inline: what is known at the call leaves little of it, and `async for` makes one an item.
 [[gnu::always_inline]] inline auto new_awaitable(Generator& generator, agen::operation operation, PyObject* argument,
                                                  bool tracked = true, bool packed = false) -> PyObject* {
-  if (!generator.flags.has(flag::hooks_ready) && !prepare_hooks(generator)) [[unlikely]]
+  if (!generator.state.is_hooked() && !prepare_hooks(generator)) [[unlikely]]
     return nullptr;
   ModuleState& module = state_of(object_of(generator));
   bool const plain = operation == agen::operation::anext || operation == agen::operation::asend;
@@ -49,7 +49,7 @@ inline void track(Awaitable& awaitable) noexcept {
   return made;
 }
 
-/// Closes a generator from a destructor: one step, without a loop. Sets the error that this ends in and answers false.
+/// Closes a generator from a destructor: one step, without a loop. False with the error set that this ended in.
 auto close_at_once(ModuleState& module, Generator& generator) -> bool;
 
 }  // namespace engine
