@@ -64,7 +64,9 @@ using SendFunction = PySendResult (*)(PyObject*, PyObject*, PyObject**);
 using RaiseFunction = PySendResult (*)(PyObject*, Object, PyObject**);
 
 /// The slots and methods of an awaitable that is its own iterator: __await__, __iter__, __next__, send, throw, close.
-template <class T, SendFunction Send, RaiseFunction Raise, PyCFunction Close, bool Warns = true>
+/// \tparam SendMethod  send(), and __next__() with None, where they are more than Send
+template <class T, SendFunction Send, RaiseFunction Raise, PyCFunction Close, bool Warns = true,
+          PyCFunction SendMethod = nullptr>
 class AwaitableSlots {
   static auto next_item(PyObject* self) -> PyObject* {
     PyObject* result = nullptr;
@@ -74,6 +76,7 @@ class AwaitableSlots {
     return nullptr;
   }
   static auto send_method(PyObject* self, PyObject* value) -> PyObject* {
+    if constexpr (SendMethod != nullptr) return SendMethod(self, value);
     PyObject* result = nullptr;
     PySendResult const how = Send(self, value, &result);
     return ended(how, result);

@@ -192,7 +192,7 @@ inline void Chain::cut(Delegation& delegation, ChainLock::Held const&) noexcept 
     if (Delegation* below = delegation_of(*delegation.module, *delegate)) below->links.outer_ = nullptr;
   }
   delegation.links = Links();
-  if (!delegation.awaited) delegation.progress = Progress::finished;
+  if (delegation.role != Role::awaited) delegation.progress = Progress::finished;
 }
 
 }  // namespace engine

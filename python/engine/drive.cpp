@@ -331,7 +331,7 @@ auto ChainDriver::leave_at(PyObject* suspension, Object& exception) const -> boo
     return true;
   }
   auto& delegation = as<Delegation>(suspension);
-  if (!delegation.awaited || (exits && delegation.progress != Progress::started)) return false;
+  if (delegation.role != Role::awaited || (exits && delegation.progress != Progress::started)) return false;
   delegation.pending = std::move(exception);
   return true;
 }

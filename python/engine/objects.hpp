@@ -142,6 +142,13 @@ class Links {
   Delegation* innermost_ = nullptr;  // of a root's delegation: the last of the chain, or null when it must be looked up
 };
 
+/// What a delegation is to the code that holds it.
+enum class Role : std::uint8_t {
+  request,      ///< handed to a driver at a real yield, or not used yet: answers travel past it
+  awaited,      ///< a frame waits for it in a body that a driver runs: answers travel through it
+  self_driven,  ///< it takes PEP 828's steps by itself, in a native async generator or after its driver has left it
+};
+
 /// What yield_from_() returns, and the state of a delegation (yield_from.cpp).
 struct Delegation : Suspension {
   Object iterator;      ///< the argument at first, then what aiter() made of it
@@ -152,10 +159,10 @@ struct Delegation : Suspension {
   Links links;
   agen::operation under_way;
   Progress progress;
+  Role role;
   bool opening;  ///< `awaiting` is an awaitable that aiter() answered
   bool taken;    ///< a generator has delegated by it, and none does again
   bool entered;  ///< by its own methods: the interpreter or a user is inside
-  bool awaited;  ///< a frame waits for this object: answers travel through it, not past it
 };
 
 /// What a decorated function calls (function.cpp): the function that makes bodies, and how to drive them.

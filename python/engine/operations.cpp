@@ -393,8 +393,6 @@ auto asend_send_method(PyObject* self, PyObject* value) -> PyObject* {
   return nullptr;
 }
 
-auto asend_next_method(PyObject* self, PyObject*) -> PyObject* { return asend_send_method(self, Py_None); }
-
 /// What `async for` calls on 3.12 to 3.14: the item travels in a StopIteration, so that is recycled.
 auto asend_iternext(PyObject* self) -> PyObject* {
   PyObject* result = nullptr;
@@ -537,19 +535,8 @@ void asend_dealloc(PyObject* self) {
     finalize_and_free<true>(self);
 }
 
-using AsendSlots = AwaitableSlots<Awaitable, asend_send, awaitable_raise, awaitable_close>;
+using AsendSlots = AwaitableSlots<Awaitable, asend_send, awaitable_raise, awaitable_close, true, asend_send_method>;
 using AthrowSlots = AwaitableSlots<Awaitable, athrow_send, awaitable_raise, awaitable_close>;
-
-PyMethodDef asend_methods[] = {
-    {"send", asend_send_method, METH_O,
-     PyDoc_STR("send(value) -> what the generator waits for, or StopIteration(item).")},
-    AsendSlots::methods[1],
-    AsendSlots::methods[2],
-    {"__next__", asend_next_method, METH_NOARGS | METH_COEXIST, PyDoc_STR("Same as send(None).")},
-    AsendSlots::methods[4],
-    AsendSlots::methods[5],
-    {nullptr, nullptr, 0, nullptr},
-};
 
 PyType_Slot asend_slots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(asend_dealloc)},
@@ -561,7 +548,7 @@ PyType_Slot asend_slots[] = {
     AsendSlots::send,
     AsendSlots::iter,
     {Py_tp_iternext, reinterpret_cast<void*>(asend_iternext)},
-    {Py_tp_methods, asend_methods},
+    {Py_tp_methods, AsendSlots::methods},
     {0, nullptr},
 };
 

@@ -111,52 +111,49 @@ auto answer(Delegation& delegation, Outcome outcome, PyObject** out) -> PySendRe
   return PYGEN_RETURN;
 }
 
-auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
-  auto& delegation = as<Delegation>(self);
-  *out = nullptr;
-  Occupied const occupied(delegation.occupancy);
-  if (!occupied) {
-    set_reused("yield_from_()");
-    return PYGEN_ERROR;
+auto refuse_reuse() -> PySendResult {
+  set_reused("yield_from_()");
+  return PYGEN_ERROR;
+}
+
+/// Awaited in no generator.
+auto refuse_outside(Delegation& delegation, PyObject** out) -> PySendResult {
+  delegation.progress = Progress::finished;
+  if (Dismantling::under_way()) {  // as yield_() in a body that is taken apart
+    *out = Py_NewRef(Py_None);
+    return PYGEN_NEXT;
   }
-  Entered const entered(delegation);
-  if (!entered) return PYGEN_ERROR;
-  if (delegation.progress == Progress::initial) {
-    Place const place = find_place(*delegation.module);
-    if (place == Place::unknown) {
-      delegation.progress = Progress::finished;
-      return PYGEN_ERROR;
-    }
-    if (place == Place::nowhere) {
-      delegation.progress = Progress::finished;
-      if (Dismantling::under_way()) {  // as yield_() in a body that is taken apart
-        *out = Py_NewRef(Py_None);
-        return PYGEN_NEXT;
-      }
-      set_outside_generator("yield_from_");
-      return PYGEN_ERROR;
-    }
-    delegation.progress = Progress::started;
-    delegation.awaited = place == Place::ours;
-    if (delegation.awaited) {  // the driver takes it from here, and comes back with the result
+  set_outside_generator("yield_from_");
+  return PYGEN_ERROR;
+}
+
+/// The first resumption of an await.
+auto begin(Delegation& delegation, PyObject** out) -> PySendResult {
+  switch (find_place(*delegation.module)) {
+    case Place::unknown: delegation.progress = Progress::finished; return PYGEN_ERROR;
+    case Place::nowhere: return refuse_outside(delegation, out);
+    case Place::ours:  // the driver takes it from here, and comes back with the result
+      delegation.progress = Progress::started;
+      delegation.role = Role::awaited;
       delegation.handled = compat::handled_exception();
-      *out = Py_NewRef(self);
+      *out = Py_NewRef(object_of(delegation));
       return PYGEN_NEXT;
-    }
-    delegation.handled.reset();
-    auto iterator = iterate(*delegation.module, delegation.iterator.get());
-    if (!iterator) {
-      delegation.progress = Progress::finished;
-      return PYGEN_ERROR;
-    }
-    delegation.iterator = std::move(iterator);
-    return answer(delegation, begin_foreign(delegation, out), out);
+    case Place::native: break;
   }
-  if (delegation.progress == Progress::finished || Chain::has(delegation)) {
-    set_reused("yield_from_()");
+  delegation.progress = Progress::started;
+  delegation.role = Role::self_driven;
+  delegation.handled.reset();
+  auto iterator = iterate(*delegation.module, delegation.iterator.get());
+  if (!iterator) {
+    delegation.progress = Progress::finished;
     return PYGEN_ERROR;
   }
-  if (!delegation.awaited) return answer(delegation, send_foreign(delegation, value, out), out);
+  delegation.iterator = std::move(iterator);
+  return answer(delegation, begin_foreign(delegation, out), out);
+}
+
+/// The driver comes back with what the delegation ended in.
+auto end(Delegation& delegation, PyObject* value, PyObject** out) -> PySendResult {
   delegation.progress = Progress::finished;
   if (delegation.pending) {
     compat::restore_exception(std::move(delegation.pending));  // it was raised further down: no context is added here
@@ -166,13 +163,26 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
   return PYGEN_RETURN;
 }
 
+auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+  auto& delegation = as<Delegation>(self);
+  *out = nullptr;
+  Occupied const occupied(delegation.occupancy);
+  if (!occupied) return refuse_reuse();
+  Entered const entered(delegation);
+  if (!entered) return PYGEN_ERROR;
+  if (delegation.progress == Progress::initial) return begin(delegation, out);
+  if (delegation.progress == Progress::finished || Chain::has(delegation)) return refuse_reuse();
+  if (delegation.role == Role::awaited) return end(delegation, value, out);
+  return answer(delegation, send_foreign(delegation, value, out), out);
+}
+
 /// delegation_raise() by who is inside.
 auto raise_in(Delegation& delegation, Object exception, PyObject** out) -> PySendResult {
   if (!leave(delegation)) return PYGEN_ERROR;
-  if (delegation.progress == Progress::started && !delegation.awaited) {
+  if (delegation.progress == Progress::started && delegation.role != Role::awaited) {
     return answer(delegation, raise_foreign(delegation, std::move(exception), out), out);
   }
-  // Not begun, or the frames above are thrown into behind the driver's back.
+  // Not begun, or an exception was thrown into the frames above without the driver.
   delegation.progress = Progress::finished;
   compat::restore_exception(std::move(exception));
   return PYGEN_ERROR;
@@ -203,8 +213,8 @@ auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
     delegation.progress = Progress::finished;
     return Py_NewRef(Py_None);
   }
-  if (delegation.awaited) {  // the body is taken apart without its driver: close what it delegates to from here
-    delegation.awaited = false;
+  if (delegation.role == Role::awaited) {  // the body is taken apart without its driver: close its iterator from here
+    delegation.role = Role::self_driven;
     delegation.progress = Progress::started;
   }
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
@@ -321,7 +331,7 @@ auto make_delegation(ModuleState& module, Object source, Object handled, bool tr
   new (&delegation->handled) Object(std::move(handled));
   delegation->under_way = agen::operation::anext;
   delegation->progress = Progress::initial;
-  delegation->awaited = false;
+  delegation->role = Role::request;
   delegation->opening = false;
   delegation->taken = false;
   delegation->entered = false;
