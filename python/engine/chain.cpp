@@ -113,7 +113,7 @@ auto Chain::leave(Delegation& delegation) noexcept -> bool {
 // The driver's way through it -----------------------------------------------------------------------------------------
 
 auto Chain::Position::enter() -> bool {
-  ChainLock::Driving const lock(module_.chains);  // first of all: another thread may close the delegation by hand
+  ChainLock::Driving const lock(module_.chains);  // first of all: another thread may call the delegation's close()
   Delegation* first = delegation_of(module_, root_);
   if (first == nullptr) return true;
   // The root may itself be the delegate of another, which then has to look for its leaf again. (Without the GIL
@@ -129,7 +129,7 @@ auto Chain::Position::enter() -> bool {
     return true;
   }
   member_ = last->links.parent_;
-  above_ = is_at_root() ? nullptr : last->links.outer_;  // what is above the root is none of its business
+  above_ = is_at_root() ? nullptr : last->links.outer_;  // a driver does not go above its root
   if (usable)
     foreign_ = last;
   else

@@ -91,7 +91,8 @@ class Chain {
   static void cut(Delegation& delegation, ChainLock::Held const&) noexcept;
 };
 
-/// Where a driver is in the chain of its root. Its members are claimed, so nobody else changes the links between them.
+/// Where a driver is in the chain of its root. Its members are claimed, so no other code changes the links between
+/// them.
 class Chain::Position {
  public:
   /// \param member    kept up to date: whose body is driven

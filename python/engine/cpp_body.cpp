@@ -13,7 +13,7 @@ namespace abi = agen::python::abi;
 // Driving -------------------------------------------------------------------------------------------------------------
 
 auto cpp_ended(PyObject* exception, PyObject** out) -> Outcome {
-  // By hand: there is nobody to tell.
+  // Ended through a method of its own: there is no answer left to give.
   if (exception == nullptr)
     *out = Py_NewRef(Py_None);
   else
@@ -316,7 +316,7 @@ auto is_generator(PyObject* object) -> int {
   return module != nullptr && Py_TYPE(object) == module->generator_type ? 1 : 0;
 }
 
-/// Neither running nor in a chain, and not closed: whoever holds the generator next finds it at its end.
+/// Only of a generator that is not running, not in a chain and not closed. What still refers to it finds it closed.
 auto take_body(PyObject* object, abi::body_class const* kind) -> void* {
   if (is_generator(object) == 0) return nullptr;
   auto& generator = as<Generator>(object);

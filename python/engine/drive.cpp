@@ -13,8 +13,8 @@ namespace engine {
 
 namespace {
 
-/// Throws into a body at the point where it stands. A StopIteration that comes out is the body's return: a coroutine
-/// lets no other one out.
+/// Throws into a body where it is suspended. If throw() raises StopIteration the body has returned: PEP 479 turns any
+/// other StopIteration into RuntimeError.
 auto body_throw(ModuleState& module, Generator& generator, PyObject* exception, PyObject** out) -> PySendResult {
   bool const unstarted = generator.state.is_created();
   if (compat::is_taken_apart(generator.body.get())) {
@@ -28,7 +28,7 @@ auto body_throw(ModuleState& module, Generator& generator, PyObject* exception, 
     if (!error) return PYGEN_ERROR;
     exception = error.get();
   }
-  if (compat::is_unsafe_to_throw_into(generator.body.get())) {  // it is driven by hand
+  if (compat::is_unsafe_to_throw_into(generator.body.get())) {  // a user calls its send()
     set_coroutine_executing();
     return PYGEN_ERROR;
   }
@@ -216,7 +216,7 @@ auto ChainDriver::classify_wrapped(PyObject** out) -> Outcome {
   return !foreign && is_wrapped_request(module_, *out) ? Outcome::delegates : Outcome::yielded;
 }
 
-/// True when the member's body stands at a real yield, not at an await.
+/// True when the member's body is suspended at a real yield, not at an await.
 auto ChainDriver::stands_at_yield() const -> bool {
   auto const awaited = steal(PyObject_GetAttr(member().body.get(), module_.names.cr_await.get()));
   PyErr_Clear();
@@ -319,7 +319,7 @@ auto ChainDriver::settle(Outcome outcome, PyObject** out) -> Outcome {
 
 /// Leaves `exception` at the yield_() or yield_from_() that a frame awaits, to be raised when that is resumed: so every
 /// helper on the way may await while it cleans up. False, and nothing done, at a real yield; and for an exit where a
-/// helper has ended already (by hand, or the collector came to it first): then the body has only to be closed itself.
+/// helper has ended already (a user closed it, or the collector came to it first): then only the body is left to close.
 auto ChainDriver::leave_at(PyObject* suspension, Object& exception) const -> bool {
   bool const exits = is_generator_exit(exception.get());
   if (Py_TYPE(suspension) == module_.yield_type) {

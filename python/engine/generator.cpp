@@ -48,7 +48,7 @@ auto generator_aclose(PyObject* self, PyObject*) -> PyObject* {
   return new_awaitable(as<Generator>(self), operation::aclose, nullptr);
 }
 
-/// Sorts keyword arguments in behind the positional ones. False with TypeError set.
+/// Sorts keyword arguments into their places after the positional ones. False with TypeError set.
 auto arguments_of(char const* function, char const* const* names, Py_ssize_t most, PyObject* const* given,
                   Py_ssize_t count, PyObject* keywords, PyObject** found) -> bool {
   if (count > most) {
@@ -229,7 +229,7 @@ void hand_body_to_collector(Generator& generator) noexcept {
 auto finish_dropped(PyObject* self) -> bool {
   auto& generator = as<Generator>(self);
   if (generator.state.is_closed() || !generator.body) return true;
-  // In the middle of an operation from above: who delegates holds it, and closes it.
+  // In the middle of an operation from above: the generator that delegates holds this one, and closes it.
   if (generator.state.is_delegated() && Chain::is_running(state_of(self), generator)) return true;
   Object finalizer;
   if (!generator.state.ignored_exit()) finalizer = take_finalizer(generator);
@@ -259,12 +259,12 @@ void generator_finalize(PyObject* self) {
   compat::restore_exception(std::move(before));
 }
 
-/// `__del__()` by hand: as the destructor, but the error is raised. 1.10 let its users call it.
+/// `__del__()` called by a user, as 1.10 allowed: does what the destructor does, but raises the error.
 auto generator_del(PyObject* self, PyObject*) -> PyObject* {
   return finish_dropped(self) ? Py_NewRef(Py_None) : nullptr;
 }
 
-/// Visits an object that the collector does not track, as long as nobody else has it, by its contents.
+/// Visits the contents of an object that the collector does not track, unless there are other references to it.
 auto visit_through(PyObject* object, bool tracked, visitproc visit, void* arg) -> int {
   if (!tracked && Py_REFCNT(object) == 1) return Py_TYPE(object)->tp_traverse(object, visit, arg);
   Py_VISIT(object);
@@ -320,9 +320,9 @@ auto close_body(PyObject* self) -> PyObject* {
 /// What generator_dealloc() does in the end.
 void take_apart(PyObject* self) {
   auto& generator = as<Generator>(self);
-  if (generator.state.is_created()) {  // a coroutine that never ran would warn that nobody awaited it
+  if (generator.state.is_created()) {  // a coroutine that never ran would warn that it was never awaited
     auto before = compat::take_exception();
-    // Not of the generator: whoever keeps the report would keep what is being freed.
+    // Reported for the body, not for the generator, which is being freed: the report may be kept.
     if (!steal(close_body(self))) compat::write_unraisable(generator.body.get());
     compat::restore_exception(std::move(before));
   }
@@ -444,7 +444,7 @@ auto new_generator(ModuleState& module, Object body, std::uint32_t traits) -> Py
   generator->weakrefs = nullptr;
   generator->dict = nullptr;
   // The collector would finalize the body of a cycle before the generator, which could then no longer be closed, and
-  // would warn that nobody awaited it. So it does not know the body: it sees its contents through the generator.
+  // would warn that it was never awaited. So it does not track the body, and sees its contents through the generator.
   bool const can_own = PyCoro_CheckExact(generator->body.get()) || (traits & trait::cpp) != 0;
   bool const owns = can_own && Py_REFCNT(generator->body.get()) == 1;
   if (owns) PyObject_GC_UnTrack(generator->body.get());

@@ -16,7 +16,7 @@ auto prepare_hooks(Generator& generator) -> bool {
 }
 
 auto take_finalizer(Generator& generator) -> Object {
-  ChainLock::Stopped const lock(state_of(object_of(generator)).chains);  // by hand it may be driven meanwhile
+  ChainLock::Stopped const lock(state_of(object_of(generator)).chains);  // __del__() may be called while it is driven
   return std::move(finalizer_of(generator));
 }
 

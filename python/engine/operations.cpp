@@ -33,7 +33,7 @@ auto refuse_running(Awaitable& awaitable) -> PySendResult {
   return PYGEN_ERROR;
 }
 
-/// Another thread is inside: nothing of the awaitable is this thread's business.
+/// Another thread is inside the awaitable, and this one must not touch it.
 auto refuse_occupied(Awaitable& awaitable) -> PySendResult {
   set_already_running(*awaitable.module, awaitable.operation);
   return PYGEN_ERROR;
@@ -120,7 +120,7 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
   if (!generator.state.resume_undelegated()) [[unlikely]] {
     if (!Chain::claim_resumption(*awaitable.module, generator)) return refuse_executing();
   }
-  if (generator.state.is_closed()) {  // by hand, or by the collector
+  if (generator.state.is_closed()) {  // through its frame or its coroutine, or by the collector
     generator.state.end_operation();
     return answer_at_once(awaitable, agen::admit(awaitable.operation, agen::state::closed), out);
   }
@@ -208,7 +208,7 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   return value == Py_None ? awaitable.argument.get() : value;
 }
 
-/// asend_send() for a body in C++: where it stands at a yield or an await there is nothing to look up.
+/// asend_send() for a body in C++: nothing has to be looked up where it is suspended at a yield or an await.
 // Kept small, with all else out of line: an item of such a body costs little more than the registers to be saved.
 [[gnu::noinline]] auto asend_send_cpp(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
   Occupied const occupied(awaitable.occupancy);
@@ -254,8 +254,8 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   return conclude(awaitable, generator, outcome, out);
 }
 
-// The hot path: a body that stands at a real yield, delegates to nobody and yields again. Whatever else there is stands
-// in functions that are not inlined, and costs an item neither a register nor a jump. It takes no reference: who calls
+// The hot path: a body that is suspended at a real yield, does not delegate and yields again. All else is in functions
+// that are not inlined, and costs an item neither a register nor a jump. It takes no reference: the code that calls
 // it has the awaitable; that has the generator, and the generator its body, neither of which is exchanged or dropped
 // before its owner is freed (generator_clear(), awaitable_clear()).
 [[gnu::noinline]] auto asend_send_python(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
@@ -428,7 +428,7 @@ PyGetSetDef awaitable_getset[] = {
     {"cr_code", get_attribute, nullptr, PyDoc_STR("The generator's code."), named("ag_code")},
     {"cr_await", get_attribute, nullptr, PyDoc_STR("What the generator awaits."), named("ag_await")},
     {"cr_running", get_attribute, nullptr, PyDoc_STR("Whether the generator runs."), named("ag_running")},
-    {"_it", get_generator, nullptr, nullptr, nullptr},  // 1.10's name; stackscope goes on from there
+    {"_it", get_generator, nullptr, nullptr, nullptr},  // 1.10's name, which stackscope follows
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
@@ -467,10 +467,10 @@ void awaitable_finalize(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
   if (awaitable.progress == Progress::finished || !awaitable.generator) return;
   if (awaitable.progress == Progress::initial) {
-    awaitable.progress = Progress::finished;  // whoever the warning lets see it finds it used
+    awaitable.progress = Progress::finished;  // the warning may let a user have it: it is used up
     return warn_unawaited_operation(awaitable);
   }
-  // By hand, while it is being driven; or the body drops what another hand goes on from. Who drives ends it.
+  // A driver is inside: it ends the operation. (A user called the finalizer, or the body dropped its own awaitable.)
   if (Chain::is_driven(*awaitable.module, *awaitable.generator.get())) return;
   abandon(awaitable);
   awaitable.progress = Progress::finished;
@@ -517,7 +517,7 @@ template <bool iterates>
   // unseen.
   bool finalized = awaitable.progress != Progress::finished;
   if (finalized) {
-    track(awaitable);  // the finalizer may let somebody have it
+    track(awaitable);  // the finalizer may let a user have it
     if (PyObject_CallFinalizerFromDealloc(self) != 0) return;
   }
   finalized |= awaitable.tracked && PyObject_GC_IsFinalized(self) != 0;
@@ -585,7 +585,8 @@ auto close_at_once(ModuleState& module, Generator& generator) -> bool {
     PyErr_NoMemory();
     return false;
   }
-  if (!Chain::claim_operation(module, generator, Activity::executing)) {  // by hand, from the body or another thread
+  if (!Chain::claim_operation(module, generator,
+                              Activity::executing)) {  // __del__() was called from the body, or from another thread
     set_generator_executing();
     return false;
   }

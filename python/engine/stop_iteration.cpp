@@ -8,7 +8,8 @@ namespace engine {
 
 namespace {
 
-/// True when nobody else has the exception, or its arguments. (So they are not empty: the empty tuple is everybody's.)
+/// True without other references to the exception and its arguments. (So these are not empty: the empty tuple is
+/// shared.)
 auto ours_alone(PyStopIterationObject& stop) noexcept -> bool {
   return Py_REFCNT(&stop) == 1 && Py_REFCNT(stop.args) == 1;
 }
@@ -20,7 +21,7 @@ auto new_stop() -> Ref<PyStopIterationObject> {
   return Ref<PyStopIterationObject>::borrow(reinterpret_cast<PyStopIterationObject*>(made.get()));
 }
 
-/// Raises the exception, of which nobody else has a reference, with `item`, whose reference it takes over.
+/// Raises the exception, to which there is no other reference, with `item`, whose reference it takes over.
 void raise_with(PyStopIterationObject& stop, PyObject* item) noexcept {
   PyTuple_SET_ITEM(stop.args, 0, Py_NewRef(item));
   stop.value = item;
@@ -46,7 +47,7 @@ void raise_with(PyStopIterationObject& stop, PyObject* item) noexcept {
 
 auto take_item_of_stop(ModuleState& module) noexcept -> Object {
   auto& stop = *module.stop;
-  // Whoever catches it has it while its awaitable dies, or has left a traceback in it.
+  // Code that catches it refers to it while its awaitable dies, or has left a traceback in it.
   if (!ours_alone(stop) || reinterpret_cast<PyBaseExceptionObject&>(stop).traceback != nullptr) [[unlikely]]
     return leave_stop(module);
   PyObject* shown = PyTuple_GET_ITEM(stop.args, 0);

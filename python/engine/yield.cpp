@@ -42,8 +42,7 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
     return PYGEN_RETURN;
   }
   if (yield.progress != Progress::initial) return refuse_reuse();
-  // A body that is taken apart gets no error, which it may catch to go on for ever: whoever closes it sees that it
-  // yields.
+  // A body that is taken apart gets no error: it could catch that and run for ever. What closes it sees that it yields.
   if (!Dismantling::under_way() && !inside_generator(*yield.module)) {
     yield.progress = Progress::finished;
     if (PyErr_Occurred() != nullptr) return PYGEN_ERROR;

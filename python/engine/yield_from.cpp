@@ -20,7 +20,7 @@ auto leave(Delegation& delegation) noexcept -> bool {
 }
 
 /// A stay inside a delegation by its own methods, for a scope. False when there is one already, with the error set: an
-/// iterator must not go on with the delegation that asks it.
+/// iterator must not resume the delegation that asks it.
 class Entered {
  public:
   explicit Entered(Delegation& delegation) noexcept : delegation_(delegation), admitted_(!delegation.entered) {
@@ -39,7 +39,7 @@ class Entered {
   bool admitted_;
 };
 
-/// Where an awaited yield_from_() stands. Unknown: an error is set, there was no memory to look.
+/// What awaits a yield_from_(). Unknown: there was no memory to look, and the error is set.
 enum class Place : std::uint8_t { ours, native, nowhere, unknown };
 
 /// True when `frame` is that of a body that is being resumed here. Stops at a generator that is waiting for a foreign
@@ -176,7 +176,7 @@ auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendR
   return answer(delegation, send_foreign(delegation, value, out), out);
 }
 
-/// delegation_raise() by who is inside.
+/// delegation_raise() for a caller that has entered.
 auto raise_in(Delegation& delegation, Object exception, PyObject** out) -> PySendResult {
   if (!leave(delegation)) return PYGEN_ERROR;
   if (delegation.progress == Progress::started && delegation.role != Role::awaited) {
@@ -268,7 +268,7 @@ void delegation_dealloc(PyObject* self) {
   auto& delegation = as<Delegation>(self);
   bool finalized = delegation.progress == Progress::initial;
   if (finalized) {
-    if (!std::exchange(delegation.tracked, true)) PyObject_GC_Track(self);  // the finalizer may let somebody have it
+    if (!std::exchange(delegation.tracked, true)) PyObject_GC_Track(self);  // the finalizer may let a user have it
     if (PyObject_CallFinalizerFromDealloc(self) != 0) return;
   }
   if (delegation.tracked) {
@@ -314,7 +314,7 @@ PyType_Spec delegation_spec = {
 namespace {
 
 /// \param handled  what the body that delegates handles, or a consumer further down the stack
-/// \param tracked  somebody else than a generator may get it
+/// \param tracked  others than a generator may refer to it
 auto make_delegation(ModuleState& module, Object source, Object handled, bool tracked) -> PyObject* {
   Delegation* delegation = module.delegations.take();
   if (delegation == nullptr) {
