@@ -13,8 +13,8 @@ namespace engine {
 /// A driver has claimed its root (it is executing) before it takes the lock. It changes the links of its own chain
 /// while it holds the part of its thread only (`Driving`), so the drivers of different chains do not wait for each
 /// other. It must not look at the links of a member that another driver is inside of; that one's state says so. All
-/// others, who look at a chain that they do not drive or claim a generator that another delegates to, hold all parts
-/// (`Stopped`).
+/// other code, which looks at a chain without driving it or claims a generator that another delegates to, holds all
+/// parts (`Stopped`).
 ///
 /// What needs the lock takes a `Held`, or a `Stopped` where the part of one thread is not enough.
 class ChainLock {

@@ -66,7 +66,7 @@ inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object
     exchange_awaiting(body, std::move(iterator));
     return Outcome::awaits;
   }
-  iterator.reset();  // before the body goes on, as after an await in Python
+  iterator.reset();  // before the body is resumed, as after an await in Python
   Object const value = steal(std::exchange(*out, nullptr));
   if (result == PYGEN_RETURN) [[likely]]
     return cpp_resume(body, value.get(), nullptr, out);

@@ -15,7 +15,7 @@ namespace engine {
 auto drive_raise(ModuleState& module, Resumption& resumption, Generator& root, Object exception, bool starting,
                  PyObject** out) -> Outcome;
 
-/// drive_send() for a root that does not stand at a real yield of its own.
+/// drive_send() for a root that is not suspended at a real yield of its own.
 auto drive_chain(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value, bool starting,
                  PyObject** out) -> Outcome;
 /// drive_send() after an answer of the root's body, written in C++, that is not an item.
@@ -64,7 +64,7 @@ inline auto body_send(Generator& generator, PyObject* value, PyObject** out) -> 
 
 /// Sends `value` into the leaf. The answer's object goes to `*out` (a new reference); with `raised` the exception is
 /// the thread's current one.
-/// \param starting  an operation begins; otherwise one goes on after an await
+/// \param starting  an operation begins; otherwise one is resumed after an await
 inline auto drive_send(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value, bool starting,
                        PyObject** out) -> Outcome {
   Resuming const resuming(resumption, root);

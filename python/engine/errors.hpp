@@ -27,7 +27,7 @@ void raise_here(Object exception);
 void set_already_running(ModuleState& module, agen::operation operation);
 /// A driver goes through the generator.
 void set_generator_executing();
-/// A coroutine, or what stands for one, is entered from within itself.
+/// A coroutine, or an awaitable in its place, is entered from within itself.
 void set_coroutine_executing();
 /// \param what  the awaitable that was used before, as its user wrote it
 void set_reused(char const* what);

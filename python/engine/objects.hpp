@@ -1,5 +1,4 @@
-// The layout of the engine's objects and of its per-interpreter state. How they behave stands in the file named after
-// each of them.
+// The layout of the engine's objects and of its per-interpreter state. How each behaves is in the file named after it.
 #ifndef ASYNC_GENERATOR_ENGINE_OBJECTS_HPP
 #define ASYNC_GENERATOR_ENGINE_OBJECTS_HPP
 
@@ -97,7 +96,7 @@ struct Yield : Suspension {
   Object pending;  ///< an exception that the next resumption raises at the await
   Object handled;  ///< what the consumer handles while it throws `pending`
   Progress progress;
-  bool held;               ///< a generator of ours stands here: only its driver may go on
+  bool held;               ///< a generator of ours is suspended here: only its driver may resume it
   std::uint8_t announced;  ///< the place in ModuleState::handed_up that may have it, counted from 1; or 0
 };
 
@@ -221,7 +220,7 @@ struct ModuleState {
   FreeList<Delegation> delegations;
   FreeList<Awaitable> awaitables;
   FreeList<Yield> yields;
-  Awaitable spent{.progress = Progress::finished};  ///< stands for one that is done with
+  Awaitable spent{.progress = Progress::finished};  ///< takes the place of one that is done with
   Awaitable* last_anext = &spent;   ///< what `async for` or anext() was given last, in use or in the list; never freed
   Ref<PyStopIterationObject> stop;  ///< the recycled StopIteration
   std::array<HandedUp, 16> handed_up;
@@ -237,7 +236,7 @@ struct MainInterpreter {
 };
 extern MainInterpreter main_interpreter;
 
-/// The state behind the module that an instance's type belongs to.
+/// The state of the module that an instance's type belongs to.
 auto look_up_state(PyObject* instance) noexcept -> ModuleState&;
 
 inline auto is_of_main_interpreter(PyObject* generator) noexcept -> bool {
@@ -271,7 +270,7 @@ auto allocate(PyTypeObject* type) -> T* {
   return PyObject_GC_New(T, type);
 }
 
-/// Clears the weak references to a tracked object that nobody has any more. Their callbacks run code, in which the
+/// Clears the weak references to a tracked object without references. Their callbacks run code, in which the
 /// collector must not come upon it: it would take an object without references for garbage, and free it a second time.
 inline void clear_weakrefs(PyObject* dying) {
   PyObject_GC_UnTrack(dying);

@@ -1,7 +1,7 @@
 // The state of a generator: one word of bits. Only this file names the bits; all other files ask its questions and
 // perform its transitions, each of which is one atomic step without the GIL.
 //
-// What holds of the lifecycle. "At" is where the body stands; a row may carry the bits on its right.
+// What holds of the lifecycle. "At" is where the body is; a row may carry the bits on its right.
 //
 //   created  running  executing  closed |  at              | may also be
 //   ------------------------------------+------------------+----------------------------------------------------
@@ -89,12 +89,10 @@ class GeneratorState {
     if ((bits & closed) != 0) return agen::state::closed;
     return (bits & created) != 0 ? agen::state::created : agen::state::suspended;
   }
-  /// The same for a generator that nobody refers to: one that is not closed, and has begun.
-  [[nodiscard]] auto has_begun_and_not_ended() const noexcept -> bool { return !any(created | closed); }
 
   // An operation ------------------------------------------------------------------------------------------------------
 
-  /// Begins an operation on a body that stands at a yield of its own and is in no chain.
+  /// Begins an operation on a body that is suspended at a yield of its own and is in no chain.
   auto begin_at_yield() noexcept -> bool { return claim(driven, busy | waiting); }
   /// The same for a body that may wait at a Suspension.
   auto begin_idle() noexcept -> bool { return claim(driven, busy); }
@@ -151,13 +149,13 @@ class GeneratorState {
   void end_delegation() noexcept { change(0, delegated | being_closed); }
   /// The delegating generator closes this one: its answers are read as PEP 828 says.
   void begin_closing() noexcept { change(being_closed, 0); }
-  /// The body at the end of a chain is to be resumed, by an operation that begins, or by one that goes on.
+  /// The body at the end of a chain is to be resumed, by an operation that begins, or by one that is resumed.
   auto claim_leaf(bool starting) noexcept -> bool {
     return starting ? claim(driven, driven | closed) : claim(driven, executing);
   }
   /// What claim_leaf() asks.
   [[nodiscard]] auto is_claimed(bool starting) const noexcept -> bool { return any(starting ? driven : executing); }
-  /// Nobody can go through this member to a leaf further down.
+  /// No driver can go through this member to a leaf further down.
   [[nodiscard]] auto blocks(bool starting) const noexcept -> bool {
     return any(starting ? driven | closed : executing);
   }

@@ -1,6 +1,6 @@
 // Wrapped items: the interpreter's own async_generator_wrapped_value objects. A real yield of a native async generator
 // hands out its item in one. So does a yield_() that is awaited: then the innermost generator takes it, ours or native,
-// whatever coroutines stand between.
+// through whatever coroutines are in between.
 #ifndef ASYNC_GENERATOR_ENGINE_WRAPPED_ITEM_HPP
 #define ASYNC_GENERATOR_ENGINE_WRAPPED_ITEM_HPP
 
@@ -16,7 +16,7 @@ auto wrap(ModuleState& module, Object item) -> Object;
 /// The item in a wrapped one.
 auto unwrap(ModuleState& module, PyObject* wrapped) -> Object;
 
-/// Where a wrapped item of the checked layout keeps the item: right behind the object's head (Objects/genobject.c,
+/// Where a wrapped item of the checked layout keeps the item: right after the object's head (Objects/genobject.c,
 /// _PyAsyncGenWrappedValue).
 inline auto slot_of(PyObject* wrapped) noexcept -> PyObject** {
   return reinterpret_cast<PyObject**>(reinterpret_cast<char*>(wrapped) + sizeof(PyObject));
