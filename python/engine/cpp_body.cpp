@@ -12,47 +12,42 @@ namespace abi = agen::python::abi;
 
 // Driving -------------------------------------------------------------------------------------------------------------
 
-auto cpp_ended(PyObject* exception, PyObject** out) -> Outcome {
+auto cpp_ended(PyObject* exception) -> Step {
   // Ended through a method of its own: there is no answer left to give.
-  if (exception == nullptr)
-    *out = Py_NewRef(Py_None);
-  else
-    compat::restore_exception(borrow(exception));
-  return exception == nullptr ? Outcome::returned : Outcome::raised;
+  if (exception == nullptr) return Step::returned(none());
+  compat::restore_exception(borrow(exception));
+  return Step::raised();
 }
 
-auto cpp_answered(CppBody& body, int step) -> Outcome {
-  if (step == abi::awaits) return Outcome::awaits;
-  if (step == abi::refused) return Outcome::refused;
-  cpp_drop(object_of(body));
-  return step == abi::returned ? Outcome::returned : Outcome::raised;
+auto cpp_answered(CppBody& body, int step, PyObject* object) -> Step {
+  if (step == abi::awaits) return {StepKind::awaits, object};
+  if (step == abi::refused) return {StepKind::refused, nullptr};
+  cpp_drop(body);
+  return {step == abi::returned ? StepKind::returned : StepKind::raised, object};
 }
 
-auto cpp_raise(PyObject* object, Object exception, PyObject** out) -> Outcome {
-  auto& body = as<CppBody>(object);
-  *out = nullptr;
+auto cpp_throw(CppBody& body, Object exception) -> Step {
   if (Object iterator = exchange_awaiting(body, nullptr)) {
     Nested const nested(" while a C++ coroutine awaits");
-    auto const result = nested ? await_raise(*body.module, iterator.get(), exception.get(), out) : PYGEN_ERROR;
-    return cpp_go_on(body, std::move(iterator), result, out);
+    auto const answer = nested ? await_throw(*body.module, iterator.get(), exception.get()) : Step::raised();
+    return cpp_awaited(body, std::move(iterator), answer);
   }
   if (body.progress == Progress::initial) {  // it never begins
-    cpp_drop(object);
+    cpp_drop(body);
     compat::restore_exception(std::move(exception));
-    return Outcome::raised;
+    return Step::raised();
   }
-  return cpp_resume(body, nullptr, exception.get(), out);
+  return cpp_resume(body, nullptr, exception.get());
 }
 
-void cpp_drop(PyObject* object) noexcept {
-  auto& body = as<CppBody>(object);
+void cpp_drop(CppBody& body) noexcept {
   body.progress = Progress::finished;
   void* const self = std::exchange(body.self, nullptr);
   if (self == nullptr) return;
   auto before = compat::take_exception();
   Object awaiting;
   {
-    ChainLock::Driving const lock(look_up_state(object).chains);
+    ChainLock::Driving const lock(look_up_state(object_of(body)).chains);
     awaiting = std::move(body.awaiting);
   }
   awaiting.reset();
@@ -64,9 +59,9 @@ void cpp_drop(PyObject* object) noexcept {
 
 namespace {
 
-auto refuse(PyObject* type, char const* text) -> PySendResult {
+auto refuse(PyObject* type, char const* text) -> Step {
   PyErr_SetString(type, text);
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
 /// Checks that the body may be resumed from here, and says so while it is.
@@ -74,11 +69,11 @@ class Claim {
  public:
   explicit Claim(CppBody& body) : occupied_(body.occupancy), body_(body) {
     if (!body.is_coroutine) {
-      refuse(PyExc_RuntimeError, "the body of a C++ generator is driven by its generator only");
+      PyErr_SetString(PyExc_RuntimeError, "the body of a C++ generator is driven by its generator only");
     } else if (!occupied_ || body.executing) {
-      refuse(PyExc_ValueError, "coroutine already executing");
+      set_coroutine_executing();
     } else if (body.progress == Progress::finished) {
-      refuse(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+      set_reused("coroutine");
     } else {
       admitted_ = body.executing = true;
     }
@@ -96,45 +91,43 @@ class Claim {
   bool admitted_ = false;
 };
 
-/// What the interpreter sees of an answer. (A coroutine lets no StopIteration out: PEP 479.)
-auto answer_of(Outcome outcome, PyObject** out) -> PySendResult {
-  if (outcome == Outcome::awaits) return PYGEN_NEXT;
-  if (outcome == Outcome::returned) return PYGEN_RETURN;
-  if (outcome == Outcome::raised) translate_coroutine_escape();
-  if (outcome == Outcome::yielded) {
-    Py_CLEAR(*out);
+/// What the interpreter sees of a step. (A coroutine lets no StopIteration out: PEP 479.)
+auto answer_of(Step step) -> Step {
+  if (step.is(StepKind::awaits) || step.is(StepKind::returned)) return step;
+  if (step.is(StepKind::raised)) translate_coroutine_escape();
+  if (step.is(StepKind::yielded)) {
+    step.take().reset();
     return refuse(PyExc_SystemError, "a C++ coroutine yielded an item");
   }
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
-auto coroutine_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
-  *out = nullptr;
-  Claim const claim(as<CppBody>(self));
-  if (!claim) return PYGEN_ERROR;
-  if (as<CppBody>(self).progress == Progress::initial && value != Py_None) {
+auto coroutine_send(PyObject* self, PyObject* value) -> Step {
+  auto& body = as<CppBody>(self);
+  Claim const claim(body);
+  if (!claim) return Step::raised();
+  if (body.progress == Progress::initial && value != Py_None) {
     return refuse(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
   }
-  return answer_of(cpp_send(self, value, out), out);
+  return answer_of(cpp_send(body, value));
 }
 
-auto coroutine_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
-  *out = nullptr;
-  Claim const claim(as<CppBody>(self));
-  return claim ? answer_of(cpp_raise(self, std::move(exception), out), out) : PYGEN_ERROR;
+auto coroutine_throw(PyObject* self, Object exception) -> Step {
+  auto& body = as<CppBody>(self);
+  Claim const claim(body);
+  return claim ? answer_of(cpp_throw(body, std::move(exception))) : Step::raised();
 }
 
 /// Also what its generator calls when it is dropped before it has begun.
 auto coroutine_close(PyObject* self, PyObject*) -> PyObject* {
   auto& body = as<CppBody>(self);
   if (body.progress != Progress::started) {
-    cpp_drop(self);
+    cpp_drop(body);
     return Py_NewRef(Py_None);
   }
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return nullptr;
-  Object ignored;
-  return closed_answer(coroutine_raise(self, std::move(exit), ignored.out()), "coroutine ignored GeneratorExit");
+  return closed_answer(coroutine_throw(self, std::move(exit)), "coroutine ignored GeneratorExit");
 }
 
 // Attributes ----------------------------------------------------------------------------------------------------------
@@ -201,7 +194,7 @@ auto cpp_body_traverse(PyObject* self, visitproc visit, void* arg) -> int {
 }
 
 auto cpp_body_clear(PyObject* self) -> int {
-  if (!as<CppBody>(self).executing) cpp_drop(self);
+  if (!as<CppBody>(self).executing) cpp_drop(as<CppBody>(self));
   return 0;
 }
 
@@ -213,7 +206,7 @@ void cpp_body_dealloc(PyObject* self) {
   PyObject_GC_UnTrack(self);
   if (body.weakrefs != nullptr) PyObject_ClearWeakRefs(self);  // those that the end of the body made
   Py_TRASHCAN_BEGIN(self, cpp_body_dealloc);
-  cpp_drop(self);
+  cpp_drop(body);
   body.name.reset();
   body.qualified_name.reset();
   PyObject_GC_Del(self);
@@ -221,7 +214,7 @@ void cpp_body_dealloc(PyObject* self) {
   Py_TRASHCAN_END;
 }
 
-using CoroutineSlots = AwaitableSlots<CppBody, coroutine_send, coroutine_raise, coroutine_close>;
+using CoroutineSlots = AwaitableSlots<CppBody, coroutine_send, coroutine_throw, coroutine_close>;
 
 PyGetSetDef cpp_body_getset[] = {
     {"__name__", get_text<&CppBody::name>, set_text<&CppBody::name>, PyDoc_STR("name of the coroutine"),
@@ -343,9 +336,9 @@ auto begin_await(PyObject* awaitable, int delegates, PyObject** out, PyObject** 
     awaited = await_iterator(awaitable);
     if (!awaited) return PYGEN_ERROR;
   }
-  PySendResult const result = await_send_counted(awaited.get(), Py_None, out);
-  if (result == PYGEN_NEXT) *iterator = awaited.release();
-  return result;
+  Step const step = await_send_counted(awaited.get(), Py_None);
+  if (step.is(StepKind::awaits)) *iterator = awaited.release();
+  return step.answer(out);
 }
 
 auto make_delegation(PyObject* source) -> PyObject* {

@@ -1,42 +1,14 @@
 // The driver: one resumption of a generator, from the root to the leaf and back.
 #include "drive.hpp"
 
-#include "awaiting.hpp"
 #include "chain.hpp"
-#include "cpp_body.hpp"
 #include "errors.hpp"
 #include "foreign.hpp"
 #include "hooks.hpp"
-#include "yield.hpp"
 
 namespace engine {
 
 namespace {
-
-/// Throws into a body where it is suspended. If throw() raises StopIteration the body has returned: PEP 479 turns any
-/// other StopIteration into RuntimeError.
-auto body_throw(ModuleState& module, Generator& generator, PyObject* exception, PyObject** out) -> PySendResult {
-  bool const unstarted = generator.state.is_created();
-  if (compat::is_taken_apart(generator.body.get())) {
-    compat::restore_exception(borrow(exception));
-    return PYGEN_ERROR;
-  }
-  Object error;
-  if (unstarted && PyErr_GivenExceptionMatches(exception, PyExc_StopIteration) != 0) {
-    // A coroutine that has not begun would let it out, and ends a debug build of the interpreter (gh-152685).
-    error = runtime_error_from(borrow(exception), "async generator raised StopIteration");
-    if (!error) return PYGEN_ERROR;
-    exception = error.get();
-  }
-  if (compat::is_unsafe_to_throw_into(generator.body.get())) {  // a user calls its send()
-    set_coroutine_executing();
-    return PYGEN_ERROR;
-  }
-  *out = PyObject_CallMethodOneArg(generator.body.get(), module.names.throw_.get(), exception);
-  if (*out != nullptr) return PYGEN_NEXT;
-  if (!PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;
-  return take_stop(out);
-}
 
 /// The handled exception of a delegating body, made visible to what it delegates to (see Delegation::handled).
 class HandledScope {
@@ -64,41 +36,37 @@ class ChainDriver {
   ChainDriver(ModuleState& module, Resumption& resumption, Generator& root, bool starting) noexcept
       : module_(module), at_(module, resumption.member, root, starting), starting_(starting) {}
 
-  auto send(PyObject* value, PyObject** out) -> Outcome;
-  auto raise(Object exception, PyObject** out) -> Outcome;
+  auto send(PyObject* value) -> Step;
+  auto raise(Object exception) -> Step;
   /// The root's body has answered.
-  auto answered(PySendResult result, PyObject** out) -> Outcome { return settle(classify(result, out), out); }
-  /// The same for a root in C++.
-  auto answered(Outcome outcome, PyObject** out) -> Outcome { return settle(classify_cpp(outcome, out), out); }
+  auto answered(Step step) -> Step { return settle(read(step)); }
 
  private:
   // What a body answered.
-  auto classify(PySendResult result, PyObject** out) -> Outcome;
-  auto classify_wrapped(PyObject** out) -> Outcome;
-  auto classify_cpp(Outcome outcome, PyObject** out) -> Outcome;
-  [[nodiscard]] auto stands_at_yield() const -> bool;
-  auto settle(Outcome outcome, PyObject** out) -> Outcome;
-  void end_body(Outcome outcome) noexcept;
+  auto read(Step step) -> Step;
+  auto read_wrapped(Step step) -> Step;
+  auto settle(Step step) -> Step;
+  void end_body(Step step) noexcept;
 
   // Resuming the member.
-  auto send_next(PyObject* value) noexcept -> Outcome;
-  auto send_next(Object answer) noexcept -> Outcome;
-  auto resume_send(PyObject** out) -> Outcome;
-  auto resume_send_handling(PyObject* value, PyObject** out) -> Outcome;
-  auto send_body(PyObject* value, PyObject** out) -> Outcome;
-  auto resume_raise(Object exception, PyObject** out) -> Outcome;
-  auto raise_current(PyObject** out) -> Outcome { return resume_raise(compat::take_exception(), out); }
+  auto send_next(PyObject* value) noexcept -> Step;
+  auto send_next(Object answer) noexcept -> Step;
+  auto resume_send() -> Step;
+  auto resume_send_handling(PyObject* value) -> Step;
+  auto send_body(PyObject* value) -> Step;
+  auto resume_throw(Object exception) -> Step;
+  auto raise_current() -> Step { return resume_throw(compat::take_exception()); }
   [[nodiscard]] auto arrives_as_error(PyObject* exception) const -> bool;
   [[nodiscard]] auto leave_at(PyObject* suspension, Object& exception) const -> bool;
   auto close_below(Object exit) -> Object;
-  auto refuse_blocked(Object exception, PyObject** out) -> Outcome;
+  auto refuse_blocked(Object exception) -> Step;
 
   // Down and up the chain.
-  auto begin_delegation(PyObject** out) -> Outcome;
-  auto end_foreign(Outcome outcome, PyObject** out) -> Outcome;
-  auto hand_up(Outcome outcome, PyObject** out) -> Outcome;
-  auto hand_up_result(PyObject** out) -> Outcome;
-  auto hand_up_closed(Outcome outcome, Object exception, Object exit, PyObject** out) -> Outcome;
+  auto begin_delegation(Step request) -> Step;
+  auto end_foreign(Step step) -> Step;
+  auto hand_up(Step step) -> Step;
+  auto hand_up_result(Step step) -> Step;
+  auto hand_up_closed(StepKind kind, Object exception, Object exit) -> Step;
 
   [[nodiscard]] auto member() const noexcept -> Generator& { return at_.member(); }
   /// The member is left: the operation ends for it, too. The root's is the operation's business.
@@ -113,14 +81,12 @@ class ChainDriver {
   bool starting_;
 };
 
-auto ChainDriver::send(PyObject* value, PyObject** out) -> Outcome {
-  *out = nullptr;
-  if (!at_.enter()) return settle(refuse_blocked(nullptr, out), out);
-  return settle(send_next(value), out);
+auto ChainDriver::send(PyObject* value) -> Step {
+  if (!at_.enter()) return settle(refuse_blocked(nullptr));
+  return settle(send_next(value));
 }
 
-auto ChainDriver::raise(Object exception, PyObject** out) -> Outcome {
-  *out = nullptr;
+auto ChainDriver::raise(Object exception) -> Step {
   bool const entered = at_.enter();
   if (arrives_as_error(exception.get())) {
     exception = stop_iteration_at_yield(std::move(exception));
@@ -134,9 +100,9 @@ auto ChainDriver::raise(Object exception, PyObject** out) -> Outcome {
   }
   if (!exception) {  // no memory for it: nothing happened, and the leaf is free again
     leave_member();
-    return Outcome::raised;
+    return Step::raised();
   }
-  return settle(entered ? resume_raise(std::move(exception), out) : refuse_blocked(std::move(exception), out), out);
+  return settle(entered ? resume_throw(std::move(exception)) : refuse_blocked(std::move(exception)));
 }
 
 /// A StopIteration thrown in at an `await yield_()` could never leave the await: it arrives as an error, as in 1.10.
@@ -146,7 +112,7 @@ auto ChainDriver::arrives_as_error(PyObject* exception) const -> bool {
 }
 
 /// Answers for a delegate that cannot be resumed, as its own operation would (PEP 828 on top of PEP 525).
-auto ChainDriver::refuse_blocked(Object exception, PyObject** out) -> Outcome {
+auto ChainDriver::refuse_blocked(Object exception) -> Step {
   Delegation& delegation = at_.blocked();
   bool const exits = exception && is_generator_exit(exception.get());
   auto const operation = !exception ? agen::operation::anext
@@ -156,76 +122,58 @@ auto ChainDriver::refuse_blocked(Object exception, PyObject** out) -> Outcome {
   if (agen::admit(operation, state) == agen::admission::already_running) {
     Chain::unlink(delegation);
     set_already_running(module_, operation);
-    return raise_current(out);
+    return raise_current();
   }
   if (exception && !exits) {  // athrow() on an ended generator answers None, which is then the item
-    *out = Py_NewRef(Py_None);
-    return Outcome::yielded;
+    return Step::yielded(none());
   }
   Chain::unlink(delegation);
-  return exits ? resume_raise(std::move(exception), out) : send_next(Py_None);
+  return exits ? resume_throw(std::move(exception)) : send_next(Py_None);
 }
 
-void ChainDriver::end_body(Outcome outcome) noexcept {
+void ChainDriver::end_body(Step step) noexcept {
   member().state.finish_body();
-  if (outcome == Outcome::raised) translate_escape(module_);
+  if (step.is(StepKind::raised)) translate_escape(module_);
 }
 
-/// Reads an answer of the member's body, or of its foreign iterator.
-auto ChainDriver::classify(PySendResult result, PyObject** out) -> Outcome {
+/// Reads a step of the member's body, or of its foreign iterator: what it hands out may be an item, or a request.
+auto ChainDriver::read(Step step) -> Step {
   bool const foreign = at_.foreign() != nullptr;
-  if (result == PYGEN_RETURN) return Outcome::returned;
-  if (result == PYGEN_ERROR) {
-    if (foreign || !take_ended_through_frame()) return Outcome::raised;
-    *out = Py_NewRef(Py_None);
-    return Outcome::returned;
+  if (step.is(StepKind::raised) && !foreign && body_ended_through_frame(member())) return Step::returned(none());
+  if (!step.is(StepKind::awaits)) return step;
+  PyTypeObject* type = Py_TYPE(step.object);
+  if (type == module_.yield_type && as<Yield>(step.object).progress == Progress::initial) {
+    auto const yield = Ref<Yield>::steal(&as<Yield>(step.object));
+    yield->progress = Progress::finished;
+    return Step::yielded(std::move(yield->value));
   }
-  PyObject* object = *out;
-  PyTypeObject* type = Py_TYPE(object);
-  if (type == module_.yield_type && as<Yield>(object).progress == Progress::initial) {
-    as<Yield>(object).progress = Progress::finished;
-    *out = as<Yield>(object).value.release();
-    Py_DECREF(object);
-    return Outcome::yielded;
-  }
-  if (type == module_.wrapped_item_type) return classify_wrapped(out);
-  if (foreign) return Outcome::awaits;
-  if (type == module_.delegation_type) return Outcome::delegates;
-  if (member().state.has(trait::raw_yields) && stands_at_yield()) return Outcome::yielded;
-  if (object != Py_None && member().state.has(trait::kept_calls) && stands_at_yield()) {
+  if (type == module_.wrapped_item_type) return read_wrapped(step);
+  if (foreign) return step;
+  if (type == module_.delegation_type) return {StepKind::delegates, step.object};
+  if (member().state.has(trait::raw_yields) && body_is_at_yield(module_, member()))
+    return {StepKind::yielded, step.object};
+  if (step.object != Py_None && member().state.has(trait::kept_calls) && body_is_at_yield(module_, member())) {
     // A real yield that replaced an await has handed out what another function of that name returned.
-    Py_CLEAR(*out);
+    step.take().reset();
     set_name_rebound();
-    return raise_current(out);
+    return raise_current();
   }
-  return Outcome::awaits;
+  return step;
 }
 
-/// classify() for a wrapped item: a real yield's, or that of a yield_() which a helper awaits.
-auto ChainDriver::classify_wrapped(PyObject** out) -> Outcome {
+/// read() of a wrapped item: a real yield's, or that of a yield_() which a helper awaits.
+auto ChainDriver::read_wrapped(Step step) -> Step {
   bool const foreign = at_.foreign() != nullptr;
   // The same address is no proof: a generator in between may have taken that item, and this one been made where it was.
   // The yield_() of another copy of the module needs no driver to be resumed.
-  if (!foreign && HandedUp::may_be(*out) && !stands_at_yield()) {
-    if (auto yield = HandedUp::take(module_, *out)) {
+  if (!foreign && HandedUp::may_be(step.object) && !body_is_at_yield(module_, member())) {
+    if (auto yield = HandedUp::take(module_, step.object)) {
       yield->held = true;
       suspend_at(member(), steal(object_of(*yield.release())));
     }
   }
-  *out = take_wrapped(module_, *out);
-  return !foreign && is_wrapped_request(module_, *out) ? Outcome::delegates : Outcome::yielded;
-}
-
-/// True when the member's body is suspended at a real yield, not at an await.
-auto ChainDriver::stands_at_yield() const -> bool {
-  auto const awaited = steal(PyObject_GetAttr(member().body.get(), module_.names.cr_await.get()));
-  PyErr_Clear();
-  return awaited.get() == Py_None;
-}
-
-/// Of what a C++ body answered only what it awaits has to be looked at: its items are not wrapped.
-auto ChainDriver::classify_cpp(Outcome outcome, PyObject** out) -> Outcome {
-  return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
+  PyObject* item = take_wrapped(module_, step.object);
+  return {!foreign && is_wrapped_request(module_, item) ? StepKind::delegates : StepKind::yielded, item};
 }
 
 namespace {
@@ -239,79 +187,76 @@ void release_suspension(ModuleState& module, Generator& member) noexcept {
 
 }  // namespace
 
-/// Sends into the member's own body. The answers of a walk come first, before classify() has a look.
-[[gnu::always_inline]] inline auto ChainDriver::send_body(PyObject* value, PyObject** out) -> Outcome {
-  PyObject* const body = member().body.get();
-  if (member().state.is_cpp()) return classify_cpp(cpp_send(body, value, out), out);
-  PySendResult const result = body_send(member(), value, out);
-  if (result == PYGEN_RETURN) return Outcome::returned;
-  if (result == PYGEN_NEXT) {
-    if (Py_TYPE(*out) == module_.delegation_type) return Outcome::delegates;
-    if (is_own_wrapped(module_, *out) && !HandedUp::may_be(*out)) [[likely]] {
-      *out = take_own_wrapped(*out);
-      return is_wrapped_request(module_, *out) ? Outcome::delegates : Outcome::yielded;
+/// Sends into the member's own body. The answers of a walk come first, before read() has a look.
+[[gnu::always_inline]] inline auto ChainDriver::send_body(PyObject* value) -> Step {
+  Step step = engine::body_send(member(), value);
+  if (step.is(StepKind::returned)) return step;
+  if (step.is(StepKind::awaits)) {
+    if (Py_TYPE(step.object) == module_.delegation_type) return {StepKind::delegates, step.object};
+    if (is_own_wrapped(module_, step.object) && !HandedUp::may_be(step.object)) [[likely]] {
+      PyObject* item = take_own_wrapped(step.object);
+      return {is_wrapped_request(module_, item) ? StepKind::delegates : StepKind::yielded, item};
     }
   }
-  return classify(result, out);
+  return read(step);
 }
 
 /// Lets settle() send to the member: in one place, so that a walk from body to body is a loop there.
-inline auto ChainDriver::send_next(PyObject* value) noexcept -> Outcome {
+inline auto ChainDriver::send_next(PyObject* value) noexcept -> Step {
   value_ = value;
-  return Outcome::sends_next;
+  return {StepKind::sends_next, nullptr};
 }
-inline auto ChainDriver::send_next(Object answer) noexcept -> Outcome {
+inline auto ChainDriver::send_next(Object answer) noexcept -> Step {
   answer_ = std::move(answer);
   return send_next(answer_.get());
 }
 
-[[gnu::always_inline]] inline auto ChainDriver::resume_send(PyObject** out) -> Outcome {
+[[gnu::always_inline]] inline auto ChainDriver::resume_send() -> Step {
   Object const answer = std::move(answer_);
   if (at_.foreign() != nullptr || (at_.above() != nullptr && at_.above()->handled)) [[unlikely]]
-    return resume_send_handling(value_, out);
+    return resume_send_handling(value_);
   release_suspension(module_, member());
-  return send_body(value_, out);
+  return send_body(value_);
 }
 
 /// resume_send() where a foreign iterator is asked, or a body above handles an exception.
-[[gnu::noinline]] auto ChainDriver::resume_send_handling(PyObject* value, PyObject** out) -> Outcome {
+[[gnu::noinline]] auto ChainDriver::resume_send_handling(PyObject* value) -> Step {
   HandledScope const scope(at_.foreign() != nullptr ? at_.foreign() : at_.above());
   if (at_.foreign() != nullptr) {
-    Outcome const outcome = send_foreign(*at_.foreign(), value, out);
-    return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
+    return read(send_foreign(*at_.foreign(), value));
   }
   release_suspension(module_, member());
-  return send_body(value, out);
+  return send_body(value);
 }
 
 /// Works through what bodies answer until something has to leave the root.
-auto ChainDriver::settle(Outcome outcome, PyObject** out) -> Outcome {
+auto ChainDriver::settle(Step step) -> Step {
   for (;;) {
-    if (outcome == Outcome::sends_next) [[likely]]
-      outcome = resume_send(out);
-    switch (outcome) {
-      case Outcome::sends_next: break;
-      case Outcome::awaits:
+    if (step.is(StepKind::sends_next)) [[likely]]
+      step = resume_send();
+    switch (step.kind) {
+      case StepKind::sends_next: break;
+      case StepKind::awaits:
         if (!at_.is_at_root()) member().state.wait();
-        return outcome;
-      case Outcome::delegates: outcome = begin_delegation(out); break;
-      case Outcome::yielded:
+        return step;
+      case StepKind::delegates: step = begin_delegation(step); break;
+      case StepKind::yielded:
         if (!at_.is_at_root() && member().state.is_being_closed()) {
-          outcome = hand_up(outcome, out);
+          step = hand_up(step);
           break;
         }
         leave_member();
-        return outcome;
-      case Outcome::refused: leave_member(); return outcome;
-      case Outcome::returned:
-      case Outcome::raised:
+        return step;
+      case StepKind::refused: leave_member(); return step;
+      case StepKind::returned:
+      case StepKind::raised:
         if (at_.foreign() != nullptr) {
-          outcome = end_foreign(outcome, out);
+          step = end_foreign(step);
           break;
         }
-        end_body(outcome);
-        if (at_.above() == nullptr) return outcome;  // the root's
-        outcome = hand_up(outcome, out);
+        end_body(step);
+        if (at_.above() == nullptr) return step;  // the root's
+        step = hand_up(step);
         break;
     }
   }
@@ -336,17 +281,15 @@ auto ChainDriver::leave_at(PyObject* suspension, Object& exception) const -> boo
   return true;
 }
 
-auto ChainDriver::resume_raise(Object exception, PyObject** out) -> Outcome {
+auto ChainDriver::resume_throw(Object exception) -> Step {
   HandledScope const scope(at_.foreign() != nullptr ? at_.foreign() : at_.above());
   if (at_.foreign() != nullptr) {
-    Outcome const outcome = raise_foreign(*at_.foreign(), std::move(exception), out);
-    return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
+    return read(throw_foreign(*at_.foreign(), std::move(exception)));
   }
   Object suspension = take_suspension(member());
-  if (suspension && leave_at(suspension.get(), exception)) return send_body(Py_None, out);
+  if (suspension && leave_at(suspension.get(), exception)) return send_body(Py_None);
   suspension.reset();
-  if (member().state.is_cpp()) return classify_cpp(cpp_raise(member().body.get(), std::move(exception), out), out);
-  return classify(body_throw(module_, member(), exception.get(), out), out);
+  return read(body_throw(module_, member(), std::move(exception)));
 }
 
 /// PEP 828's answer to GeneratorExit at a delegation: every level closes the one below with an exit of its own, and
@@ -358,12 +301,12 @@ auto ChainDriver::close_below(Object exit) -> Object {
   return first;
 }
 
-/// The member asks to delegate: `*out` is its request.
-auto ChainDriver::begin_delegation(PyObject** out) -> Outcome {
-  auto delegation = Ref<Delegation>::steal(&as<Delegation>(std::exchange(*out, nullptr)));
+/// The member asks to delegate.
+auto ChainDriver::begin_delegation(Step request) -> Step {
+  auto delegation = Ref<Delegation>::steal(&as<Delegation>(request.object));
   if (!at_.link(*delegation)) {
     set_reused("yield_from_()");
-    return raise_current(out);
+    return raise_current();
   }
   suspend_at(member(), borrow(delegation.object()));
   // What follows runs code of the user. The delegation is a complete link by now, at the end of a chain that executes
@@ -374,33 +317,32 @@ auto ChainDriver::begin_delegation(PyObject** out) -> Outcome {
     auto iterator = iterate(module_, delegation->iterator.get());
     if (!iterator) {
       Chain::unlink(*delegation);
-      return raise_current(out);
+      return raise_current();
     }
     delegation->iterator = std::move(iterator);
   }
   bool const ours = Py_TYPE(delegation->iterator.get()) == module_.generator_type;
   if (ours && !prepare_hooks(as<Generator>(delegation->iterator.get()))) {
     Chain::unlink(*delegation);
-    return raise_current(out);
+    return raise_current();
   }
   if (ours && at_.attach(*delegation, as<Generator>(delegation->iterator.get()))) return send_next(Py_None);
   at_.begin_foreign(*delegation);
   HandledScope const scope(delegation.get());
-  Outcome const outcome = begin_foreign(*delegation, out);
-  return outcome == Outcome::awaits ? classify(PYGEN_NEXT, out) : outcome;
+  return read(begin_foreign(*delegation));
 }
 
 /// A foreign iterator is done with: its result or exception goes to the member that delegated.
-auto ChainDriver::end_foreign(Outcome outcome, PyObject** out) -> Outcome {
-  Object answer = steal(std::exchange(*out, nullptr));
-  Object exception = outcome == Outcome::raised ? compat::take_exception() : nullptr;
+auto ChainDriver::end_foreign(Step step) -> Step {
+  Object answer = step.take();
+  Object exception = step.is(StepKind::raised) ? compat::take_exception() : nullptr;
   at_.end_foreign().reset();
-  return exception ? resume_raise(std::move(exception), out) : send_next(std::move(answer));
+  return exception ? resume_throw(std::move(exception)) : send_next(std::move(answer));
 }
 
 /// hand_up() of a result where no exception is about, which is nearly always.
-auto ChainDriver::hand_up_result(PyObject** out) -> Outcome {
-  Object answer = steal(std::exchange(*out, nullptr));
+auto ChainDriver::hand_up_result(Step step) -> Step {
+  Object answer = step.take();
   Generator& child = member();  // its parent keeps it until that is resumed
   Object const handled = at_.ascend();
   child.state.end_operation();
@@ -408,32 +350,32 @@ auto ChainDriver::hand_up_result(PyObject** out) -> Outcome {
 }
 
 /// The delegate has ended, or yields while it is being closed: its parent is resumed.
-auto ChainDriver::hand_up(Outcome outcome, PyObject** out) -> Outcome {
+auto ChainDriver::hand_up(Step step) -> Step {
   at_.forget_foreign();
   bool const closed = member().state.is_being_closed();
-  if (outcome == Outcome::returned && !at_.above()->handled && !closed) [[likely]]
-    return hand_up_result(out);
+  if (step.is(StepKind::returned) && !at_.above()->handled && !closed) [[likely]]
+    return hand_up_result(step);
   auto child = Ref<Generator>::borrow(&member());
-  Object answer = steal(std::exchange(*out, nullptr));
-  Object exception = outcome == Outcome::raised ? compat::take_exception() : nullptr;
+  Object answer = step.take();
+  Object exception = step.is(StepKind::raised) ? compat::take_exception() : nullptr;
   Object exit = std::move(at_.above()->pending_exit);
   Object handled = at_.ascend();
-  if (closed && outcome == Outcome::yielded) child->state.ignore_exit();
+  if (closed && step.is(StepKind::yielded)) child->state.ignore_exit();
   child->state.end_operation();
   handled.reset();
   child.reset();  // the parent must not find its delegate alive because of us
-  if (closed) return hand_up_closed(outcome, std::move(exception), std::move(exit), out);
-  return exception ? resume_raise(std::move(exception), out) : send_next(std::move(answer));
+  if (closed) {
+    answer.reset();
+    return hand_up_closed(step.kind, std::move(exception), std::move(exit));
+  }
+  return exception ? resume_throw(std::move(exception)) : send_next(std::move(answer));
 }
 
 /// hand_up() after the parent has closed its delegate. That should have ended: then the exit that the parent was given
 /// is raised (PEP 828).
-auto ChainDriver::hand_up_closed(Outcome outcome, Object exception, Object exit, PyObject** out) -> Outcome {
+auto ChainDriver::hand_up_closed(StepKind kind, Object exception, Object exit) -> Step {
   bool const ended = exception && is_generator_exit(exception.get());
-  auto const step = outcome == Outcome::yielded ? agen::step::yielded
-                    : exception                 ? agen::step::raised
-                                                : agen::step::returned;
-  switch (agen::after_exit(step, ended)) {
+  switch (agen::after_exit(lifecycle_step(kind), ended)) {
     case agen::closing::ignored_exit: exception = ignored_exit(); break;
     case agen::closing::done:
       exception = exit ? std::move(exit) : steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
@@ -441,44 +383,27 @@ auto ChainDriver::hand_up_closed(Outcome outcome, Object exception, Object exit,
     case agen::closing::pending:
     case agen::closing::raises: break;
   }
-  if (!exception) return raise_current(out);
-  return resume_raise(std::move(exception), out);
+  if (!exception) return raise_current();
+  return resume_throw(std::move(exception));
 }
 
 }  // namespace
 
 // A ChainDriver stays out of line: inlined, it costs an item that needs none the saving of five registers.
-[[gnu::noinline]] auto drive_on(ModuleState& module, Resumption& resumption, Generator& root, PySendResult result,
-                                bool starting, PyObject** out) -> Outcome {
-  return ChainDriver(module, resumption, root, starting).answered(result, out);
+[[gnu::noinline]] auto drive_on(ModuleState& module, Resumption& resumption, Generator& root, Step step, bool starting)
+    -> Step {
+  return ChainDriver(module, resumption, root, starting).answered(step);
 }
 
-namespace {
-
-[[gnu::noinline]] auto drive_through(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value,
-                                     bool starting, PyObject** out) -> Outcome {
-  return ChainDriver(module, resumption, root, starting).send(value, out);
+[[gnu::noinline]] auto drive_chain(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value,
+                                   bool starting) -> Step {
+  return ChainDriver(module, resumption, root, starting).send(value);
 }
 
-}  // namespace
-
-[[gnu::noinline]] auto drive_cpp_on(ModuleState& module, Resumption& resumption, Generator& root, Outcome outcome,
-                                    bool starting, PyObject** out) -> Outcome {
-  return ChainDriver(module, resumption, root, starting).answered(outcome, out);
-}
-
-auto drive_chain(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value, bool starting,
-                 PyObject** out) -> Outcome {
-  if (root.state.is_waiting()) return drive_through(module, resumption, root, value, starting, out);
-  // A C++ body at a yield or an await: its items need no box.
-  Outcome const outcome = cpp_send(root.body.get(), value, out);
-  return outcome == Outcome::yielded ? outcome : drive_cpp_on(module, resumption, root, outcome, starting, out);
-}
-
-auto drive_raise(ModuleState& module, Resumption& resumption, Generator& root, Object exception, bool starting,
-                 PyObject** out) -> Outcome {
+auto drive_throw(ModuleState& module, Resumption& resumption, Generator& root, Object exception, bool starting)
+    -> Step {
   Resuming const resuming(resumption, root);
-  return ChainDriver(module, resumption, root, starting).raise(std::move(exception), out);
+  return ChainDriver(module, resumption, root, starting).raise(std::move(exception));
 }
 
 }  // namespace engine

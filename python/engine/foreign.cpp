@@ -27,13 +27,12 @@ auto stop_value(ModuleState& module, PyObject* stop) -> Object {
 }
 
 /// An operation has raised: StopAsyncIteration ends the delegation, except at aclose().
-auto failed(Delegation& delegation, PyObject** out) -> Outcome {
+auto failed(Delegation& delegation) -> Step {
   delegation.pending_exit.reset();
   bool const closing = delegation.under_way == agen::operation::aclose;
-  if (closing || !PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) return Outcome::raised;
+  if (closing || !PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) return Step::raised();
   auto const stop = compat::take_exception();
-  *out = stop_value(*delegation.module, stop.get()).release();
-  return Outcome::returned;
+  return Step::returned(stop_value(*delegation.module, stop.get()));
 }
 
 /// Replaces the operation under way, which ag_await shows to other threads too.
@@ -43,28 +42,28 @@ void set_awaiting(Delegation& delegation, Object awaiting) noexcept {
 }
 
 /// Remembers the operation just made and starts it.
-auto start(Delegation& delegation, agen::operation operation, Object awaitable, PyObject** out) -> Outcome {
+auto start(Delegation& delegation, agen::operation operation, Object awaitable) -> Step {
   delegation.under_way = operation;
-  if (!awaitable) return failed(delegation, out);
+  if (!awaitable) return failed(delegation);
   set_awaiting(delegation, await_iterator(awaitable.get()));
-  if (!delegation.awaiting) return Outcome::raised;
-  return send_foreign(delegation, Py_None, out);
+  if (!delegation.awaiting) return Step::raised();
+  return send_foreign(delegation, Py_None);
 }
 
 /// The operation under way has answered.
-auto conclude(Delegation& delegation, PySendResult result, PyObject** out) -> Outcome {
-  if (result == PYGEN_NEXT) return Outcome::awaits;
+auto conclude(Delegation& delegation, Step answer) -> Step {
+  if (answer.is(StepKind::awaits)) return answer;
   set_awaiting(delegation, nullptr);
   if (std::exchange(delegation.opening, false)) {
-    if (result == PYGEN_ERROR) return Outcome::raised;
-    delegation.iterator = steal(std::exchange(*out, nullptr));
-    return send_foreign(delegation, Py_None, out);
+    if (answer.is(StepKind::raised)) return answer;
+    delegation.iterator = answer.take();
+    return send_foreign(delegation, Py_None);
   }
-  if (result == PYGEN_ERROR) return failed(delegation, out);
-  if (delegation.under_way != agen::operation::aclose) return Outcome::yielded;
-  Py_CLEAR(*out);
+  if (answer.is(StepKind::raised)) return failed(delegation);
+  if (delegation.under_way != agen::operation::aclose) return Step::yielded(answer.take());
+  answer.take().reset();
   compat::restore_exception(std::move(delegation.pending_exit));
-  return Outcome::raised;
+  return Step::raised();
 }
 
 /// The iterator's method, null without an exception when it has none.
@@ -74,25 +73,23 @@ auto method(Delegation& delegation, Object const& name) -> Object {
   return found;
 }
 
-auto raise_now(Object exception) -> Outcome {
+auto raise_now(Object exception) -> Step {
   compat::restore_exception(std::move(exception));
-  return Outcome::raised;
+  return Step::raised();
 }
 
 /// Sends into the operation under way, which lives until it has answered, even if it ends the delegation.
-auto send_on(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome {
+auto send_on(Delegation& delegation, PyObject* value) -> Step {
   Nested const nested(" while a generator delegates");
   Object const awaiting = delegation.awaiting;
-  auto const result = nested ? await_send(awaiting.get(), value, out) : PYGEN_ERROR;
-  return conclude(delegation, result, out);
+  return conclude(delegation, nested ? await_send(awaiting.get(), value) : Step::raised());
 }
 
 /// Throws into it.
-auto throw_on(Delegation& delegation, PyObject* exception, PyObject** out) -> Outcome {
+auto throw_on(Delegation& delegation, PyObject* exception) -> Step {
   Nested const nested(" while a generator delegates");
   Object const awaiting = delegation.awaiting;
-  auto const result = nested ? await_raise(*delegation.module, awaiting.get(), exception, out) : PYGEN_ERROR;
-  return conclude(delegation, result, out);
+  return conclude(delegation, nested ? await_throw(*delegation.module, awaiting.get(), exception) : Step::raised());
 }
 
 }  // namespace
@@ -113,49 +110,49 @@ auto iterate(ModuleState& module, PyObject* source) -> Object {
   return nullptr;
 }
 
-auto begin_foreign(Delegation& delegation, PyObject** out) -> Outcome {
-  if (PyAIter_Check(delegation.iterator.get())) return send_foreign(delegation, Py_None, out);
+auto begin_foreign(Delegation& delegation) -> Step {
+  if (PyAIter_Check(delegation.iterator.get())) return send_foreign(delegation, Py_None);
   // `async def __aiter__`, as Python 3.5.0 had it and 1.10 accepts it: what it returns is the iterator.
   delegation.opening = true;
   set_awaiting(delegation, await_iterator(delegation.iterator.get()));
-  return delegation.awaiting ? send_foreign(delegation, Py_None, out) : Outcome::raised;
+  return delegation.awaiting ? send_foreign(delegation, Py_None) : Step::raised();
 }
 
-auto send_foreign(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome {
-  if (delegation.awaiting) return send_on(delegation, value, out);
+auto send_foreign(Delegation& delegation, PyObject* value) -> Step {
+  if (delegation.awaiting) return send_on(delegation, value);
   PyObject* iterator = delegation.iterator.get();
   if (value == Py_None) {
     PyAsyncMethods const* methods = Py_TYPE(iterator)->tp_as_async;
     if (methods == nullptr || methods->am_anext == nullptr) {
       PyErr_Format(PyExc_TypeError, "'%.100s' object is not an async iterator", Py_TYPE(iterator)->tp_name);
-      return Outcome::raised;
+      return Step::raised();
     }
-    return start(delegation, agen::operation::anext, steal(methods->am_anext(iterator)), out);
+    return start(delegation, agen::operation::anext, steal(methods->am_anext(iterator)));
   }
   auto const asend = steal(PyObject_GetAttr(iterator, delegation.module->names.asend.get()));
-  if (!asend) return Outcome::raised;
-  return start(delegation, agen::operation::asend, steal(PyObject_CallOneArg(asend.get(), value)), out);
+  if (!asend) return Step::raised();
+  return start(delegation, agen::operation::asend, steal(PyObject_CallOneArg(asend.get(), value)));
 }
 
-auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> Outcome {
-  if (delegation.awaiting) return throw_on(delegation, exception.get(), out);
+auto throw_foreign(Delegation& delegation, Object exception) -> Step {
+  if (delegation.awaiting) return throw_on(delegation, exception.get());
   Names const& names = delegation.module->names;
   if (is_generator_exit(exception.get())) {
     auto const aclose = method(delegation, names.aclose);
-    if (!aclose) return PyErr_Occurred() != nullptr ? Outcome::raised : raise_now(std::move(exception));
+    if (!aclose) return PyErr_Occurred() != nullptr ? Step::raised() : raise_now(std::move(exception));
     delegation.pending_exit = std::move(exception);
-    return start(delegation, agen::operation::aclose, steal(PyObject_CallNoArgs(aclose.get())), out);
+    return start(delegation, agen::operation::aclose, steal(PyObject_CallNoArgs(aclose.get())));
   }
   auto const athrow = method(delegation, names.athrow);
   if (!athrow) {
-    if (PyErr_Occurred() != nullptr) return Outcome::raised;
+    if (PyErr_Occurred() != nullptr) return Step::raised();
     PyException_SetCause(exception.get(), nullptr);  // raise ... from None
     // The await of the delegation would take a StopIteration for its result.
     if (PyErr_GivenExceptionMatches(exception.get(), PyExc_StopIteration) != 0)
       exception = stop_iteration_at_yield(std::move(exception));
-    return exception ? raise_now(std::move(exception)) : Outcome::raised;
+    return exception ? raise_now(std::move(exception)) : Step::raised();
   }
-  return start(delegation, agen::operation::athrow, steal(PyObject_CallOneArg(athrow.get(), exception.get())), out);
+  return start(delegation, agen::operation::athrow, steal(PyObject_CallOneArg(athrow.get(), exception.get())));
 }
 
 }  // namespace engine

@@ -3,7 +3,7 @@
 #define ASYNC_GENERATOR_ENGINE_FOREIGN_HPP
 
 #include "objects.hpp"
-#include "outcome.hpp"
+#include "step.hpp"
 
 namespace engine {
 
@@ -11,11 +11,11 @@ namespace engine {
 auto iterate(ModuleState& module, PyObject* source) -> Object;
 
 /// Asks the iterator for its first item.
-auto begin_foreign(Delegation& delegation, PyObject** out) -> Outcome;
+auto begin_foreign(Delegation& delegation) -> Step;
 /// Sends a value: to the operation under way, or as a new anext or asend.
-auto send_foreign(Delegation& delegation, PyObject* value, PyObject** out) -> Outcome;
+auto send_foreign(Delegation& delegation, PyObject* value) -> Step;
 /// Throws an exception: into the operation under way, or as a new athrow or aclose.
-auto raise_foreign(Delegation& delegation, Object exception, PyObject** out) -> Outcome;
+auto throw_foreign(Delegation& delegation, Object exception) -> Step;
 
 }  // namespace engine
 

@@ -1,8 +1,8 @@
 // The generator object (PEP 525, "Asynchronous Generator Object"): what a user sees of it, and how it ends.
 #include "generator.hpp"
 
+#include "body.hpp"
 #include "chain.hpp"
-#include "cpp_body.hpp"
 #include "hooks.hpp"
 #include "operations.hpp"
 
@@ -103,13 +103,9 @@ auto generator_athrow(PyObject* self, PyObject* const* given, Py_ssize_t count, 
 
 // Attributes ----------------------------------------------------------------------------------------------------------
 
-auto from_body(PyObject* self, char const* name) -> PyObject* {
-  return PyObject_GetAttrString(as<Generator>(self).body.get(), name);
-}
-
 template <bool Qualified>
 auto get_name(PyObject* self, void*) -> PyObject* {
-  return from_body(self, Qualified ? "__qualname__" : "__name__");
+  return body_attribute(as<Generator>(self), Qualified ? "__qualname__" : "__name__");
 }
 
 template <bool Qualified>
@@ -123,15 +119,12 @@ auto set_name(PyObject* self, PyObject* value, void*) -> int {
 
 auto get_frame(PyObject* self, void*) -> PyObject* {
   if (PySys_Audit("object.__getattr__", "Os", self, "ag_frame") < 0) return nullptr;
-  if (as<Generator>(self).state.is_cpp()) return Py_NewRef(Py_None);
-  return from_body(self, "cr_frame");
+  return body_frame(as<Generator>(self));
 }
 
 auto get_code(PyObject* self, void*) -> PyObject* {
   if (PySys_Audit("object.__getattr__", "Os", self, "ag_code") < 0) return nullptr;
-  if (!as<Generator>(self).state.is_cpp()) return from_body(self, "cr_code");
-  PyErr_SetString(PyExc_AttributeError, "a generator written in C++ has no ag_code");
-  return nullptr;
+  return body_code(as<Generator>(self));
 }
 
 auto get_running(PyObject* self, void*) -> PyObject* {
@@ -141,7 +134,7 @@ auto get_running(PyObject* self, void*) -> PyObject* {
 /// True while the frame, or one that it delegates to, is on the stack.
 auto is_executing(ModuleState& module, Generator& generator) -> bool {
   auto const leaf = Chain::leaf_of(module, generator);
-  auto const running = steal(from_body(leaf.object(), "cr_running"));
+  auto const running = steal(body_attribute(*leaf, "cr_running"));
   PyErr_Clear();
   return running.get() == Py_True;
 }
@@ -177,7 +170,7 @@ auto get_await(PyObject* self, void*) -> PyObject* {
   if (!Chain::is_running(module, generator)) return Py_NewRef(Py_None);
   if (auto awaited = Chain::awaited_by(module, generator)) return awaited.release();
   if (compat::is_taken_apart(generator.body.get())) return Py_NewRef(Py_None);
-  return from_body(self, "cr_await");
+  return body_attribute(generator, "cr_await");
 }
 
 /// isinstance() says that it is a native async generator. All that would read one as a struct asks for its type.
@@ -217,14 +210,6 @@ auto generator_reduce(PyObject* self, PyObject*) -> PyObject* {
 
 // Life ----------------------------------------------------------------------------------------------------------------
 
-/// Tracks the body, so that the collector finalizes it. The generator's own finalizer is called once: where a hook
-/// keeps the generator and it dies later, in a cycle, closing the body from tp_dealloc would come after tp_clear.
-void hand_body_to_collector(Generator& generator) noexcept {
-  if (!generator.state.owns_its_body() || generator.state.is_cpp()) return;
-  generator.state.disown_body();
-  PyObject_GC_Track(generator.body.get());
-}
-
 /// What native's finalizer does (Objects/genobject.c, _PyGen_Finalize). False with the error set that closing ended in.
 auto finish_dropped(PyObject* self) -> bool {
   auto& generator = as<Generator>(self);
@@ -234,27 +219,21 @@ auto finish_dropped(PyObject* self) -> bool {
   Object finalizer;
   if (!generator.state.ignored_exit()) finalizer = take_finalizer(generator);
   if (finalizer) {
-    hand_body_to_collector(generator);
+    // tp_finalize is called once: where a hook keeps the generator and it dies later, in a cycle, closing the body from
+    // tp_dealloc would come after tp_clear. So the collector has to finalize the body itself.
+    show_body(generator);
     return static_cast<bool>(steal(PyObject_CallOneArg(finalizer.get(), self)));
   }
   if (generator.state.is_created()) return true;
   return close_at_once(state_of(self), generator);
 }
 
-/// A coroutine that could not be closed is closed once more by its own finalizer. Not when it is freed: where that is
-/// the collector's doing, what the body needs may have been taken apart by then.
-void abandon_body(Generator& generator) {
-  if (!generator.state.owns_its_body() || generator.state.is_cpp()) return;
-  generator.state.abandon_body();
-  Dismantling const dismantling;
-  PyObject_CallFinalizer(generator.body.get());
-}
-
 void generator_finalize(PyObject* self) {
   auto before = compat::take_exception();
   if (!finish_dropped(self)) {
     compat::write_unraisable(self);
-    abandon_body(as<Generator>(self));
+    // Now, not when it is freed: where that is the collector's doing, what the body needs may be taken apart by then.
+    finalize_body(as<Generator>(self));
   }
   compat::restore_exception(std::move(before));
 }
@@ -295,8 +274,7 @@ void drop_contents(PyObject* self) {
   drop_suspension(state_of(self), generator);
   generator.extra.reset();
   Py_CLEAR(generator.dict);
-  PyObject* body = generator.body.get();  // stays: every attribute asks it. A coroutine clears its own frame
-  if (body != nullptr && generator.state.is_cpp() && Py_REFCNT(body) == 1) cpp_drop(body);
+  clear_body(generator);  // the object stays: every attribute asks it
 }
 
 /// A destructor may have let go of garbage to another thread, which drives it by now: that keeps what it has.
@@ -305,25 +283,13 @@ auto generator_clear(PyObject* self) -> int {
   return 0;
 }
 
-/// The name is gone when the module is.
-auto close_body(PyObject* self) -> PyObject* {
-  PyObject* body = as<Generator>(self).body.get();
-  if (as<Generator>(self).state.is_cpp()) {  // its type may be cleared, too, and has no methods then
-    cpp_drop(body);
-    return Py_NewRef(Py_None);
-  }
-  if (compat::is_taken_apart(body)) return Py_NewRef(Py_None);
-  PyObject* name = state_of(self).names.close.get();
-  return name != nullptr ? PyObject_CallMethodNoArgs(body, name) : PyObject_CallMethod(body, "close", nullptr);
-}
-
 /// What generator_dealloc() does in the end.
 void take_apart(PyObject* self) {
   auto& generator = as<Generator>(self);
   if (generator.state.is_created()) {  // a coroutine that never ran would warn that it was never awaited
     auto before = compat::take_exception();
     // Reported for the body, not for the generator, which is being freed: the report may be kept.
-    if (!steal(close_body(self))) compat::write_unraisable(generator.body.get());
+    if (!close_body(state_of(self), generator)) compat::write_unraisable(generator.body.get());
     compat::restore_exception(std::move(before));
   }
   if (generator.state.owns_its_body()) PyObject_GC_Track(generator.body.get());  // its destructor expects that
@@ -443,12 +409,7 @@ auto new_generator(ModuleState& module, Object body, std::uint32_t traits) -> Py
   new (&generator->extra) Object();
   generator->weakrefs = nullptr;
   generator->dict = nullptr;
-  // The collector would finalize the body of a cycle before the generator, which could then no longer be closed, and
-  // would warn that it was never awaited. So it does not track the body, and sees its contents through the generator.
-  bool const can_own = PyCoro_CheckExact(generator->body.get()) || (traits & trait::cpp) != 0;
-  bool const owns = can_own && Py_REFCNT(generator->body.get()) == 1;
-  if (owns) PyObject_GC_UnTrack(generator->body.get());
-  new (&generator->state) GeneratorState(traits, owns);
+  new (&generator->state) GeneratorState(traits, hide_body(generator->body.get(), traits));
   PyObject_GC_Track(generator);
   return object_of(*generator);
 }

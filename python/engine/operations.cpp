@@ -7,7 +7,6 @@
 
 #include "awaiting.hpp"
 #include "chain.hpp"
-#include "cpp_body.hpp"
 #include "drive.hpp"
 #include "errors.hpp"
 #include "stop_iteration.hpp"
@@ -27,94 +26,82 @@ auto state_now(ModuleState& module, Generator& generator) noexcept -> agen::stat
   return Chain::is_running(module, generator) ? agen::state::running : generator.state.lifecycle();
 }
 
-auto refuse_running(Awaitable& awaitable) -> PySendResult {
+auto refuse_running(Awaitable& awaitable) -> Step {
   awaitable.progress = Progress::finished;
   set_already_running(*awaitable.module, awaitable.operation);
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
 /// Another thread is inside the awaitable, and this one must not touch it.
-auto refuse_occupied(Awaitable& awaitable) -> PySendResult {
+auto refuse_occupied(Awaitable& awaitable) -> Step {
   set_already_running(*awaitable.module, awaitable.operation);
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
 /// A driver goes through the generator: the awaitable is left as it is.
-auto refuse_executing() -> PySendResult {
+auto refuse_executing() -> Step {
   set_generator_executing();
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
 void set_operation_reused(Awaitable const& awaitable) {
   set_reused(iterates(awaitable) ? "__anext__()/asend()" : "aclose()/athrow()");
 }
 
-auto refuse_reuse(Awaitable& awaitable) -> PySendResult {
+auto refuse_reuse(Awaitable& awaitable) -> Step {
   awaitable.progress = Progress::finished;
   set_operation_reused(awaitable);
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
 /// Ends an operation that the body did not have to answer.
-auto answer_at_once(Awaitable& awaitable, admission admitted, PyObject** out) -> PySendResult {
+auto answer_at_once(Awaitable& awaitable, admission admitted) -> Step {
   if (admitted == admission::already_running) return refuse_running(awaitable);
   awaitable.progress = Progress::finished;
-  if (admitted == admission::nothing) {
-    *out = Py_NewRef(Py_None);
-    return PYGEN_RETURN;
-  }
+  if (admitted == admission::nothing) return Step::returned(none());
   if (admitted == admission::just_started) {
     set_just_started();
   } else {
     PyErr_SetNone(PyExc_StopAsyncIteration);
   }
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
-/// What aclose() makes of an answer (agen::after_exit).
-[[gnu::noinline]] auto conclude_aclose(Generator& generator, Outcome outcome, PyObject** out) -> PySendResult {
-  auto const step = outcome == Outcome::yielded    ? agen::step::yielded
-                    : outcome == Outcome::returned ? agen::step::returned
-                                                   : agen::step::raised;
-  bool const ended = outcome == Outcome::raised &&
+/// What aclose() makes of a step (agen::after_exit).
+[[gnu::noinline]] auto conclude_aclose(Generator& generator, Step step) -> Step {
+  bool const ended = step.is(StepKind::raised) &&
                      (PyErr_ExceptionMatches(PyExc_GeneratorExit) || PyErr_ExceptionMatches(PyExc_StopAsyncIteration));
-  auto const closing = agen::after_exit(step, ended);
+  auto const closing = agen::after_exit(lifecycle_step(step.kind), ended);
   if (closing == agen::closing::ignored_exit) generator.state.ignore_exit();
-  Py_CLEAR(*out);  // which may run code
+  step.take().reset();  // which may run code
   switch (closing) {
-    case agen::closing::ignored_exit: set_ignored_exit(); return PYGEN_ERROR;
-    case agen::closing::done:
-      PyErr_Clear();
-      *out = Py_NewRef(Py_None);
-      return PYGEN_RETURN;
+    case agen::closing::ignored_exit: set_ignored_exit(); return Step::raised();
+    case agen::closing::done: PyErr_Clear(); return Step::returned(none());
     case agen::closing::pending:
     case agen::closing::raises: break;
   }
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
-/// The answer of an operation whose body awaits.
-auto wait(Awaitable& awaitable) -> PySendResult {
-  awaitable.generator->state.wait();
-  track(awaitable);
-  return PYGEN_NEXT;
-}
-
-/// The answer of an operation after a resumption.
-[[gnu::always_inline]] inline auto conclude(Awaitable& awaitable, Generator& generator, Outcome outcome, PyObject** out)
-    -> PySendResult {
-  if (outcome == Outcome::awaits) return wait(awaitable);
+/// What an operation makes of a step that was read.
+[[gnu::always_inline]] inline auto conclude(Awaitable& awaitable, Generator& generator, Step step) -> Step {
+  if (step.is(StepKind::awaits)) {
+    generator.state.wait();
+    track(awaitable);
+    return step;
+  }
   generator.state.end_operation();
   awaitable.progress = Progress::finished;
   if (awaitable.operation == operation::aclose) [[unlikely]]
-    return conclude_aclose(generator, outcome, out);
-  if (outcome == Outcome::yielded) [[likely]]
-    return PYGEN_RETURN;
-  if (outcome == Outcome::returned) set_stop_async_iteration(steal(std::exchange(*out, nullptr)));
-  return PYGEN_ERROR;
+    return conclude_aclose(generator, step);
+  if (step.is(StepKind::yielded)) [[likely]]
+    return {StepKind::returned, step.object};
+  if (step.is(StepKind::returned)) set_stop_async_iteration(step.take());
+  return Step::raised();
 }
 
-auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
+/// Resumes an operation that waits.
+auto resume(Awaitable& awaitable, PyObject* value) -> Step {
   Generator& generator = *awaitable.generator.get();
   if (awaitable.progress == Progress::finished) return refuse_reuse(awaitable);
   if (!generator.state.resume_undelegated()) [[unlikely]] {
@@ -122,84 +109,36 @@ auto resume(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResu
   }
   if (generator.state.is_closed()) {  // through its frame or its coroutine, or by the collector
     generator.state.end_operation();
-    return answer_at_once(awaitable, agen::admit(awaitable.operation, agen::state::closed), out);
+    return answer_at_once(awaitable, agen::admit(awaitable.operation, agen::state::closed));
   }
-  return conclude(awaitable, generator,
-                  drive_send(*awaitable.module, awaitable.resumption, generator, value, false, out), out);
+  return conclude(awaitable, generator, drive_send(*awaitable.module, awaitable.resumption, generator, value, false));
 }
 
 /// An anext or asend that does not find a body idle at a yield.
-// Kept out of line: inlined it costs asend_send() a register.
-[[gnu::noinline]] auto begin_iteration(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
+// Kept out of line: inlined it costs begin_anext() a register.
+[[gnu::noinline]] auto begin_elsewhere(Awaitable& awaitable, PyObject* value) -> Step {
   ModuleState& module = *awaitable.module;
   Generator& generator = *awaitable.generator.get();
-  auto admitted = agen::admit(awaitable.operation, state_now(module, generator), value != Py_None);
-  if (admitted != admission::resume) return answer_at_once(awaitable, admitted, out);
-  if (!Chain::claim_operation(module, generator)) return refuse_running(awaitable);
-  generator.state.begin_body();
+  // begin_idle() is enough where the body waits at a Suspension. drive_send() looks at that again: another thread may
+  // have brought the body back to a real yield meanwhile.
+  if (!generator.state.begin_idle()) {
+    auto const admitted = agen::admit(awaitable.operation, state_now(module, generator), value != Py_None);
+    if (admitted != admission::resume) return answer_at_once(awaitable, admitted);
+    if (!Chain::claim_operation(module, generator)) return refuse_running(awaitable);
+    generator.state.begin_body();
+  }
   awaitable.progress = Progress::started;
-  return conclude(awaitable, generator, drive_send(module, awaitable.resumption, generator, value, true, out), out);
+  return conclude(awaitable, generator, drive_send(module, awaitable.resumption, generator, value, true));
 }
 
-/// conclude_cpp() where it takes the driver.
-[[gnu::noinline]] auto settle_cpp(Awaitable& awaitable, Outcome outcome, bool starting, PyObject** out)
-    -> PySendResult {
+/// The rest of an anext or asend whose body did not answer with an item at once.
+[[gnu::noinline]] auto drive_answered(Awaitable& awaitable, Step step) -> Step {
   Generator& generator = *awaitable.generator.get();
   {
     Resuming const resuming(awaitable.resumption, generator);
-    outcome = drive_cpp_on(*awaitable.module, awaitable.resumption, generator, outcome, starting, out);
+    step = drive_from(*awaitable.module, awaitable.resumption, generator, step, true);
   }
-  return conclude(awaitable, generator, outcome, out);
-}
-
-/// What a body in C++ answered that does not end the operation with an item.
-[[gnu::noinline]] auto conclude_cpp(Awaitable& awaitable, Outcome outcome, bool starting, PyObject** out)
-    -> PySendResult {
-  bool const waits = outcome == Outcome::awaits && is_for_the_loop(*awaitable.module, *out);
-  return waits ? wait(awaitable) : settle_cpp(awaitable, outcome, starting, out);
-}
-
-/// The item that a body in C++ has answered is the operation's.
-[[gnu::always_inline]] inline auto answer_item(Awaitable& awaitable) -> PySendResult {
-  awaitable.generator->state.end_operation();
-  awaitable.progress = Progress::finished;
-  return PYGEN_RETURN;
-}
-
-/// The end of an operation's resumption of a body in C++, which has answered `outcome`.
-[[gnu::always_inline]] inline auto answer_cpp(Awaitable& awaitable, Outcome outcome, bool starting, PyObject** out)
-    -> PySendResult {
-  if (outcome != Outcome::yielded) [[unlikely]]
-    return conclude_cpp(awaitable, outcome, starting, out);
-  return answer_item(awaitable);
-}
-
-/// Sends into what a body in C++ awaits, or into the body.
-auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** out) -> PySendResult {
-  Outcome outcome;
-  {
-    Resuming const resuming(awaitable.resumption, *awaitable.generator.get());
-    outcome = cpp_send(awaitable.generator->body.get(), value, out);
-  }
-  return answer_cpp(awaitable, outcome, starting, out);
-}
-
-/// The rest of an anext or asend whose body in C++ did not answer with an item at once.
-[[gnu::noinline]] auto step_on_cpp(Awaitable& awaitable, int step, PyObject** out) -> PySendResult {
-  auto outcome = Outcome::awaits;
-  if (step != agen::python::abi::awaits) {
-    Resuming const resuming(awaitable.resumption, *awaitable.generator.get());
-    outcome = cpp_answered(as<CppBody>(awaitable.generator->body.get()), step);
-  }
-  return conclude_cpp(awaitable, outcome, true, out);
-}
-
-/// asend_send() for a body in C++ whose operation has begun.
-[[gnu::noinline]] auto asend_resume_cpp(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
-  Occupied const occupied(awaitable.occupancy);
-  if (!occupied) return refuse_occupied(awaitable);
-  bool const goes_on = awaitable.progress == Progress::started && awaitable.generator->state.resume_at_await();
-  return goes_on ? go_on_cpp(awaitable, value, false, out) : resume(awaitable, value, out);
+  return conclude(awaitable, generator, step);
 }
 
 /// What an asend sends when it begins: its argument, unless the first send() says otherwise.
@@ -208,92 +147,39 @@ auto go_on_cpp(Awaitable& awaitable, PyObject* value, bool starting, PyObject** 
   return value == Py_None ? awaitable.argument.get() : value;
 }
 
-/// asend_send() for a body in C++: nothing has to be looked up where it is suspended at a yield or an await.
-// Kept small, with all else out of line: an item of such a body costs little more than the registers to be saved.
-[[gnu::noinline]] auto asend_send_cpp(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
-  Occupied const occupied(awaitable.occupancy);
-  if (!occupied) return refuse_occupied(awaitable);
-  if (compat::free_threaded && awaitable.progress != Progress::initial) return resume(awaitable, value, out);
-  if (awaitable.argument) [[unlikely]]
-    value = value_sent(awaitable, value);
-  Generator& generator = *awaitable.generator.get();
-  if (!generator.state.begin_at_yield()) [[unlikely]]
-    return begin_iteration(awaitable, value, out);
-  awaitable.progress = Progress::started;
-  auto& body = as<CppBody>(generator.body.get());
-  if (body.awaiting || body.self == nullptr) [[unlikely]]
-    return go_on_cpp(awaitable, value, true, out);
-  int step = 0;
-  {
-    Resuming const resuming(awaitable.resumption, generator);
-    step = cpp_step(body, value, nullptr, out);
-  }
-  if (step != agen::python::abi::yielded) [[unlikely]]
-    return step_on_cpp(awaitable, step, out);
-  return answer_item(awaitable);
-}
-
-/// An anext or asend that does not find a Python body idle at a real yield.
-[[gnu::noinline]] auto begin_elsewhere(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
-  Generator& generator = *awaitable.generator.get();
-  if (!generator.state.begin_idle()) return begin_iteration(awaitable, value, out);
-  awaitable.progress = Progress::started;
-  // Which looks again: another thread may have brought the body back to a real yield meanwhile.
-  return conclude(awaitable, generator,
-                  drive_send(*awaitable.module, awaitable.resumption, generator, value, true, out), out);
-}
-
-/// The rest of an anext or asend whose body did not answer with an item at once.
-[[gnu::noinline]] auto go_on(Awaitable& awaitable, PySendResult result, PyObject** out) -> PySendResult {
-  Generator& generator = *awaitable.generator.get();
-  Outcome outcome;
-  {
-    Resuming const resuming(awaitable.resumption, generator);
-    outcome = drive_from(*awaitable.module, awaitable.resumption, generator, result, true, out);
-  }
-  return conclude(awaitable, generator, outcome, out);
-}
-
 // The hot path: a body that is suspended at a real yield, does not delegate and yields again. All else is in functions
 // that are not inlined, and costs an item neither a register nor a jump. It takes no reference: the code that calls
 // it has the awaitable; that has the generator, and the generator its body, neither of which is exchanged or dropped
 // before its owner is freed (generator_clear(), awaitable_clear()).
-[[gnu::noinline]] auto asend_send_python(Awaitable& awaitable, PyObject* value, PyObject** out) -> PySendResult {
+template <class Body>
+[[gnu::noinline]] auto send_first(Awaitable& awaitable, PyObject* value) -> Step {
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
   if (awaitable.progress != Progress::initial) [[unlikely]]
-    return resume(awaitable, value, out);
+    return resume(awaitable, value);
   if (awaitable.argument) [[unlikely]]
     value = value_sent(awaitable, value);
   Generator& generator = *awaitable.generator.get();
   if (!generator.state.begin_at_yield()) [[unlikely]]
-    return begin_elsewhere(awaitable, value, out);
+    return begin_elsewhere(awaitable, value);
   awaitable.progress = Progress::started;
-  PySendResult result;
+  Step step;
   {
     Resuming const resuming(awaitable.resumption, generator);
-    result = body_send(generator, value, out);
+    step = Body::send(generator, value);
   }
-  ModuleState& module = *awaitable.module;
-  if (result != PYGEN_NEXT || !holds_item(module, *out)) [[unlikely]]
-    return go_on(awaitable, result, out);
-  *out = take_own_wrapped(*out);
+  if (!Body::holds_item(*awaitable.module, step)) [[unlikely]]
+    return drive_answered(awaitable, step);
+  PyObject* const item = Body::take_item(step);
   generator.state.end_operation();
   awaitable.progress = Progress::finished;
-  return PYGEN_RETURN;
+  return {StepKind::returned, item};
 }
 
-/// asend_send(), with a null in `*out`.
-inline auto send_into(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+inline auto asend_send(PyObject* self, PyObject* value) -> Step {
   auto& awaitable = as<Awaitable>(self);
-  if (!awaitable.generator->state.is_cpp()) return asend_send_python(awaitable, value, out);
-  return awaitable.progress == Progress::initial ? asend_send_cpp(awaitable, value, out)
-                                                 : asend_resume_cpp(awaitable, value, out);
-}
-
-auto asend_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
-  *out = nullptr;
-  return send_into(self, value, out);
+  return awaitable.generator->state.is_cpp() ? send_first<CompiledBody>(awaitable, value)
+                                             : send_first<PythonBody>(awaitable, value);
 }
 
 /// The exception that an athrow or aclose throws; null with TypeError set.
@@ -306,85 +192,81 @@ auto exception_of(Awaitable& awaitable) -> Object {
                         count > 2 ? PyTuple_GET_ITEM(arguments, 2) : nullptr);
 }
 
-auto throw_in(Awaitable& awaitable, Object exception, PyObject** out) -> PySendResult {
+auto throw_in(Awaitable& awaitable, Object exception) -> Step {
   Generator& generator = *awaitable.generator.get();
   if (!Chain::claim_operation(*awaitable.module, generator)) return refuse_running(awaitable);
   awaitable.progress = Progress::started;
   return conclude(awaitable, generator,
-                  drive_raise(*awaitable.module, awaitable.resumption, generator, std::move(exception), true, out),
-                  out);
+                  drive_throw(*awaitable.module, awaitable.resumption, generator, std::move(exception), true));
 }
 
-auto athrow_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+auto athrow_send(PyObject* self, PyObject* value) -> Step {
   auto& awaitable = as<Awaitable>(self);
-  *out = nullptr;
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
-  if (awaitable.progress != Progress::initial) return resume(awaitable, value, out);
+  if (awaitable.progress != Progress::initial) return resume(awaitable, value);
   Generator& generator = *awaitable.generator.get();
   auto const admitted =
       agen::admit(awaitable.operation, state_now(*awaitable.module, generator), false, generator.state.ignored_exit());
   if (admitted == admission::already_running || admitted == admission::nothing || admitted == admission::end) {
-    return answer_at_once(awaitable, admitted, out);
+    return answer_at_once(awaitable, admitted);
   }
   if (value != Py_None) {
     PyErr_SetString(PyExc_RuntimeError, "can't send non-None value to a just-started coroutine");
-    return PYGEN_ERROR;
+    return Step::raised();
   }
   auto exception = exception_of(awaitable);
   if (awaitable.progress != Progress::initial) {  // the exception's constructor has awaited it
     set_operation_reused(awaitable);
-    return PYGEN_ERROR;
+    return Step::raised();
   }
   if (!exception) {
     awaitable.progress = Progress::finished;
-    return PYGEN_ERROR;
+    return Step::raised();
   }
-  return throw_in(awaitable, std::move(exception), out);
+  return throw_in(awaitable, std::move(exception));
 }
 
-auto awaitable_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
+auto awaitable_throw(PyObject* self, Object exception) -> Step {
   auto& awaitable = as<Awaitable>(self);
   Generator& generator = *awaitable.generator.get();
-  *out = nullptr;
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
   if (awaitable.progress == Progress::finished) return refuse_reuse(awaitable);
+  // Native decides here by the awaitable's state, before the generator's (Objects/genobject.c, async_gen_asend_throw):
+  // agen::admit() has no word for an exception that is thrown at an awaitable. tests/python/test_awaitables.py
+  // compares.
   if (awaitable.progress == Progress::initial && state_now(*awaitable.module, generator) == agen::state::running)
     return refuse_running(awaitable);
   if (generator.state.is_closed()) {
     awaitable.progress = Progress::finished;
     compat::restore_exception(std::move(exception));
-    return awaitable.operation == operation::aclose ? conclude_aclose(generator, Outcome::raised, out) : PYGEN_ERROR;
+    return awaitable.operation == operation::aclose ? conclude_aclose(generator, Step::raised()) : Step::raised();
   }
-  if (awaitable.progress == Progress::initial) return throw_in(awaitable, std::move(exception), out);
+  if (awaitable.progress == Progress::initial) return throw_in(awaitable, std::move(exception));
   if (!Chain::claim_resumption(*awaitable.module, generator)) return refuse_executing();
   return conclude(awaitable, generator,
-                  drive_raise(*awaitable.module, awaitable.resumption, generator, std::move(exception), false, out),
-                  out);
+                  drive_throw(*awaitable.module, awaitable.resumption, generator, std::move(exception), false));
 }
 
 auto awaitable_close(PyObject* self, PyObject*) -> PyObject* {
   Occupied const occupied(as<Awaitable>(self).occupancy);
   if (!occupied) {
-    refuse_occupied(as<Awaitable>(self));
-    return nullptr;
+    return refuse_occupied(as<Awaitable>(self)).object;
   }
   if (as<Awaitable>(self).progress == Progress::finished) return Py_NewRef(Py_None);
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return nullptr;
-  Object ignored;
-  PySendResult const result = awaitable_raise(self, std::move(exit), ignored.out());
-  return closed_answer(result, "coroutine ignored GeneratorExit");
+  return closed_answer(awaitable_throw(self, std::move(exit)), "coroutine ignored GeneratorExit");
 }
 
 // Items ---------------------------------------------------------------------------------------------------------------
 
 /// send() of an anext or asend: unlike other awaitables an item None is StopIteration(None), with an argument.
 auto asend_send_method(PyObject* self, PyObject* value) -> PyObject* {
-  PyObject* result = nullptr;
-  if (send_into(self, value, &result) != PYGEN_RETURN) return result;
-  auto const item = steal(result);
+  Step step = asend_send(self, value);
+  if (!step.is(StepKind::returned)) return step.object;
+  Object const item = step.take();
   if (item.get() != Py_None) {
     set_stop_iteration(item.get());
   } else if (auto stop = steal(PyObject_CallOneArg(PyExc_StopIteration, Py_None))) {
@@ -395,15 +277,15 @@ auto asend_send_method(PyObject* self, PyObject* value) -> PyObject* {
 
 /// What `async for` calls on 3.12 to 3.14: the item travels in a StopIteration, so that is recycled.
 auto asend_iternext(PyObject* self) -> PyObject* {
-  PyObject* result = nullptr;
-  if (send_into(self, Py_None, &result) != PYGEN_RETURN) return result;
+  Step const step = asend_send(self, Py_None);
+  if (!step.is(StepKind::returned)) return step.object;
   if constexpr (!compat::send_uses_iternext) {
-    if (result != Py_None) set_stop_iteration(result);
-    Py_DECREF(result);
-  } else if (result == Py_None) {  // no exception at all means StopIteration(None)
-    Py_DECREF(result);
+    if (step.object != Py_None) set_stop_iteration(step.object);
+    Py_DECREF(step.object);
+  } else if (step.object == Py_None) {  // no exception at all means StopIteration(None)
+    Py_DECREF(step.object);
   } else {
-    set_recycled_stop(*as<Awaitable>(self).module, result);
+    set_recycled_stop(*as<Awaitable>(self).module, step.object);
   }
   return nullptr;
 }
@@ -535,8 +417,8 @@ void asend_dealloc(PyObject* self) {
     finalize_and_free<true>(self);
 }
 
-using AsendSlots = AwaitableSlots<Awaitable, asend_send, awaitable_raise, awaitable_close, true, asend_send_method>;
-using AthrowSlots = AwaitableSlots<Awaitable, athrow_send, awaitable_raise, awaitable_close>;
+using AsendSlots = AwaitableSlots<Awaitable, asend_send, awaitable_throw, awaitable_close, true, asend_send_method>;
+using AthrowSlots = AwaitableSlots<Awaitable, athrow_send, awaitable_throw, awaitable_close>;
 
 PyType_Slot asend_slots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(asend_dealloc)},
@@ -590,17 +472,17 @@ auto close_at_once(ModuleState& module, Generator& generator) -> bool {
     set_generator_executing();
     return false;
   }
-  Object out;
-  Outcome const outcome = drive_raise(module, *resumption, generator, std::move(exit), at_yield, out.out());
+  Step step = drive_throw(module, *resumption, generator, std::move(exit), at_yield);
   generator.state.end_operation();
-  if (outcome == Outcome::awaits) {
+  if (step.is(StepKind::awaits)) {
+    Object const awaited = step.take();  // dropped last: that may run code
     Chain::unlock(module, generator);
     set_awaited_during_finalization(object_of(generator));
     return false;
   }
-  PyObject* answer = out.release();
-  Object const closed = conclude_aclose(generator, outcome, &answer) == PYGEN_RETURN ? steal(answer) : nullptr;
-  return static_cast<bool>(closed);
+  step = conclude_aclose(generator, step);
+  step.take().reset();
+  return step.is(StepKind::returned);
 }
 
 }  // namespace engine

@@ -5,6 +5,7 @@
 #define ASYNC_GENERATOR_ENGINE_WRAPPED_ITEM_HPP
 
 #include "objects.hpp"
+#include "step.hpp"
 
 namespace engine {
 
@@ -48,13 +49,14 @@ inline auto is_wrapped_request(ModuleState& module, PyObject* item) noexcept -> 
   return compat::yields_wrap && Py_TYPE(item) == module.delegation_type && !as<Delegation>(item).tracked;
 }
 
-/// True for an answer that is what a real yield hands out, and no more: a wrapped item.
-inline auto is_item(ModuleState const& module, PySendResult result, PyObject* answer) noexcept -> bool {
-  return result == PYGEN_NEXT && Py_TYPE(answer) == module.wrapped_item_type && !HandedUp::may_be(answer);
+/// True for a step that is what a real yield hands out, and no more: a wrapped item.
+inline auto is_item(ModuleState const& module, Step step) noexcept -> bool {
+  return step.is(StepKind::awaits) && Py_TYPE(step.object) == module.wrapped_item_type &&
+         !HandedUp::may_be(step.object);
 }
 
-/// is_item() for the hot path, of a PYGEN_NEXT. False where it takes a closer look: also of one whose layout is not
-/// known or that has other references, and of a request.
+/// is_item() for the hot path, of an object that came out. False where it takes a closer look: also of one whose layout
+/// is not known or that has other references, and of a request.
 inline auto holds_item(ModuleState& module, PyObject* answer) noexcept -> bool {
   return is_own_wrapped(module, answer) && !HandedUp::may_be(answer) && !is_wrapped_request(module, *slot_of(answer));
 }

@@ -14,9 +14,9 @@ namespace engine {
 
 namespace {
 
-auto refuse_reuse() -> PySendResult {
+auto refuse_reuse() -> Step {
   set_reused("yield_()");
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
 /// What arrives at the await when `exception` is thrown in. Null with an exception set.
@@ -25,9 +25,8 @@ auto arriving(Object exception) -> Object {
   return stops ? stop_iteration_at_yield(std::move(exception)) : exception;
 }
 
-auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+auto yield_send(PyObject* self, PyObject* value) -> Step {
   auto& yield = as<Yield>(self);
-  *out = nullptr;
   Occupied const occupied(yield.occupancy);
   if (!occupied) return refuse_reuse();
   if (yield.progress == Progress::started && !yield.held) {
@@ -36,39 +35,36 @@ auto yield_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult
     if (yield.pending) {
       auto exception = arriving(std::move(yield.pending));
       if (exception) raise_thrown(std::move(exception), std::move(yield.handled));
-      return PYGEN_ERROR;
+      return Step::raised();
     }
-    *out = Py_NewRef(value);
-    return PYGEN_RETURN;
+    return Step::returned(borrow(value));
   }
   if (yield.progress != Progress::initial) return refuse_reuse();
   // A body that is taken apart gets no error: it could catch that and run for ever. What closes it sees that it yields.
   if (!Dismantling::under_way() && !inside_generator(*yield.module)) {
     yield.progress = Progress::finished;
-    if (PyErr_Occurred() != nullptr) return PYGEN_ERROR;
+    if (PyErr_Occurred() != nullptr) return Step::raised();
     set_outside_generator("yield_");
-    return PYGEN_ERROR;
+    return Step::raised();
   }
   yield.progress = Progress::started;
   auto wrapped = wrap(*yield.module, std::move(yield.value));
   if (!wrapped) {
     yield.progress = Progress::finished;
-    return PYGEN_ERROR;
+    return Step::raised();
   }
   HandedUp::announce(yield, wrapped.get());
-  *out = wrapped.release();
-  return PYGEN_NEXT;
+  return Step::awaits(std::move(wrapped));
 }
 
-auto yield_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
-  *out = nullptr;
+auto yield_throw(PyObject* self, Object exception) -> Step {
   Occupied const occupied(as<Yield>(self).occupancy);
   if (!occupied) return refuse_reuse();
   as<Yield>(self).progress = Progress::finished;
   HandedUp::forget(as<Yield>(self));
   exception = arriving(std::move(exception));
   if (exception) compat::restore_exception(std::move(exception));  // the frame that awaits adds the context
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
 auto yield_close(PyObject* self, PyObject*) -> PyObject* {
@@ -118,7 +114,7 @@ void yield_dealloc(PyObject* self) {
 
 PyDoc_STRVAR(yield_doc, "What yield_() returns: await it to hand the value to the consumer of the async generator.");
 
-using YieldSlots = OperatorSlots<Yield, yield_send, yield_raise, yield_close>;
+using YieldSlots = OperatorSlots<Yield, yield_send, yield_throw, yield_close>;
 
 PyType_Slot yield_slots[] = {
     {Py_tp_doc, const_cast<char*>(yield_doc)},

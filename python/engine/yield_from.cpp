@@ -91,53 +91,42 @@ auto inside_generator(ModuleState& module) -> bool {
 
 namespace {
 
-/// What the interpreter sees of an answer of the expansion.
-auto answer(Delegation& delegation, Outcome outcome, PyObject** out) -> PySendResult {
-  switch (outcome) {
-    case Outcome::awaits: return PYGEN_NEXT;
-    case Outcome::yielded: {
-      auto wrapped = wrap(*delegation.module, steal(std::exchange(*out, nullptr)));
-      *out = wrapped.release();
-      if (*out != nullptr) return PYGEN_NEXT;
-      [[fallthrough]];
-    }
-    case Outcome::raised:
-    case Outcome::refused:
-    case Outcome::delegates:
-    case Outcome::sends_next: delegation.progress = Progress::finished; return PYGEN_ERROR;
-    case Outcome::returned: break;
+/// What the interpreter sees of a step of the expansion.
+auto answer(Delegation& delegation, Step step) -> Step {
+  if (step.is(StepKind::awaits)) return step;
+  if (step.is(StepKind::yielded)) {
+    if (auto wrapped = wrap(*delegation.module, step.take())) return Step::awaits(std::move(wrapped));
+    step = Step::raised();
   }
   delegation.progress = Progress::finished;
-  return PYGEN_RETURN;
+  return step;
 }
 
-auto refuse_reuse() -> PySendResult {
+auto refuse_reuse() -> Step {
   set_reused("yield_from_()");
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
 /// Awaited in no generator.
-auto refuse_outside(Delegation& delegation, PyObject** out) -> PySendResult {
+auto refuse_outside(Delegation& delegation) -> Step {
   delegation.progress = Progress::finished;
   if (Dismantling::under_way()) {  // as yield_() in a body that is taken apart
-    *out = Py_NewRef(Py_None);
-    return PYGEN_NEXT;
+    return Step::awaits(none());
   }
   set_outside_generator("yield_from_");
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
 /// The first resumption of an await.
-auto begin(Delegation& delegation, PyObject** out) -> PySendResult {
+auto begin(Delegation& delegation) -> Step {
   switch (find_place(*delegation.module)) {
-    case Place::unknown: delegation.progress = Progress::finished; return PYGEN_ERROR;
-    case Place::nowhere: return refuse_outside(delegation, out);
+    case Place::unknown: delegation.progress = Progress::finished; return Step::raised();
+    case Place::nowhere: return refuse_outside(delegation);
     case Place::ours:  // the driver takes it from here, and comes back with the result
       delegation.progress = Progress::started;
       delegation.role = Role::awaited;
       delegation.handled = compat::handled_exception();
-      *out = Py_NewRef(object_of(delegation));
-      return PYGEN_NEXT;
+      return Step::awaits(borrow(object_of(delegation)));
     case Place::native: break;
   }
   delegation.progress = Progress::started;
@@ -146,58 +135,55 @@ auto begin(Delegation& delegation, PyObject** out) -> PySendResult {
   auto iterator = iterate(*delegation.module, delegation.iterator.get());
   if (!iterator) {
     delegation.progress = Progress::finished;
-    return PYGEN_ERROR;
+    return Step::raised();
   }
   delegation.iterator = std::move(iterator);
-  return answer(delegation, begin_foreign(delegation, out), out);
+  return answer(delegation, begin_foreign(delegation));
 }
 
 /// The driver comes back with what the delegation ended in.
-auto end(Delegation& delegation, PyObject* value, PyObject** out) -> PySendResult {
+auto end(Delegation& delegation, PyObject* value) -> Step {
   delegation.progress = Progress::finished;
   if (delegation.pending) {
     compat::restore_exception(std::move(delegation.pending));  // it was raised further down: no context is added here
-    return PYGEN_ERROR;
+    return Step::raised();
   }
-  *out = Py_NewRef(value);
-  return PYGEN_RETURN;
+  return Step::returned(borrow(value));
 }
 
-auto delegation_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+auto delegation_send(PyObject* self, PyObject* value) -> Step {
   auto& delegation = as<Delegation>(self);
-  *out = nullptr;
   Occupied const occupied(delegation.occupancy);
   if (!occupied) return refuse_reuse();
   Entered const entered(delegation);
-  if (!entered) return PYGEN_ERROR;
-  if (delegation.progress == Progress::initial) return begin(delegation, out);
+  if (!entered) return Step::raised();
+  if (delegation.progress == Progress::initial) return begin(delegation);
   if (delegation.progress == Progress::finished || Chain::has(delegation)) return refuse_reuse();
-  if (delegation.role == Role::awaited) return end(delegation, value, out);
-  return answer(delegation, send_foreign(delegation, value, out), out);
+  if (delegation.role == Role::awaited) return end(delegation, value);
+  return answer(delegation, send_foreign(delegation, value));
 }
 
-/// delegation_raise() for a caller that has entered.
-auto raise_in(Delegation& delegation, Object exception, PyObject** out) -> PySendResult {
-  if (!leave(delegation)) return PYGEN_ERROR;
+/// delegation_throw() for a caller that has entered.
+auto throw_in(Delegation& delegation, Object exception) -> Step {
+  if (!leave(delegation)) return Step::raised();
   if (delegation.progress == Progress::started && delegation.role != Role::awaited) {
-    return answer(delegation, raise_foreign(delegation, std::move(exception), out), out);
+    return answer(delegation, throw_foreign(delegation, std::move(exception)));
   }
   // Not begun, or an exception was thrown into the frames above without the driver.
   delegation.progress = Progress::finished;
   compat::restore_exception(std::move(exception));
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
-auto delegation_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
+auto delegation_throw(PyObject* self, Object exception) -> Step {
   auto& delegation = as<Delegation>(self);
-  *out = nullptr;
   Occupied const occupied(delegation.occupancy);
   if (!occupied) {
     set_reused("yield_from_()");
-    return PYGEN_ERROR;
+    return Step::raised();
   }
   Entered const entered(delegation);
-  return entered ? raise_in(delegation, std::move(exception), out) : PYGEN_ERROR;
+  return entered ? throw_in(delegation, std::move(exception)) : Step::raised();
 }
 
 auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
@@ -219,9 +205,7 @@ auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
   }
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return nullptr;
-  Object ignored;
-  auto const result = raise_in(delegation, std::move(exit), ignored.out());
-  return closed_answer(result, "coroutine ignored GeneratorExit");
+  return closed_answer(throw_in(delegation, std::move(exit)), "coroutine ignored GeneratorExit");
 }
 
 void delegation_finalize(PyObject* self) {
@@ -285,7 +269,7 @@ void delegation_dealloc(PyObject* self) {
 PyDoc_STRVAR(delegation_doc,
              "What yield_from_() returns: await it in the body of an async generator (PEP 828's `yield from`).");
 
-using DelegationSlots = OperatorSlots<Delegation, delegation_send, delegation_raise, delegation_close>;
+using DelegationSlots = OperatorSlots<Delegation, delegation_send, delegation_throw, delegation_close>;
 
 PyType_Slot delegation_slots[] = {
     {Py_tp_doc, const_cast<char*>(delegation_doc)},
