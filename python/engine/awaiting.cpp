@@ -22,32 +22,28 @@ auto await_iterator(PyObject* awaitable) -> Object {
   return nullptr;
 }
 
-auto await_raise(State& state, PyObject* iterator, PyObject* exception, PyObject** out) -> PySendResult {
-  *out = nullptr;
+auto await_throw(ModuleState& module, PyObject* iterator, PyObject* exception) -> Step {
   bool const exits = PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit) != 0;
-  auto const method = steal(PyObject_GetAttr(iterator, (exits ? state.names.close : state.names.throw_).get()));
-  if (!method && !PyErr_ExceptionMatches(PyExc_AttributeError)) return PYGEN_ERROR;
+  auto const method = steal(PyObject_GetAttr(iterator, (exits ? module.names.close : module.names.throw_).get()));
+  if (!method && !PyErr_ExceptionMatches(PyExc_AttributeError)) return Step::raised();
   PyErr_Clear();
   if (!method || exits) {
-    if (method && !steal(PyObject_CallNoArgs(method.get()))) return PYGEN_ERROR;
+    if (method && !steal(PyObject_CallNoArgs(method.get()))) return Step::raised();
     compat::restore_exception(borrow(exception));
-    return PYGEN_ERROR;
+    return Step::raised();
   }
-  *out = PyObject_CallOneArg(method.get(), exception);
-  if (*out != nullptr) return PYGEN_NEXT;
-  if (!PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;
-  return take_stop(out);
+  if (auto object = steal(PyObject_CallOneArg(method.get(), exception))) return Step::awaits(std::move(object));
+  return PyErr_ExceptionMatches(PyExc_StopIteration) ? take_stop() : Step::raised();
 }
 
-auto take_stop(PyObject** out) -> PySendResult {
+auto take_stop() -> Step {
   auto stop = compat::take_exception();
   if (PyErr_GivenExceptionMatches(stop.get(), PyExc_StopIteration) == 0) {  // there was no memory to make it
     compat::restore_exception(std::move(stop));
-    return PYGEN_ERROR;
+    return Step::raised();
   }
   PyObject* value = as<PyStopIterationObject>(stop.get()).value;
-  *out = Py_NewRef(value != nullptr ? value : Py_None);
-  return PYGEN_RETURN;
+  return Step::returned(borrow(value != nullptr ? value : Py_None));
 }
 
 namespace {
@@ -100,10 +96,6 @@ auto thrown(PyObject* const* arguments, Py_ssize_t count, bool warns) -> Object 
   return make_exception(arguments[0], count > 1 ? arguments[1] : nullptr, count > 2 ? arguments[2] : nullptr);
 }
 
-void raise_here(Object exception) {
-  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.get())), exception.get());
-}
-
 void set_stop_iteration(PyObject* value) {
   if (value == Py_None) {
     PyErr_SetNone(PyExc_StopIteration);
@@ -122,12 +114,13 @@ void warn_never_awaited(char const* name) {
   compat::restore_exception(std::move(before));
 }
 
-auto closed_answer(PySendResult result, char const* still_alive) -> PyObject* {
-  if (result == PYGEN_NEXT) {
+auto closed_answer(Step answer, char const* still_alive) -> PyObject* {
+  answer.take().reset();
+  if (answer.is(StepKind::awaits)) {
     PyErr_SetString(PyExc_RuntimeError, still_alive);
     return nullptr;
   }
-  if (result == PYGEN_ERROR) {
+  if (answer.is(StepKind::raised)) {
     if (!PyErr_ExceptionMatches(PyExc_GeneratorExit) && !PyErr_ExceptionMatches(PyExc_StopAsyncIteration) &&
         !PyErr_ExceptionMatches(PyExc_StopIteration)) {
       return nullptr;

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "compiler.hpp"
 #include "ref.hpp"
 
 #if PY_VERSION_HEX < 0x030A0000

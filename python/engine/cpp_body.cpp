@@ -2,8 +2,9 @@
 #include "cpp_body.hpp"
 
 #include "awaiting.hpp"
-#include "delegation.hpp"
+#include "errors.hpp"
 #include "generator.hpp"
+#include "yield_from.hpp"
 
 namespace engine {
 
@@ -11,47 +12,42 @@ namespace abi = agen::python::abi;
 
 // Driving -------------------------------------------------------------------------------------------------------------
 
-auto cpp_ended(PyObject* exception, PyObject** out) -> Outcome {
-  // By hand: there is nobody to tell.
-  if (exception == nullptr)
-    *out = Py_NewRef(Py_None);
-  else
-    compat::restore_exception(borrow(exception));
-  return exception == nullptr ? Outcome::returned : Outcome::raised;
+auto cpp_ended(PyObject* exception) -> Step {
+  // Ended through a method of its own: there is no answer left to give.
+  if (exception == nullptr) return Step::returned(none());
+  compat::restore_exception(borrow(exception));
+  return Step::raised();
 }
 
-auto cpp_answered(CppBody& body, int step) -> Outcome {
-  if (step == abi::awaits) return Outcome::awaits;
-  if (step == abi::refused) return Outcome::refused;
-  cpp_drop(object_of(body));
-  return step == abi::returned ? Outcome::returned : Outcome::raised;
+auto cpp_answered(CppBody& body, int step, PyObject* object) -> Step {
+  if (step == abi::awaits) return {StepKind::awaits, object};
+  if (step == abi::refused) return {StepKind::refused, nullptr};
+  cpp_drop(body);
+  return {step == abi::returned ? StepKind::returned : StepKind::raised, object};
 }
 
-auto cpp_raise(PyObject* object, Object exception, PyObject** out) -> Outcome {
-  auto& body = as<CppBody>(object);
-  *out = nullptr;
+auto cpp_throw(CppBody& body, Object exception) -> Step {
   if (Object iterator = exchange_awaiting(body, nullptr)) {
     Nested const nested(" while a C++ coroutine awaits");
-    auto const result = nested ? await_raise(*body.state, iterator.get(), exception.get(), out) : PYGEN_ERROR;
-    return cpp_go_on(body, std::move(iterator), result, out);
+    auto const answer = nested ? await_throw(*body.module, iterator.get(), exception.get()) : Step::raised();
+    return cpp_awaited(body, std::move(iterator), answer);
   }
-  if (body.stage == Stage::initial) {  // it never begins
-    cpp_drop(object);
+  if (body.progress == Progress::initial) {  // it never begins
+    cpp_drop(body);
     compat::restore_exception(std::move(exception));
-    return Outcome::raised;
+    return Step::raised();
   }
-  return cpp_resume(body, nullptr, exception.get(), out);
+  return cpp_resume(body, nullptr, exception.get());
 }
 
-void cpp_drop(PyObject* object) noexcept {
-  auto& body = as<CppBody>(object);
-  body.stage = Stage::finished;
+void cpp_drop(CppBody& body) noexcept {
+  body.progress = Progress::finished;
   void* const self = std::exchange(body.self, nullptr);
   if (self == nullptr) return;
   auto before = compat::take_exception();
   Object awaiting;
   {
-    Chains::Driving const lock(look_up_state(object).chains);
+    ChainLock::Driving const lock(look_up_state(object_of(body)).chains);
     awaiting = std::move(body.awaiting);
   }
   awaiting.reset();
@@ -63,9 +59,9 @@ void cpp_drop(PyObject* object) noexcept {
 
 namespace {
 
-auto refuse(PyObject* type, char const* text) -> PySendResult {
+auto refuse(PyObject* type, char const* text) -> Step {
   PyErr_SetString(type, text);
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
 /// Checks that the body may be resumed from here, and says so while it is.
@@ -73,11 +69,11 @@ class Claim {
  public:
   explicit Claim(CppBody& body) : occupied_(body.occupancy), body_(body) {
     if (!body.is_coroutine) {
-      refuse(PyExc_RuntimeError, "the body of a C++ generator is driven by its generator only");
+      PyErr_SetString(PyExc_RuntimeError, "the body of a C++ generator is driven by its generator only");
     } else if (!occupied_ || body.executing) {
-      refuse(PyExc_ValueError, "coroutine already executing");
-    } else if (body.stage == Stage::finished) {
-      refuse(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+      set_coroutine_executing();
+    } else if (body.progress == Progress::finished) {
+      set_reused("coroutine");
     } else {
       admitted_ = body.executing = true;
     }
@@ -95,46 +91,43 @@ class Claim {
   bool admitted_ = false;
 };
 
-/// What the interpreter sees of an answer. (A coroutine lets no StopIteration out: PEP 479.)
-auto answer_of(Outcome outcome, PyObject** out) -> PySendResult {
-  if (outcome == Outcome::awaits) return PYGEN_NEXT;
-  if (outcome == Outcome::returned) return PYGEN_RETURN;
-  if (outcome == Outcome::raised && PyErr_ExceptionMatches(PyExc_StopIteration))
-    raise_from_current("coroutine raised StopIteration");
-  if (outcome == Outcome::yielded) {
-    Py_CLEAR(*out);
+/// What the interpreter sees of a step. (A coroutine lets no StopIteration out: PEP 479.)
+auto answer_of(Step step) -> Step {
+  if (step.is(StepKind::awaits) || step.is(StepKind::returned)) return step;
+  if (step.is(StepKind::raised)) translate_coroutine_escape();
+  if (step.is(StepKind::yielded)) {
+    step.take().reset();
     return refuse(PyExc_SystemError, "a C++ coroutine yielded an item");
   }
-  return PYGEN_ERROR;
+  return Step::raised();
 }
 
-auto coroutine_send(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
-  *out = nullptr;
-  Claim const claim(as<CppBody>(self));
-  if (!claim) return PYGEN_ERROR;
-  if (as<CppBody>(self).stage == Stage::initial && value != Py_None) {
+auto coroutine_send(PyObject* self, PyObject* value) -> Step {
+  auto& body = as<CppBody>(self);
+  Claim const claim(body);
+  if (!claim) return Step::raised();
+  if (body.progress == Progress::initial && value != Py_None) {
     return refuse(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
   }
-  return answer_of(cpp_send(self, value, out), out);
+  return answer_of(cpp_send(body, value));
 }
 
-auto coroutine_raise(PyObject* self, Object exception, PyObject** out) -> PySendResult {
-  *out = nullptr;
-  Claim const claim(as<CppBody>(self));
-  return claim ? answer_of(cpp_raise(self, std::move(exception), out), out) : PYGEN_ERROR;
+auto coroutine_throw(PyObject* self, Object exception) -> Step {
+  auto& body = as<CppBody>(self);
+  Claim const claim(body);
+  return claim ? answer_of(cpp_throw(body, std::move(exception))) : Step::raised();
 }
 
 /// Also what its generator calls when it is dropped before it has begun.
 auto coroutine_close(PyObject* self, PyObject*) -> PyObject* {
   auto& body = as<CppBody>(self);
-  if (body.stage != Stage::started) {
-    cpp_drop(self);
+  if (body.progress != Progress::started) {
+    cpp_drop(body);
     return Py_NewRef(Py_None);
   }
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return nullptr;
-  Object ignored;
-  return closed_answer(coroutine_raise(self, std::move(exit), ignored.out()), "coroutine ignored GeneratorExit");
+  return closed_answer(coroutine_throw(self, std::move(exit)), "coroutine ignored GeneratorExit");
 }
 
 // Attributes ----------------------------------------------------------------------------------------------------------
@@ -160,7 +153,7 @@ auto set_text(PyObject* self, PyObject* value, void* name) -> int {
 
 auto get_await(PyObject* self, void*) -> PyObject* {
   auto& body = as<CppBody>(self);
-  Chains::Stopped const lock(body.state->chains);
+  ChainLock::Stopped const lock(body.module->chains);
   return Py_NewRef(body.awaiting ? body.awaiting.get() : Py_None);
 }
 
@@ -168,7 +161,7 @@ auto get_running(PyObject* self, void*) -> PyObject* { return PyBool_FromLong(as
 
 auto get_suspended(PyObject* self, void*) -> PyObject* {
   auto const& body = as<CppBody>(self);
-  return PyBool_FromLong(body.stage == Stage::started && !body.executing);
+  return PyBool_FromLong(body.progress == Progress::started && !body.executing);
 }
 
 auto cpp_body_repr(PyObject* self) -> PyObject* {
@@ -179,9 +172,9 @@ auto cpp_body_repr(PyObject* self) -> PyObject* {
 
 void cpp_body_finalize(PyObject* self) {
   auto& body = as<CppBody>(self);
-  if (!body.is_coroutine || body.stage == Stage::finished) return;
+  if (!body.is_coroutine || body.progress == Progress::finished) return;
   auto before = compat::take_exception();
-  if (body.stage == Stage::initial) {
+  if (body.progress == Progress::initial) {
     char const* name = PyUnicode_AsUTF8(body.qualified_name.get());
     if (name != nullptr) warn_never_awaited(name);
     PyErr_Clear();
@@ -201,19 +194,19 @@ auto cpp_body_traverse(PyObject* self, visitproc visit, void* arg) -> int {
 }
 
 auto cpp_body_clear(PyObject* self) -> int {
-  if (!as<CppBody>(self).executing) cpp_drop(self);
+  if (!as<CppBody>(self).executing) cpp_drop(as<CppBody>(self));
   return 0;
 }
 
 void cpp_body_dealloc(PyObject* self) {
   auto& body = as<CppBody>(self);
   if (body.weakrefs != nullptr) clear_weakrefs(self);
-  if (body.is_coroutine && body.stage != Stage::finished && PyObject_CallFinalizerFromDealloc(self) != 0) return;
+  if (body.is_coroutine && body.progress != Progress::finished && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
   if (body.weakrefs != nullptr) PyObject_ClearWeakRefs(self);  // those that the end of the body made
   Py_TRASHCAN_BEGIN(self, cpp_body_dealloc);
-  cpp_drop(self);
+  cpp_drop(body);
   body.name.reset();
   body.qualified_name.reset();
   PyObject_GC_Del(self);
@@ -221,7 +214,7 @@ void cpp_body_dealloc(PyObject* self) {
   Py_TRASHCAN_END;
 }
 
-using CoroutineSlots = AwaitableSlots<CppBody, coroutine_send, coroutine_raise, coroutine_close>;
+using CoroutineSlots = AwaitableSlots<CppBody, coroutine_send, coroutine_throw, coroutine_close>;
 
 PyGetSetDef cpp_body_getset[] = {
     {"__name__", get_text<&CppBody::name>, set_text<&CppBody::name>, PyDoc_STR("name of the coroutine"),
@@ -262,27 +255,27 @@ PyType_Slot cpp_body_slots[] = {
 // The bridge ----------------------------------------------------------------------------------------------------------
 
 /// The state of the interpreter that calls; the package is imported if it was not. Null with an exception set.
-auto current_state() -> State* {
-  if (main_interpreter.state != nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) [[likely]]
-    return main_interpreter.state;
+auto current_state() -> ModuleState* {
+  if (main_interpreter.module != nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) [[likely]]
+    return main_interpreter.module;
   if (!steal(PyImport_ImportModule("async_generator"))) return nullptr;
-  auto const module = steal(PyImport_ImportModule("async_generator._engine"));
-  return module ? static_cast<State*>(PyModule_GetState(module.get())) : nullptr;
+  auto const imported = steal(PyImport_ImportModule("async_generator._engine"));
+  return imported ? static_cast<ModuleState*>(PyModule_GetState(imported.get())) : nullptr;
 }
 
-auto new_body(State& state, abi::body_class const* kind, void* self, char const* text, bool is_coroutine)
+auto new_body(ModuleState& module, abi::body_class const* kind, void* self, char const* text, bool is_coroutine)
     -> Ref<CppBody> {
   auto name = steal(PyUnicode_FromString(text));
-  auto* body = name ? allocate<CppBody>(state.cpp_body_type) : nullptr;
+  auto* body = name ? allocate<CppBody>(module.cpp_body_type) : nullptr;
   if (body == nullptr) return nullptr;
-  body->state = &state;
+  body->module = &module;
   body->kind = kind;
   body->self = self;
   new (&body->awaiting) Object();
   new (&body->name) Object(name);
   new (&body->qualified_name) Object(std::move(name));
   body->weakrefs = nullptr;
-  body->stage = Stage::initial;
+  body->progress = Progress::initial;
   body->executing = false;
   body->is_coroutine = is_coroutine;
   new (&body->occupancy) Occupancy;
@@ -291,8 +284,8 @@ auto new_body(State& state, abi::body_class const* kind, void* self, char const*
 }
 
 auto make_body(abi::body_class const* kind, void* self, char const* name, bool is_coroutine) -> Ref<CppBody> {
-  State* state = current_state();
-  auto body = state != nullptr ? new_body(*state, kind, self, name, is_coroutine) : nullptr;
+  ModuleState* module = current_state();
+  auto body = module != nullptr ? new_body(*module, kind, self, name, is_coroutine) : nullptr;
   if (!body) kind->destroy(self);
   return body;
 }
@@ -300,8 +293,8 @@ auto make_body(abi::body_class const* kind, void* self, char const* name, bool i
 auto make_generator(abi::body_class const* kind, void* self, char const* name) -> PyObject* {
   auto body = make_body(kind, self, name, false);
   if (!body) return nullptr;
-  State& state = *body->state;
-  return new_generator(state, steal(object_of(*body.release())), flag::cpp | flag::native_syntax);
+  ModuleState& module = *body->module;
+  return new_generator(module, steal(object_of(*body.release())), trait::cpp | trait::native_syntax);
 }
 
 auto make_coroutine(abi::body_class const* kind, void* self, char const* name) -> PyObject* {
@@ -311,22 +304,19 @@ auto make_coroutine(abi::body_class const* kind, void* self, char const* name) -
 
 auto is_generator(PyObject* object) -> int {
   if (Py_TYPE(object) == main_interpreter.generator_type) return 1;
-  State const* state = current_state();
-  if (state == nullptr) PyErr_Clear();
-  return state != nullptr && Py_TYPE(object) == state->generator_type ? 1 : 0;
+  ModuleState const* module = current_state();
+  if (module == nullptr) PyErr_Clear();
+  return module != nullptr && Py_TYPE(object) == module->generator_type ? 1 : 0;
 }
 
-/// Neither running nor in a chain, and not closed: whoever holds the generator next finds it at its end.
+/// Only of a generator that is not running, not in a chain and not closed. What still refers to it finds it closed.
 auto take_body(PyObject* object, abi::body_class const* kind) -> void* {
   if (is_generator(object) == 0) return nullptr;
   auto& generator = as<Generator>(object);
-  if (!generator.flags.has(flag::cpp) || generator.flags.has(flag::within | flag::exit_ignored)) return nullptr;
+  if (!generator.state.is_cpp()) return nullptr;
   auto& body = as<CppBody>(generator.body.get());
-  if (body.kind != kind) return nullptr;
-  constexpr auto idle = flag::running | flag::executing | flag::closed | flag::delegated;
-  if (!generator.flags.claim(flag::closed, idle)) return nullptr;
-  generator.flags.clear(flag::created);
-  body.stage = Stage::finished;
+  if (body.kind != kind || !generator.state.take_body()) return nullptr;
+  body.progress = Progress::finished;
   return std::exchange(body.self, nullptr);
 }
 
@@ -346,19 +336,19 @@ auto begin_await(PyObject* awaitable, int delegates, PyObject** out, PyObject** 
     awaited = await_iterator(awaitable);
     if (!awaited) return PYGEN_ERROR;
   }
-  PySendResult const result = await_send_counted(awaited.get(), Py_None, out);
-  if (result == PYGEN_NEXT) *iterator = awaited.release();
-  return result;
+  Step const step = await_send_counted(awaited.get(), Py_None);
+  if (step.is(StepKind::awaits)) *iterator = awaited.release();
+  return step.answer(out);
 }
 
 auto make_delegation(PyObject* source) -> PyObject* {
-  State* state = current_state();
-  return state != nullptr ? new_delegation(*state, borrow(source)) : nullptr;
+  ModuleState* module = current_state();
+  return module != nullptr ? new_delegation(*module, borrow(source)) : nullptr;
 }
 
 auto already_running() -> PyObject* {
-  State* state = current_state();
-  return state != nullptr ? Object(state->already_running).release() : nullptr;
+  ModuleState* module = current_state();
+  return module != nullptr ? Object(module->already_running).release() : nullptr;
 }
 
 abi::engine const functions = {

@@ -6,8 +6,8 @@
 #include <agen/python/abi.hpp>
 
 #include "awaiting.hpp"
-#include "driver.hpp"
 #include "objects.hpp"
+#include "step.hpp"
 
 namespace engine {
 
@@ -15,27 +15,27 @@ extern PyType_Spec cpp_body_spec;
 
 /// The Python object of a C++ body: the body of a generator, or a coroutine by itself.
 struct CppBody {
-  PyObject_HEAD State* state;
+  PyObject_HEAD ModuleState* module;
   agen::python::abi::body_class const* kind;
   void* self;       ///< null once the body has ended
   Object awaiting;  ///< the iterator of what the body awaits
   Object name;
   Object qualified_name;
   PyObject* weakrefs;
-  Stage stage;
-  bool executing;  ///< as a coroutine; a generator's own flags say it of the generator
+  Progress progress;
+  bool executing;  ///< as a coroutine; a generator's state says it of the generator
   bool is_coroutine;
   [[no_unique_address]] Occupancy occupancy;
 };
 
-/// cpp_send() after an answer that is no item, a step of agen::python::abi.
-auto cpp_answered(CppBody& body, int step) -> Outcome;
+/// cpp_send() after an answer that is no item, a step of agen::python::abi, with its object.
+auto cpp_answered(CppBody& body, int step, PyObject* object) -> Step;
 /// cpp_send() for a body that has ended.
-auto cpp_ended(PyObject* exception, PyObject** out) -> Outcome;
+auto cpp_ended(PyObject* exception) -> Step;
 
 /// Replaces what the body awaits, which cr_await shows to other threads too; gives back what was there.
 inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object {
-  Chains::Driving const lock(body.state->chains);
+  ChainLock::Driving const lock(body.module->chains);
   return std::exchange(body.awaiting, std::move(awaiting));
 }
 
@@ -51,44 +51,42 @@ inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object
 
 /// Resumes the body with `value`, or with an exception: sent or thrown at its yield, or the answer of what it awaited.
 /// Nothing is awaited then, and the body has begun.
-[[gnu::always_inline]] inline auto cpp_resume(CppBody& body, PyObject* value, PyObject* exception, PyObject** out)
-    -> Outcome {
+[[gnu::always_inline]] inline auto cpp_resume(CppBody& body, PyObject* value, PyObject* exception) -> Step {
   if (body.self == nullptr) [[unlikely]]
-    return cpp_ended(exception, out);
-  int const step = cpp_step(body, value, exception, out);
-  return step == agen::python::abi::yielded ? Outcome::yielded : cpp_answered(body, step);
+    return cpp_ended(exception);
+  PyObject* object = nullptr;
+  int const step = cpp_step(body, value, exception, &object);
+  return step == agen::python::abi::yielded ? Step{StepKind::yielded, object} : cpp_answered(body, step, object);
 }
 
-/// Goes on after `iterator`, which the body awaited, has answered.
-[[gnu::always_inline]] inline auto cpp_go_on(CppBody& body, Object iterator, PySendResult result, PyObject** out)
-    -> Outcome {
-  if (result == PYGEN_NEXT) [[likely]] {
+/// `iterator`, which the body awaited, has answered.
+[[gnu::always_inline]] inline auto cpp_awaited(CppBody& body, Object iterator, Step answer) -> Step {
+  if (answer.is(StepKind::awaits)) [[likely]] {
     exchange_awaiting(body, std::move(iterator));
-    return Outcome::awaits;
+    return answer;
   }
-  iterator.reset();  // before the body goes on, as after an await in Python
-  Object const value = steal(std::exchange(*out, nullptr));
-  if (result == PYGEN_RETURN) [[likely]]
-    return cpp_resume(body, value.get(), nullptr, out);
-  return cpp_resume(body, nullptr, compat::take_exception().get(), out);
+  iterator.reset();  // before the body is resumed, as after an await in Python
+  Object const value = answer.take();
+  if (answer.is(StepKind::returned)) [[likely]]
+    return cpp_resume(body, value.get(), nullptr);
+  return cpp_resume(body, nullptr, compat::take_exception().get());
 }
 
-/// Sends into what the body awaits, or into the body. `*out` is null before.
-[[gnu::always_inline]] inline auto cpp_send(PyObject* object, PyObject* value, PyObject** out) -> Outcome {
-  auto& body = as<CppBody>(object);
+/// Sends into what the body awaits, or into the body.
+[[gnu::always_inline]] inline auto cpp_send(CppBody& body, PyObject* value) -> Step {
   if (!body.awaiting) {
-    if (body.stage == Stage::initial) body.stage = Stage::started;
-    return cpp_resume(body, value, nullptr, out);
+    if (body.progress == Progress::initial) body.progress = Progress::started;
+    return cpp_resume(body, value, nullptr);
   }
   // While that executes the body does not wait: cr_await is None then, as native's is.
   Object iterator = exchange_awaiting(body, nullptr);
-  PySendResult const result = await_send_counted(iterator.get(), value, out);
-  return cpp_go_on(body, std::move(iterator), result, out);
+  Step const answer = await_send_counted(iterator.get(), value);
+  return cpp_awaited(body, std::move(iterator), answer);
 }
 /// Throws into what the body awaits, or into the body.
-auto cpp_raise(PyObject* body, Object exception, PyObject** out) -> Outcome;
-/// Destroys what is left of the body, as far as it does not execute.
-void cpp_drop(PyObject* body) noexcept;
+auto cpp_throw(CppBody& body, Object exception) -> Step;
+/// Destroys the body, which must not be executing.
+void cpp_drop(CppBody& body) noexcept;
 
 /// The engine's functions, in a capsule, for the module's attribute `bridge`.
 auto new_bridge() -> Object;

@@ -73,7 +73,7 @@ auto prepare(Maker& maker) -> bool {
   if (!PyArg_ParseTuple(prepared.get(), "OO!I", &function, &PyTuple_Type, &names, &flags)) return false;
   Object old_face_code;
 #ifdef Py_GIL_DISABLED
-  compat::Lock const lock(maker.state->makers);
+  compat::Lock const lock(maker.module->makers);
   if (maker.ready.load(std::memory_order_relaxed)) return true;  // another thread was faster; what it made is as good
 #endif
   Object old_retired;
@@ -126,7 +126,7 @@ void take_over_defaults(PyObject* original, PyObject* face, PyObject* copy) {
 }
 
 /// A maker that has prepared nothing yet. Null with an exception set.
-auto new_maker(State& state, PyObject* original, PyObject* face, PyObject* prepare) -> Ref<Maker>;
+auto new_maker(ModuleState& module, PyObject* original, PyObject* face, PyObject* prepare) -> Ref<Maker>;
 void maker_dealloc(PyObject* self);
 
 /// True while what the prepared copy was made from is what it was. Defaults that changed since are taken over.
@@ -156,7 +156,7 @@ auto prepared_maker(Maker& first) -> Maker* {
   while (Maker* next = maker->successor.load(std::memory_order_acquire)) maker = next;
   if (in_step(*maker)) return maker;
   if (maker->ready.load(std::memory_order_acquire)) {
-    auto made = new_maker(*maker->state, maker->original.get(), maker->face.get(), maker->prepare.get());
+    auto made = new_maker(*maker->module, maker->original.get(), maker->face.get(), maker->prepare.get());
     if (!made) return nullptr;
     made->face_code = maker->face_code;
     made->replaced = true;
@@ -189,8 +189,8 @@ auto names_hold(Maker& maker) -> bool {
 /// The error for a function that did not return a coroutine.
 void set_not_a_coroutine(Maker& maker, PyObject* result) {
   if (PyErr_Occurred() != nullptr) return;
-  State& state = *maker.state;
-  if (Py_TYPE(result) == state.generator_type) {
+  ModuleState& module = *maker.module;
+  if (Py_TYPE(result) == module.generator_type) {
     PyErr_Format(PyExc_TypeError, "%R is decorated with @async_generator twice", maker.original.get());
   } else if (PyObject_HasAttrString(result, "__aenter__")) {
     PyErr_Format(PyExc_TypeError,
@@ -209,11 +209,11 @@ void set_not_a_coroutine(Maker& maker, PyObject* result) {
 }
 
 /// True for a body that the engine can drive: a coroutine, or an object with a coroutine's slots and methods.
-auto is_coroutine(State& state, PyObject* body) -> bool {
+auto is_coroutine(ModuleState& module, PyObject* body) -> bool {
   if (PyCoro_CheckExact(body)) return true;
   PyAsyncMethods const* methods = Py_TYPE(body)->tp_as_async;
   return methods != nullptr && methods->am_send != nullptr && methods->am_await != nullptr &&
-         PyObject_HasAttr(body, state.names.throw_.get()) && PyObject_HasAttrString(body, "cr_await");
+         PyObject_HasAttr(body, module.names.throw_.get()) && PyObject_HasAttrString(body, "cr_await");
 }
 
 /// The caller holds `first`, and with it those that came after it.
@@ -227,11 +227,11 @@ auto make(Maker& first, PyObject* const* arguments, size_t count, PyObject* keyw
   std::uint32_t const flags = rewritten ? maker.flags : 0;
   auto body = steal(compat::call(function, arguments, count, keywords));
   if (!body) return nullptr;
-  if (!is_coroutine(*maker.state, body.get())) {
+  if (!is_coroutine(*maker.module, body.get())) {
     set_not_a_coroutine(maker, body.get());
     return nullptr;
   }
-  return new_generator(*maker.state, std::move(body), flags);
+  return new_generator(*maker.module, std::move(body), flags);
 }
 
 /// What the original's caller gets for an argument that was left out. Null without an exception where there is none.
@@ -253,7 +253,7 @@ auto make_with_defaults(Maker& maker, PyObject* const* arguments, size_t count, 
     Call const call(maker);
     if (prepared_maker(maker) == nullptr) return nullptr;  // the face may have got other defaults
   }
-  auto const mark = reinterpret_cast<PyObject*>(maker.state->maker_type);
+  auto const mark = reinterpret_cast<PyObject*>(maker.module->maker_type);
   Py_ssize_t const positional = PyVectorcall_NARGS(count);
   Py_ssize_t const total = positional + (keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords));
   auto const filled = steal(PyTuple_New(total));
@@ -277,13 +277,13 @@ auto make_with_defaults(Maker& maker, PyObject* const* arguments, size_t count, 
 /// code. Null with an exception set.
 auto replacement_of(Maker& maker, PyObject* decorated) -> Ref<Maker> {
   {
-    compat::Lock const lock(maker.state->makers);
+    compat::Lock const lock(maker.module->makers);
     if (maker.replacement) return maker.replacement;
   }
-  auto made = new_maker(*maker.state, decorated, nullptr, maker.prepare.get());
+  auto made = new_maker(*maker.module, decorated, nullptr, maker.prepare.get());
   if (!made) return nullptr;
   made->replaced = true;
-  compat::Lock const lock(maker.state->makers);
+  compat::Lock const lock(maker.module->makers);
   if (!maker.replacement) maker.replacement = std::move(made);
   return maker.replacement;
 }
@@ -293,7 +293,7 @@ auto maker_entry(PyObject* self, PyObject* const* arguments, size_t count, PyObj
   auto& maker = as<Maker>(self);
   Py_ssize_t const total = PyVectorcall_NARGS(count) + (keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords));
   for (Py_ssize_t i = 0; i < total; ++i) {
-    if (arguments[i] == reinterpret_cast<PyObject*>(maker.state->maker_type) && PyFunction_Check(maker.original.get()))
+    if (arguments[i] == reinterpret_cast<PyObject*>(maker.module->maker_type) && PyFunction_Check(maker.original.get()))
       return make_with_defaults(maker, arguments, count, keywords);
   }
   return make(maker, arguments, count, keywords);
@@ -322,11 +322,11 @@ auto function_entry(PyObject* self, PyObject* const* arguments, size_t count, Py
   return make(as<Maker>(maker.get()), arguments, count, keywords);
 }
 
-auto new_maker(State& state, PyObject* original, PyObject* face, PyObject* prepare) -> Ref<Maker> {
-  auto* maker = allocate<Maker>(state.maker_type);
+auto new_maker(ModuleState& module, PyObject* original, PyObject* face, PyObject* prepare) -> Ref<Maker> {
+  auto* maker = allocate<Maker>(module.maker_type);
   if (maker == nullptr) return nullptr;
   maker->vectorcall = maker_entry;
-  maker->state = &state;
+  maker->module = &module;
   new (&maker->original) Object(borrow(original));
   new (&maker->face) Object(borrow(face));
   new (&maker->prepare) Object(borrow(prepare));
@@ -404,8 +404,8 @@ void maker_dealloc(PyObject* self) {
 /// For cloudpickle and dill, which take a decorated function apart, and find its maker in the last cell.
 auto maker_reduce(PyObject* self, PyObject*) -> PyObject* {
   auto const& maker = as<Maker>(self);
-  auto const module = steal(PyImport_ImportModule("async_generator._engine"));
-  auto const remake = module ? steal(PyObject_GetAttrString(module.get(), "maker")) : nullptr;
+  auto const engine = steal(PyImport_ImportModule("async_generator._engine"));
+  auto const remake = engine ? steal(PyObject_GetAttrString(engine.get(), "maker")) : nullptr;
   if (!remake) return nullptr;
   PyObject* face = maker.face ? maker.face.get() : Py_None;
   PyObject* shown = maker.shown ? maker.shown.get() : Py_None;
@@ -444,7 +444,7 @@ PyType_Spec maker_spec = {
     maker_slots,
 };
 
-auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
+auto module_maker(PyObject* self, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
   if (count < 3 || count > 4) {
     PyErr_Format(
         PyExc_TypeError,
@@ -452,7 +452,7 @@ auto module_maker(PyObject* module, PyObject* const* arguments, Py_ssize_t count
     return nullptr;
   }
   PyObject* const face = PyFunction_Check(arguments[1]) ? arguments[1] : nullptr;
-  auto made = new_maker(*static_cast<State*>(PyModule_GetState(module)), arguments[0], face, arguments[2]);
+  auto made = new_maker(*static_cast<ModuleState*>(PyModule_GetState(self)), arguments[0], face, arguments[2]);
   if (made && count == 4 && PyCode_Check(arguments[3])) made->shown = borrow(arguments[3]);
   return reinterpret_cast<PyObject*>(made.release());
 }

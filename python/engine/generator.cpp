@@ -1,10 +1,10 @@
 // The generator object (PEP 525, "Asynchronous Generator Object"): what a user sees of it, and how it ends.
 #include "generator.hpp"
 
-#include "awaitables.hpp"
-#include "cpp_body.hpp"
-#include "delegation.hpp"
-#include "driver.hpp"
+#include "body.hpp"
+#include "chain.hpp"
+#include "hooks.hpp"
+#include "operations.hpp"
 
 namespace engine {
 
@@ -18,8 +18,8 @@ using agen::operation;
 [[gnu::noinline]] auto anext_elsewhere(Generator& generator) -> PyObject* {
   PyObject* const made = new_awaitable(generator, operation::anext, nullptr, compat::free_threaded);
   if (compat::free_threaded || made == nullptr) return made;
-  Awaitable& last = *std::exchange(as<Awaitable>(made).state->last_anext, &as<Awaitable>(made));
-  if (last.stage == Stage::initial && &last != &as<Awaitable>(made)) track(last);
+  Awaitable& last = *std::exchange(as<Awaitable>(made).module->last_anext, &as<Awaitable>(made));
+  if (last.progress == Progress::initial && &last != &as<Awaitable>(made)) track(last);
   return made;
 }
 
@@ -28,11 +28,11 @@ using agen::operation;
 // Calls nothing where memory is at hand, and so saves no register.
 auto generator_anext(PyObject* self) -> PyObject* {
   auto& generator = as<Generator>(self);
-  if (!compat::free_threaded && generator.flags.has(flag::hooks_ready) && is_of_main_interpreter(self)) [[likely]] {
-    State& state = *main_interpreter.state;
-    if (state.last_anext->stage != Stage::initial) [[likely]] {
-      if (Awaitable* recycled = state.awaitables.take()) [[likely]] {
-        state.last_anext = recycled;
+  if (!compat::free_threaded && generator.state.is_hooked() && is_of_main_interpreter(self)) [[likely]] {
+    ModuleState& module = *main_interpreter.module;
+    if (module.last_anext->progress != Progress::initial) [[likely]] {
+      if (Awaitable* recycled = module.awaitables.take()) [[likely]] {
+        module.last_anext = recycled;
         return set_up(*recycled, generator, operation::anext);
       }
     }
@@ -48,7 +48,7 @@ auto generator_aclose(PyObject* self, PyObject*) -> PyObject* {
   return new_awaitable(as<Generator>(self), operation::aclose, nullptr);
 }
 
-/// Sorts keyword arguments in behind the positional ones. False with TypeError set.
+/// Sorts keyword arguments into their places after the positional ones. False with TypeError set.
 auto arguments_of(char const* function, char const* const* names, Py_ssize_t most, PyObject* const* given,
                   Py_ssize_t count, PyObject* keywords, PyObject** found) -> bool {
   if (count > most) {
@@ -103,13 +103,9 @@ auto generator_athrow(PyObject* self, PyObject* const* given, Py_ssize_t count, 
 
 // Attributes ----------------------------------------------------------------------------------------------------------
 
-auto from_body(PyObject* self, char const* name) -> PyObject* {
-  return PyObject_GetAttrString(as<Generator>(self).body.get(), name);
-}
-
 template <bool Qualified>
 auto get_name(PyObject* self, void*) -> PyObject* {
-  return from_body(self, Qualified ? "__qualname__" : "__name__");
+  return body_attribute(as<Generator>(self), Qualified ? "__qualname__" : "__name__");
 }
 
 template <bool Qualified>
@@ -123,68 +119,58 @@ auto set_name(PyObject* self, PyObject* value, void*) -> int {
 
 auto get_frame(PyObject* self, void*) -> PyObject* {
   if (PySys_Audit("object.__getattr__", "Os", self, "ag_frame") < 0) return nullptr;
-  if (as<Generator>(self).flags.has(flag::cpp)) return Py_NewRef(Py_None);
-  return from_body(self, "cr_frame");
+  return body_frame(as<Generator>(self));
 }
 
 auto get_code(PyObject* self, void*) -> PyObject* {
   if (PySys_Audit("object.__getattr__", "Os", self, "ag_code") < 0) return nullptr;
-  if (!as<Generator>(self).flags.has(flag::cpp)) return from_body(self, "cr_code");
-  PyErr_SetString(PyExc_AttributeError, "a generator written in C++ has no ag_code");
-  return nullptr;
+  return body_code(as<Generator>(self));
 }
 
 auto get_running(PyObject* self, void*) -> PyObject* {
-  return PyBool_FromLong(is_running(state_of(self), as<Generator>(self)));
-}
-
-/// Where the chain of delegations from this generator ends.
-auto leaf_of(State& state, Generator& generator) -> Ref<Generator> {
-  Chains::Stopped const lock(state.chains);
-  Generator* leaf = &generator;
-  while (Delegation* delegation = delegation_of(state, *leaf)) {
-    if (delegation->delegate == nullptr) break;
-    leaf = delegation->delegate;
-  }
-  return Ref<Generator>::borrow(leaf);
-}
-
-/// What the generator's own delegation awaits; null when it does not delegate.
-auto delegate_of(State& state, Generator& generator) -> Object {
-  Chains::Stopped const lock(state.chains);
-  Delegation* delegation = delegation_of(state, generator);
-  if (delegation == nullptr) return nullptr;
-  if (delegation->delegate != nullptr) return borrow(object_of(*delegation->delegate));
-  return delegation->awaiting ? delegation->awaiting : none();
+  return PyBool_FromLong(Chain::is_running(state_of(self), as<Generator>(self)));
 }
 
 /// True while the frame, or one that it delegates to, is on the stack.
-auto is_executing(State& state, Generator& generator) -> bool {
-  auto const leaf = leaf_of(state, generator);
-  auto const running = steal(from_body(leaf.object(), "cr_running"));
+auto is_executing(ModuleState& module, Generator& generator) -> bool {
+  auto const leaf = Chain::leaf_of(module, generator);
+  auto const running = steal(body_attribute(*leaf, "cr_running"));
   PyErr_Clear();
   return running.get() == Py_True;
 }
 
-auto state_name(PyObject* self) -> char const* {
+/// What inspect.getasyncgenstate() answers (Lib/inspect.py): unlike the lifecycle it asks for the frame.
+enum class FrameState : std::uint8_t { created, running, suspended, closed };
+
+auto frame_state(PyObject* self) -> FrameState {
   auto& generator = as<Generator>(self);
-  if (generator.flags.has(flag::closed)) return "AGEN_CLOSED";
-  if (is_executing(state_of(self), generator)) return "AGEN_RUNNING";
-  return generator.flags.has(flag::created) ? "AGEN_CREATED" : "AGEN_SUSPENDED";
+  if (generator.state.is_closed()) return FrameState::closed;
+  if (is_executing(state_of(self), generator)) return FrameState::running;
+  return generator.state.is_created() ? FrameState::created : FrameState::suspended;
 }
 
-auto get_state(PyObject* self, void*) -> PyObject* { return PyUnicode_FromString(state_name(self)); }
+auto get_state(PyObject* self, void*) -> PyObject* {
+  switch (frame_state(self)) {
+    case FrameState::created: return PyUnicode_FromString("AGEN_CREATED");
+    case FrameState::running: return PyUnicode_FromString("AGEN_RUNNING");
+    case FrameState::suspended: return PyUnicode_FromString("AGEN_SUSPENDED");
+    case FrameState::closed: break;
+  }
+  return PyUnicode_FromString("AGEN_CLOSED");
+}
 
-auto get_suspended(PyObject* self, void*) -> PyObject* { return PyBool_FromLong(state_name(self)[5] == 'S'); }
+auto get_suspended(PyObject* self, void*) -> PyObject* {
+  return PyBool_FromLong(frame_state(self) == FrameState::suspended);
+}
 
 /// None at a yield, as native: what is awaited there is our own business.
 auto get_await(PyObject* self, void*) -> PyObject* {
   auto& generator = as<Generator>(self);
-  State& state = state_of(self);
-  if (!is_running(state, generator)) return Py_NewRef(Py_None);
-  if (auto delegate = delegate_of(state, generator)) return delegate.release();
+  ModuleState& module = state_of(self);
+  if (!Chain::is_running(module, generator)) return Py_NewRef(Py_None);
+  if (auto awaited = Chain::awaited_by(module, generator)) return awaited.release();
   if (compat::is_taken_apart(generator.body.get())) return Py_NewRef(Py_None);
-  return from_body(self, "cr_await");
+  return body_attribute(generator, "cr_await");
 }
 
 /// isinstance() says that it is a native async generator. All that would read one as a struct asks for its type.
@@ -224,60 +210,40 @@ auto generator_reduce(PyObject* self, PyObject*) -> PyObject* {
 
 // Life ----------------------------------------------------------------------------------------------------------------
 
-/// The finalizer is called once.
-auto take_finalizer(Generator& generator) -> Object {
-  Chains::Stopped const lock(state_of(object_of(generator)).chains);  // by hand it may be driven meanwhile
-  return std::move(finalizer_of(generator));
-}
-
-/// Lets the collector see the body itself, and finalize it. The generator is not finalized a second time: dropped
-/// again, in a cycle, its body would only be closed when the collector has already taken apart what that needs.
-void hand_body_to_collector(Generator& generator) noexcept {
-  if (!generator.flags.has(flag::owns_body) || generator.flags.has(flag::cpp)) return;
-  generator.flags.clear(flag::owns_body);
-  PyObject_GC_Track(generator.body.get());
-}
-
 /// What native's finalizer does (Objects/genobject.c, _PyGen_Finalize). False with the error set that closing ended in.
 auto finish_dropped(PyObject* self) -> bool {
   auto& generator = as<Generator>(self);
-  if (generator.flags.has(flag::closed) || !generator.body) return true;
-  // In the middle of an operation from above: who delegates holds it, and closes it.
-  if (generator.flags.has(flag::delegated) && is_running(state_of(self), generator)) return true;
+  if (generator.state.is_closed() || !generator.body) return true;
+  // In the middle of an operation from above: the generator that delegates holds this one, and closes it.
+  if (generator.state.is_delegated() && Chain::is_running(state_of(self), generator)) return true;
   Object finalizer;
-  if (!generator.flags.has(flag::exit_ignored)) finalizer = take_finalizer(generator);
+  if (!generator.state.ignored_exit()) finalizer = take_finalizer(generator);
   if (finalizer) {
-    hand_body_to_collector(generator);
+    // tp_finalize is called once: where a hook keeps the generator and it dies later, in a cycle, closing the body from
+    // tp_dealloc would come after tp_clear. So the collector has to finalize the body itself.
+    show_body(generator);
     return static_cast<bool>(steal(PyObject_CallOneArg(finalizer.get(), self)));
   }
-  if (generator.flags.has(flag::created)) return true;
+  if (generator.state.is_created()) return true;
   return close_at_once(state_of(self), generator);
-}
-
-/// A coroutine that could not be closed is closed once more by its own finalizer. Not when it is freed: where that is
-/// the collector's doing, what the body needs may have been taken apart by then.
-void abandon_body(Generator& generator) {
-  if (!generator.flags.has(flag::owns_body) || generator.flags.has(flag::cpp)) return;
-  generator.flags.set(flag::closed);
-  Dismantling const dismantling;
-  PyObject_CallFinalizer(generator.body.get());
 }
 
 void generator_finalize(PyObject* self) {
   auto before = compat::take_exception();
   if (!finish_dropped(self)) {
     compat::write_unraisable(self);
-    abandon_body(as<Generator>(self));
+    // Now, not when it is freed: where that is the collector's doing, what the body needs may be taken apart by then.
+    finalize_body(as<Generator>(self));
   }
   compat::restore_exception(std::move(before));
 }
 
-/// `__del__()` by hand: as the destructor, but the error is raised. 1.10 let its users call it.
+/// `__del__()` called by a user, as 1.10 allowed: does what the destructor does, but raises the error.
 auto generator_del(PyObject* self, PyObject*) -> PyObject* {
   return finish_dropped(self) ? Py_NewRef(Py_None) : nullptr;
 }
 
-/// Visits an object that the collector does not track, as long as nobody else has it, by its contents.
+/// Visits the contents of an object that the collector does not track, unless there are other references to it.
 auto visit_through(PyObject* object, bool tracked, visitproc visit, void* arg) -> int {
   if (!tracked && Py_REFCNT(object) == 1) return Py_TYPE(object)->tp_traverse(object, visit, arg);
   Py_VISIT(object);
@@ -288,7 +254,7 @@ auto generator_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   auto& generator = as<Generator>(self);
   Py_VISIT(Py_TYPE(self));
   PyObject* suspension = suspension_of(generator);
-  int stop = visit_through(generator.body.get(), !generator.flags.has(flag::owns_body), visit, arg);
+  int stop = visit_through(generator.body.get(), !generator.state.owns_its_body(), visit, arg);
   if (stop == 0 && suspension != nullptr)
     stop = visit_through(suspension, as<Suspension>(suspension).tracked, visit, arg);
   if (stop != 0) return stop;
@@ -298,8 +264,8 @@ auto generator_traverse(PyObject* self, visitproc visit, void* arg) -> int {
 }
 
 /// Drops what a body waits at.
-void drop_suspension(State& state, Generator& generator) {
-  if (Delegation* delegation = delegation_of(state, generator)) unlink(*delegation);
+void drop_suspension(ModuleState& module, Generator& generator) {
+  if (Delegation* delegation = Chain::delegation_of(module, generator)) Chain::unlink(*delegation);
   take_suspension(generator).reset();
 }
 
@@ -308,45 +274,32 @@ void drop_contents(PyObject* self) {
   drop_suspension(state_of(self), generator);
   generator.extra.reset();
   Py_CLEAR(generator.dict);
-  PyObject* body = generator.body.get();  // stays: every attribute asks it. A coroutine clears its own frame
-  if (body != nullptr && generator.flags.has(flag::cpp) && Py_REFCNT(body) == 1) cpp_drop(body);
+  clear_body(generator);  // the object stays: every attribute asks it
 }
 
 /// A destructor may have let go of garbage to another thread, which drives it by now: that keeps what it has.
 auto generator_clear(PyObject* self) -> int {
-  if (!is_driven(state_of(self), as<Generator>(self))) drop_contents(self);
+  if (!Chain::is_driven(state_of(self), as<Generator>(self))) drop_contents(self);
   return 0;
-}
-
-/// The name is gone when the module is.
-auto close_body(PyObject* self) -> PyObject* {
-  PyObject* body = as<Generator>(self).body.get();
-  if (as<Generator>(self).flags.has(flag::cpp)) {  // its type may be cleared, too, and has no methods then
-    cpp_drop(body);
-    return Py_NewRef(Py_None);
-  }
-  if (compat::is_taken_apart(body)) return Py_NewRef(Py_None);
-  PyObject* name = state_of(self).names.close.get();
-  return name != nullptr ? PyObject_CallMethodNoArgs(body, name) : PyObject_CallMethod(body, "close", nullptr);
 }
 
 /// What generator_dealloc() does in the end.
 void take_apart(PyObject* self) {
   auto& generator = as<Generator>(self);
-  if (generator.flags.has(flag::created)) {  // a coroutine that never ran would warn that nobody awaited it
+  if (generator.state.is_created()) {  // a coroutine that never ran would warn that it was never awaited
     auto before = compat::take_exception();
-    // Not of the generator: whoever keeps the report would keep what is being freed.
-    if (!steal(close_body(self))) compat::write_unraisable(generator.body.get());
+    // Reported for the body, not for the generator, which is being freed: the report may be kept.
+    if (!close_body(state_of(self), generator)) compat::write_unraisable(generator.body.get());
     compat::restore_exception(std::move(before));
   }
-  if (generator.flags.has(flag::owns_body)) PyObject_GC_Track(generator.body.get());  // its destructor expects that
+  if (generator.state.owns_its_body()) PyObject_GC_Track(generator.body.get());  // its destructor expects that
   {
     Dismantling const dismantling;
     generator.body.reset();
   }
-  State& state = state_of(self);
+  ModuleState& module = state_of(self);
   if (generator.extra || generator.dict != nullptr) drop_contents(self);
-  if (PyObject_GC_IsFinalized(self) || !state.generators.give(&generator)) {
+  if (PyObject_GC_IsFinalized(self) || !module.generators.give(&generator)) {
     PyTypeObject* type = Py_TYPE(self);
     PyObject_GC_Del(self);
     Py_DECREF(type);
@@ -356,8 +309,7 @@ void take_apart(PyObject* self) {
 void generator_dealloc(PyObject* self) {
   auto& generator = as<Generator>(self);
   if (generator.weakrefs != nullptr) clear_weakrefs(self);
-  auto const flags = generator.flags.get();
-  bool const silent = (flags & flag::closed) != 0 || ((flags & flag::created) != 0 && !finalizer_of(generator));
+  bool const silent = generator.state.is_closed() || (generator.state.is_created() && !finalizer_of(generator));
   if (!silent && PyObject_CallFinalizerFromDealloc(self) != 0) return;
   PyObject_GC_UnTrack(self);
   if (generator.weakrefs != nullptr) [[unlikely]]
@@ -449,35 +401,17 @@ PyType_Spec generator_spec = {
     generator_slots,
 };
 
-auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject* {
-  Generator* generator = state.generators.take();
-  if (generator == nullptr) generator = allocate<Generator>(state.generator_type);
+auto new_generator(ModuleState& module, Object body, std::uint32_t traits) -> PyObject* {
+  Generator* generator = module.generators.take();
+  if (generator == nullptr) generator = allocate<Generator>(module.generator_type);
   if (generator == nullptr) return nullptr;
   new (&generator->body) Object(std::move(body));
   new (&generator->extra) Object();
   generator->weakrefs = nullptr;
   generator->dict = nullptr;
-  new (&generator->flags) Flags();
-  // The collector would finalize the body of a cycle before the generator, which could then no longer be closed, and
-  // would warn that nobody awaited it. So it does not know the body: it sees its contents through the generator.
-  bool const can_own = PyCoro_CheckExact(generator->body.get()) || (flags & flag::cpp) != 0;
-  if (can_own && Py_REFCNT(generator->body.get()) == 1) {
-    PyObject_GC_UnTrack(generator->body.get());
-    flags |= flag::owns_body;
-  }
-  generator->flags.set(flags | flag::created);
+  new (&generator->state) GeneratorState(traits, hide_body(generator->body.get(), traits));
   PyObject_GC_Track(generator);
   return object_of(*generator);
-}
-
-auto prepare_hooks(Generator& generator) -> bool {
-  if (!generator.flags.claim(flag::hooks_ready, flag::hooks_ready) || !compat::has_asyncgen_hooks()) return true;
-  auto hooks = compat::asyncgen_hooks();
-  if (!generator.extra.fill(hooks.finalizer)) {  // another thread drives it already, and it waits at something
-    Chains::Stopped const lock(state_of(object_of(generator)).chains);
-    finalizer_of(generator) = std::move(hooks.finalizer);
-  }
-  return !hooks.firstiter || steal(PyObject_CallOneArg(hooks.firstiter.get(), object_of(generator)));
 }
 
 }  // namespace engine

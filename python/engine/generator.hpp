@@ -7,8 +7,8 @@
 namespace engine {
 
 /// A generator over a body that has not begun. Null with an exception set.
-/// \param flags  flag::native_syntax, flag::kept_calls and flag::raw_yields, as they apply to the body
-auto new_generator(State& state, Object body, std::uint32_t flags) -> PyObject*;
+/// \param traits  of namespace trait, as they apply to the body
+auto new_generator(ModuleState& module, Object body, std::uint32_t traits) -> PyObject*;
 
 }  // namespace engine
 

@@ -2,14 +2,11 @@
 // copy.
 #include <array>
 
-#include "awaitables.hpp"
-#include "boxes.hpp"
 #include "cpp_body.hpp"
-#include "delegation.hpp"
-#include "driver.hpp"
 #include "function.hpp"
-#include "stop_iteration.hpp"
-#include "yield.hpp"
+#include "operators.hpp"
+#include "wrapped_item.hpp"
+#include "yield_from.hpp"
 
 namespace engine {
 
@@ -21,47 +18,47 @@ namespace {
 
 /// The state of instances that outlive their module: when an interpreter ends, the collector may clear a type before
 /// the instances that are garbage with it. It has no types and keeps no memory.
-auto orphans() noexcept -> State& {
-  static State& state = [] -> State& {
-    static State made{};
+auto orphans() noexcept -> ModuleState& {
+  static ModuleState& module = []() -> ModuleState& {
+    static ModuleState made{};
     made.generators.close(PyObject_GC_Del);
     made.awaitables.close(PyObject_GC_Del);
     made.delegations.close(PyObject_GC_Del);
     made.yields.close(PyObject_GC_Del);
     return made;
   }();
-  return state;
+  return module;
 }
 
 }  // namespace
 
-auto look_up_state(PyObject* instance) noexcept -> State& {
-  PyObject* module = reinterpret_cast<PyHeapTypeObject*>(Py_TYPE(instance))->ht_module;
-  if (module == nullptr) [[unlikely]]
+auto look_up_state(PyObject* instance) noexcept -> ModuleState& {
+  PyObject* self = reinterpret_cast<PyHeapTypeObject*>(Py_TYPE(instance))->ht_module;
+  if (self == nullptr) [[unlikely]]
     return orphans();
-  return *static_cast<State*>(PyModule_GetState(module));
+  return *static_cast<ModuleState*>(PyModule_GetState(self));
 }
 
 namespace {
 
 /// Makes a type. `shown` is what error messages of the interpreter call it: the native type's name, where there is one.
-auto make_type(PyObject* module, PyTypeObject** slot, PyType_Spec& spec, char const* shown) -> bool {
-  auto* type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, nullptr));
+auto make_type(PyObject* self, PyTypeObject** slot, PyType_Spec& spec, char const* shown) -> bool {
+  auto* type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(self, &spec, nullptr));
   if (type == nullptr) return false;
   type->tp_name = shown;
   *slot = type;
   return true;
 }
 
-auto make_types(PyObject* module, State& state) -> bool {
-  return make_type(module, &state.generator_type, generator_spec, "async_generator") &&
-         make_type(module, &state.asend_type, asend_spec, "async_generator_asend") &&
-         make_type(module, &state.athrow_type, athrow_spec, "async_generator_athrow") &&
-         make_type(module, &state.yield_type, yield_spec, "yield_") &&
-         make_type(module, &state.delegation_type, delegation_spec, "yield_from_") &&
-         make_type(module, &state.maker_type, maker_spec, "async_generator_maker") &&
-         make_type(module, &state.operator_type, operator_spec, "function") &&
-         make_type(module, &state.cpp_body_type, cpp_body_spec, "coroutine");
+auto make_types(PyObject* self, ModuleState& module) -> bool {
+  return make_type(self, &module.generator_type, generator_spec, "async_generator") &&
+         make_type(self, &module.asend_type, asend_spec, "async_generator_asend") &&
+         make_type(self, &module.athrow_type, athrow_spec, "async_generator_athrow") &&
+         make_type(self, &module.yield_type, yield_spec, "yield_") &&
+         make_type(self, &module.delegation_type, delegation_spec, "yield_from_") &&
+         make_type(self, &module.maker_type, maker_spec, "async_generator_maker") &&
+         make_type(self, &module.operator_type, operator_spec, "function") &&
+         make_type(self, &module.cpp_body_type, cpp_body_spec, "coroutine");
 }
 
 auto intern_names(Names& names) -> bool {
@@ -85,122 +82,125 @@ auto intern_names(Names& names) -> bool {
 }
 
 /// class AlreadyRunning(RuntimeError, ValueError): native raises the one, 1.10 the other.
-auto make_error(State& state, PyObject* module) -> bool {
+auto make_error(ModuleState& module, PyObject* self) -> bool {
   auto const bases = steal(PyTuple_Pack(2, PyExc_RuntimeError, PyExc_ValueError));
   if (!bases) return false;
-  state.already_running =
+  module.already_running =
       steal(PyErr_NewExceptionWithDoc("async_generator.AlreadyRunning",
                                       "An operation was awaited while another one on the same generator is under way. "
                                       "It is the RuntimeError of native async "
                                       "generators and the ValueError of async_generator 1.10.",
                                       bases.get(), nullptr));
-  return state.already_running && PyModule_AddObjectRef(module, "AlreadyRunning", state.already_running.get()) == 0;
+  return module.already_running && PyModule_AddObjectRef(self, "AlreadyRunning", module.already_running.get()) == 0;
 }
 
-/// set_up(boxer): called once by the package, with a new native async generator that yields what it is sent.
-auto module_set_up(PyObject* module, PyObject* boxer) -> PyObject* {
-  if (!PyAsyncGen_CheckExact(boxer)) {
+/// set_up(wrapping_generator): called once by the package, with a new native async generator that yields what it is
+/// sent.
+auto module_set_up(PyObject* self, PyObject* wrapping_generator) -> PyObject* {
+  if (!PyAsyncGen_CheckExact(wrapping_generator)) {
     PyErr_SetString(PyExc_TypeError, "set_up() takes a native async generator");
     return nullptr;
   }
-  State& state = *static_cast<State*>(PyModule_GetState(module));
-  if (!set_up_boxes(state, boxer)) return nullptr;
-  if (PyModule_AddObjectRef(module, "box_type", reinterpret_cast<PyObject*>(state.box_type)) < 0) return nullptr;
+  ModuleState& module = *static_cast<ModuleState*>(PyModule_GetState(self));
+  if (!set_up_wrapped_items(module, wrapping_generator)) return nullptr;
+  if (PyModule_AddObjectRef(self, "box_type", reinterpret_cast<PyObject*>(module.wrapped_item_type)) < 0)
+    return nullptr;
   return Py_NewRef(Py_None);
 }
 
 /// box(item), unbox(box): the markers that carry items through awaits, for the names that 1.10 had (_impl.py).
-auto module_box(PyObject* module, PyObject* item) -> PyObject* {
-  return box(*static_cast<State*>(PyModule_GetState(module)), borrow(item)).release();
+auto module_box(PyObject* self, PyObject* item) -> PyObject* {
+  return wrap(*static_cast<ModuleState*>(PyModule_GetState(self)), borrow(item)).release();
 }
-auto module_unbox(PyObject* module, PyObject* boxed) -> PyObject* {
-  State& state = *static_cast<State*>(PyModule_GetState(module));
-  if (Py_TYPE(boxed) == state.box_type) return unbox(state, boxed).release();
+auto module_unbox(PyObject* self, PyObject* boxed) -> PyObject* {
+  ModuleState& module = *static_cast<ModuleState*>(PyModule_GetState(self));
+  if (Py_TYPE(boxed) == module.wrapped_item_type) return unwrap(module, boxed).release();
   PyErr_Format(PyExc_TypeError, "unbox() takes what box() made, not %.100s", Py_TYPE(boxed)->tp_name);
   return nullptr;
 }
 
 /// fast_paths(): which of the optional fast paths are on.
-auto module_fast_paths(PyObject* module, PyObject*) -> PyObject* {
-  auto const* state = static_cast<State*>(PyModule_GetState(module));
-  return Py_BuildValue("{sOsOsO}", "direct boxes", state->direct_box_type != nullptr ? Py_True : Py_False,
+auto module_fast_paths(PyObject* self, PyObject*) -> PyObject* {
+  auto const* module = static_cast<ModuleState*>(PyModule_GetState(self));
+  return Py_BuildValue("{sOsOsO}", "direct boxes", module->known_wrapped_type != nullptr ? Py_True : Py_False,
                        "recycled objects", compat::recycles ? Py_True : Py_False, "recycled StopIteration",
                        compat::recycles && compat::send_uses_iternext ? Py_True : Py_False);
 }
 
-auto add_public(PyObject* module, State& state) -> bool {
-  auto const yield = new_operator(state, yield_entry);
-  auto const yield_from = new_operator(state, yield_from_entry);
+auto add_public(PyObject* self, ModuleState& module) -> bool {
+  auto const yield = new_operator(module, yield_entry);
+  auto const yield_from = new_operator(module, yield_from_entry);
   auto const bridge = new_bridge();
-  auto const add = [module](char const* name, PyObject* object) {
-    return PyModule_AddObjectRef(module, name, object) == 0;
+  auto const add = [self](char const* name, PyObject* object) {
+    return PyModule_AddObjectRef(self, name, object) == 0;
   };
   auto const add_type = [&add](char const* name, PyTypeObject* type) {
     return add(name, reinterpret_cast<PyObject*>(type));
   };
   return yield && yield_from && bridge && add("bridge", bridge.get()) && add("yield_", yield.get()) &&
-         add("yield_from_", yield_from.get()) && add_type("async_generator", state.generator_type) &&
-         add_type("async_generator_asend", state.asend_type) && add_type("async_generator_athrow", state.athrow_type) &&
-         add_type("yield_awaitable", state.yield_type) &&
-         PyModule_AddIntConstant(module, "RAW_YIELDS", flag::raw_yields) == 0 &&
-         PyModule_AddIntConstant(module, "MAIN_INTERPRETER", PyInterpreterState_Get() == PyInterpreterState_Main()) ==
+         add("yield_from_", yield_from.get()) && add_type("async_generator", module.generator_type) &&
+         add_type("async_generator_asend", module.asend_type) &&
+         add_type("async_generator_athrow", module.athrow_type) && add_type("yield_awaitable", module.yield_type) &&
+         PyModule_AddIntConstant(self, "RAW_YIELDS", trait::raw_yields) == 0 &&
+         PyModule_AddIntConstant(self, "MAIN_INTERPRETER", PyInterpreterState_Get() == PyInterpreterState_Main()) ==
              0 &&
-         PyModule_AddIntConstant(module, "KEPT_CALLS", flag::kept_calls) == 0 &&
-         PyModule_AddIntConstant(module, "NATIVE_SYNTAX", flag::native_syntax) == 0;
+         PyModule_AddIntConstant(self, "KEPT_CALLS", trait::kept_calls) == 0 &&
+         PyModule_AddIntConstant(self, "NATIVE_SYNTAX", trait::native_syntax) == 0;
 }
 
-auto module_exec(PyObject* module) -> int {
-  State& state = *new (PyModule_GetState(module)) State();
+auto module_exec(PyObject* self) -> int {
+  ModuleState& module = *new (PyModule_GetState(self)) ModuleState();
   bool const done =
-      intern_names(state.names) && make_types(module, state) && make_error(state, module) && add_public(module, state);
+      intern_names(module.names) && make_types(self, module) && make_error(module, self) && add_public(self, module);
   if (!done) return -1;
-  if (main_interpreter.state == nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) {
-    main_interpreter.state = &state;
-    main_interpreter.generator_type = state.generator_type;
+  if (main_interpreter.module == nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) {
+    main_interpreter.module = &module;
+    main_interpreter.generator_type = module.generator_type;
   }
   return 0;
 }
 
-auto types_of(State& state) -> std::array<PyTypeObject**, 9> {
-  return {&state.generator_type, &state.asend_type,    &state.athrow_type,   &state.yield_type, &state.delegation_type,
-          &state.maker_type,     &state.operator_type, &state.cpp_body_type, &state.box_type};
+auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 9> {
+  return {&module.generator_type, &module.asend_type,      &module.athrow_type,
+          &module.yield_type,     &module.delegation_type, &module.maker_type,
+          &module.operator_type,  &module.cpp_body_type,   &module.wrapped_item_type};
 }
 
-auto module_traverse(PyObject* module, visitproc visit, void* arg) -> int {
-  auto* state = static_cast<State*>(PyModule_GetState(module));
-  if (state == nullptr) return 0;
-  for (PyTypeObject** type : types_of(*state)) Py_VISIT(*type);
-  Py_VISIT(state->already_running.get());
-  Py_VISIT(state->boxer.get());
-  for (HandedUp const& place : state->handed_up) Py_VISIT(place.yield.object());
+auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
+  auto* module = static_cast<ModuleState*>(PyModule_GetState(self));
+  if (module == nullptr) return 0;
+  for (PyTypeObject** type : types_of(*module)) Py_VISIT(*type);
+  Py_VISIT(module->already_running.get());
+  Py_VISIT(module->wrapping_generator.get());
+  for (HandedUp const& place : module->handed_up) Py_VISIT(place.yield());
   return 0;
 }
 
-auto module_clear(PyObject* module) -> int {
-  auto* state = static_cast<State*>(PyModule_GetState(module));
-  if (state == nullptr) return 0;
-  state->generators.close(PyObject_GC_Del);
-  state->delegations.close(PyObject_GC_Del);
-  state->awaitables.close(PyObject_GC_Del);
-  state->last_anext = &state->spent;  // it may have been among them
-  for (HandedUp& place : state->handed_up) place.yield.reset();
-  state->yields.close(PyObject_GC_Del);
-  state->stop.reset();
-  state->already_running.reset();
-  state->boxer.reset();
-  for (PyTypeObject** type : types_of(*state)) Py_CLEAR(*type);
+auto module_clear(PyObject* self) -> int {
+  auto* module = static_cast<ModuleState*>(PyModule_GetState(self));
+  if (module == nullptr) return 0;
+  module->generators.close(PyObject_GC_Del);
+  module->delegations.close(PyObject_GC_Del);
+  module->awaitables.close(PyObject_GC_Del);
+  module->last_anext = &module->spent;  // it may have been among them
+  for (HandedUp& place : module->handed_up) place.clear();
+  module->yields.close(PyObject_GC_Del);
+  module->stop.reset();
+  module->already_running.reset();
+  module->wrapping_generator.reset();
+  for (PyTypeObject** type : types_of(*module)) Py_CLEAR(*type);
   return 0;
 }
 
-void module_free(void* module) {
-  auto* state = static_cast<State*>(PyModule_GetState(static_cast<PyObject*>(module)));
-  if (state == nullptr) return;
-  module_clear(static_cast<PyObject*>(module));
-  if (main_interpreter.state == state) {
+void module_free(void* self) {
+  auto* module = static_cast<ModuleState*>(PyModule_GetState(static_cast<PyObject*>(self)));
+  if (module == nullptr) return;
+  module_clear(static_cast<PyObject*>(self));
+  if (main_interpreter.module == module) {
     main_interpreter.generator_type = nullptr;
-    main_interpreter.state = nullptr;
+    main_interpreter.module = nullptr;
   }
-  std::destroy_at(state);
+  std::destroy_at(module);
 }
 
 PyMethodDef module_methods[] = {
@@ -222,7 +222,7 @@ PyModuleDef_Slot module_slots[] = {
 
 PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT, "_engine",      "The engine of async_generator.",
-    sizeof(State),         module_methods, module_slots,
+    sizeof(ModuleState),   module_methods, module_slots,
     module_traverse,       module_clear,   module_free,
 };
 

@@ -1,90 +1,22 @@
-// The layout of the engine's objects and of its per-interpreter state. How they behave stands in the file named after
-// each of them.
+// The layout of the engine's objects and of its per-interpreter state. How each behaves is in the file named after it.
 #ifndef ASYNC_GENERATOR_ENGINE_OBJECTS_HPP
 #define ASYNC_GENERATOR_ENGINE_OBJECTS_HPP
 
 #include "compat.hpp"  // first, as Python.h has to be
 
-#include <agen/lifecycle.hpp>
 #include <array>
 #include <atomic>
 #include <cstdint>
 
-#include "chains.hpp"
+#include "chain_lock.hpp"
 #include "freelist.hpp"
+#include "resumption.hpp"
+#include "state.hpp"
 
 namespace engine {
 
-struct State;
+struct ModuleState;
 struct Delegation;
-
-/// A generator's flags. `busy` is what keeps an operation from the fast path.
-namespace flag {
-inline constexpr std::uint32_t running = 1;     ///< an operation is under way here (ag_running)
-inline constexpr std::uint32_t executing = 2;   ///< the C++ driver is inside: set on the root, and on whose body runs
-inline constexpr std::uint32_t closed = 4;      ///< the body is finished
-inline constexpr std::uint32_t created = 8;     ///< the body has not begun
-inline constexpr std::uint32_t delegated = 16;  ///< another generator delegates to this one
-inline constexpr std::uint32_t closing = 32;    ///< the delegating generator is closing this one
-inline constexpr std::uint32_t exit_ignored = 64;    ///< aclose() ended in "ignored GeneratorExit"
-inline constexpr std::uint32_t hooks_ready = 128;    ///< firstiter was called and the finalizer captured
-inline constexpr std::uint32_t raw_yields = 256;     ///< the items of real yields come in no box
-inline constexpr std::uint32_t native_syntax = 512;  ///< the body was written with `yield`
-inline constexpr std::uint32_t owns_body = 1024;  ///< the collector sees the body's contents through the generator only
-inline constexpr std::uint32_t within = 2048;     ///< the body waits at a Suspension
-inline constexpr std::uint32_t kept_calls = 4096;             ///< rewritten code still calls yield_() or yield_from_()
-inline constexpr std::uint32_t cpp = 8192;                    ///< the body is a CppBody
-inline constexpr std::uint32_t driven = running | executing;  ///< an operation is inside
-inline constexpr std::uint32_t busy = driven | closed | created | delegated | closing;
-}  // namespace flag
-
-/// Plain bits under the GIL, atomic ones without it.
-class Flags {
- public:
-  [[nodiscard]] auto get() const noexcept -> std::uint32_t {
-#ifdef Py_GIL_DISABLED
-    return bits_.load(std::memory_order_acquire);
-#else
-    return bits_;
-#endif
-  }
-  [[nodiscard]] auto has(std::uint32_t bits) const noexcept -> bool { return (get() & bits) != 0; }
-  void set(std::uint32_t bits) noexcept {
-#ifdef Py_GIL_DISABLED
-    bits_.fetch_or(bits, std::memory_order_acq_rel);
-#else
-    bits_ |= bits;
-#endif
-  }
-  void clear(std::uint32_t bits) noexcept {
-#ifdef Py_GIL_DISABLED
-    bits_.fetch_and(~bits, std::memory_order_acq_rel);
-#else
-    bits_ &= ~bits;
-#endif
-  }
-  /// Sets `bits` unless one of `against` is set, in one step that no other thread can come between.
-  auto claim(std::uint32_t bits, std::uint32_t against) noexcept -> bool {
-#ifdef Py_GIL_DISABLED
-    std::uint32_t seen = bits_.load(std::memory_order_acquire);
-    do {
-      if ((seen & against) != 0) return false;
-    } while (!bits_.compare_exchange_weak(seen, seen | bits, std::memory_order_acq_rel));
-    return true;
-#else
-    if ((bits_ & against) != 0) return false;
-    bits_ |= bits;
-    return true;
-#endif
-  }
-
- private:
-#ifdef Py_GIL_DISABLED
-  std::atomic<std::uint32_t> bits_{0};
-#else
-  std::uint32_t bits_ = 0;
-#endif
-};
 
 /// Which thread is inside an awaitable. The GIL sees to it that there is one at most, apart from a body that awaits
 /// what drives it; without the GIL an Occupied has to.
@@ -127,30 +59,24 @@ class Occupied {
 /// The object that the user iterates (generator.cpp). Kept to five words: memory per generator is a figure we promise.
 struct Generator {
   PyObject_HEAD Object body;  ///< what is driven: a coroutine. Null only while the collector takes a cycle apart.
-  Object extra;  ///< the finalizer hook captured at the first iteration; with flag::within a Suspension that keeps it
+  Object
+      extra;  ///< the finalizer hook captured at the first iteration; while the body waits, the Suspension that has it
   PyObject* weakrefs;
   PyObject* dict;
-  Flags flags;
-};
-
-/// A resumption of a generator under way on a thread. It lives in what drives the generator, never on the C stack: a
-/// greenlet that is switched out takes its part of the stack with it, and comes back after others.
-struct Resumption {
-  Generator* member;  ///< whose body runs
-  Resumption* outer;  ///< the one that was begun before
+  GeneratorState state;
 };
 
 /// How far an awaitable of the engine has come.
-enum class Stage : std::uint8_t { initial, started, finished };
+enum class Progress : std::uint8_t { initial, started, finished };
 
 /// What an operation returns (awaitables.cpp): an `async_generator_asend` or an `async_generator_athrow`.
 struct Awaitable {
-  PyObject_HEAD State* state;
+  PyObject_HEAD ModuleState* module;
   Ref<Generator> generator;
   Object argument;  ///< asend: the value, or null; athrow: the exception, or its tuple of arguments
   Resumption resumption;
   agen::operation operation;
-  Stage stage;
+  Progress progress;
   bool packed;   ///< `argument` is the tuple of athrow(type, value, traceback)
   bool tracked;  ///< by the cyclic collector
   [[no_unique_address]] Occupancy occupancy;
@@ -158,7 +84,7 @@ struct Awaitable {
 
 /// What a body can wait at besides a real yield: a yield_() that a helper awaits, or a delegation.
 struct Suspension {
-  PyObject_HEAD State* state;
+  PyObject_HEAD ModuleState* module;
   Object finalizer;  ///< of the generator that waits here
   bool tracked;      ///< by the cyclic collector; if not, it sees the contents through the generator that waits here
   [[no_unique_address]] Occupancy occupancy;
@@ -169,44 +95,79 @@ struct Yield : Suspension {
   Object value;    ///< the item, until it is handed out
   Object pending;  ///< an exception that the next resumption raises at the await
   Object handled;  ///< what the consumer handles while it throws `pending`
-  Stage stage;
-  bool held;                ///< a generator of ours stands here: only its driver may go on
-  std::uint8_t remembered;  ///< the place in State::handed_up that may have it, counted from 1; or 0
+  Progress progress;
+  bool held;               ///< a generator of ours is suspended here: only its driver may resume it
+  std::uint8_t announced;  ///< the place in ModuleState::handed_up that may have it, counted from 1; or 0
 };
 
-/// A yield_() that has handed up a box, until the driver sees the box arrive, or the yield_() goes on or ends without
-/// that: a generator in between may take the box. It belongs to the interpreter, as any thread may drop it. Threads
-/// that share a place push out each other's: the driver then takes the box for one of a helper that it does not know.
-struct HandedUp {
-  [[no_unique_address]] compat::Mutex mutex;
-  void const* thread = nullptr;   ///< compared, never followed
-  PyObject const* box = nullptr;  ///< the same
-  Ref<Yield> yield;
+/// Which yield_() has handed up a wrapped item, until the driver sees the item arrive, or the yield_() is resumed or
+/// ends without that: a generator in between may take it. A place for a few threads of the interpreter, since any
+/// thread may drop the yield_(). Threads that share one push out each other's: the driver then takes the item for one
+/// of a helper that it does not know. (Implemented in wrapped_item.cpp.)
+class HandedUp {
+ public:
+  /// `yield` has handed up `item`.
+  static void announce(Yield& yield, PyObject* item) noexcept;
+  /// False for an item that no yield_() of this thread has handed up last. Asked of each item.
+  static auto may_be(PyObject const* item) noexcept -> bool { return item == this_thread.handed_up; }
+  /// The yield_() that handed up `item` on this thread, unless it was resumed or ended since; or null. It is forgotten.
+  static auto take(ModuleState& module, PyObject const* item) noexcept -> Ref<Yield>;
+  /// `yield` is resumed, or ends.
+  static void forget(Yield& yield) noexcept;
+  /// A new item has this address: one that was handed up here before is gone.
+  static void forget_address(PyObject const* item) noexcept {
+    if (may_be(item)) this_thread.handed_up = nullptr;
+  }
+
+  // For the collector.
+  [[nodiscard]] auto yield() const noexcept -> PyObject* { return yield_.object(); }
+  void clear() noexcept { yield_.reset(); }
+
+ private:
+  static auto number_of_thread() noexcept -> std::uint8_t;
+
+  [[no_unique_address]] compat::Mutex mutex_;
+  void const* thread_ = nullptr;    // compared, never followed
+  PyObject const* item_ = nullptr;  // the same
+  Ref<Yield> yield_;
 };
 
-/// What yield_from_() returns, and the state of a delegation (delegation.cpp).
+/// A delegation's place in its chain. Only chain.hpp looks at it.
+class Links {
+  friend class Chain;
+  Generator* parent_ = nullptr;      // whose body delegates; it owns the Delegation. Null while that is in no chain
+  Generator* delegate_ = nullptr;    // the iterator, when it is ours and driven directly; Delegation::iterator owns it
+  Delegation* outer_ = nullptr;      // the enclosing delegation; valid only after a driver has walked from its root
+  Delegation* innermost_ = nullptr;  // of a root's delegation: the last of the chain, or null when it must be looked up
+};
+
+/// What a delegation is to the code that holds it.
+enum class Role : std::uint8_t {
+  request,      ///< handed to a driver at a real yield, or not used yet: answers travel past it
+  awaited,      ///< a frame waits for it in a body that a driver runs: answers travel through it
+  self_driven,  ///< it takes PEP 828's steps by itself, in a native async generator or after its driver has left it
+};
+
+/// What yield_from_() returns, and the state of a delegation (yield_from.cpp).
 struct Delegation : Suspension {
-  Object iterator;        ///< the argument at first, then what aiter() made of it
-  Object awaiting;        ///< the operation of a foreign iterator that is under way
-  Object pending_exit;    ///< the GeneratorExit to raise in the delegating body when the iterator is closed
-  Object pending;         ///< an exception that the next resumption raises at the await
-  Object handled;         ///< the exception that the delegating body was handling, where the consumer is not
-  Generator* parent;      ///< whose body delegates; it owns this object. Null while nobody drives the delegation.
-  Generator* delegate;    ///< the iterator, when it is ours and driven directly; owned by `iterator`
-  Delegation* outer;      ///< the delegation in which `parent` is the delegate, as far as the root looked
-  Delegation* innermost;  ///< root only: where the leaf is, or null when that must be looked up
+  Object iterator;      ///< the argument at first, then what aiter() made of it
+  Object awaiting;      ///< the operation of a foreign iterator that is under way
+  Object pending_exit;  ///< the GeneratorExit to raise in the delegating body when the iterator is closed
+  Object pending;       ///< an exception that the next resumption raises at the await
+  Object handled;       ///< the exception that the delegating body was handling, where the consumer is not
+  Links links;
   agen::operation under_way;
-  Stage stage;
+  Progress progress;
+  Role role;
   bool opening;  ///< `awaiting` is an awaitable that aiter() answered
   bool taken;    ///< a generator has delegated by it, and none does again
   bool entered;  ///< by its own methods: the interpreter or a user is inside
-  bool awaited;  ///< a frame waits for this object: answers travel through it, not past it
 };
 
 /// What a decorated function calls (function.cpp): the function that makes bodies, and how to drive them.
 struct Maker {
   PyObject_HEAD vectorcallfunc vectorcall;
-  State* state;
+  ModuleState* module;
   Object original;              ///< the user's function, as it was decorated
   Object face;                  ///< what its wrapper shows of it, if that is another function
   Object prepare;               ///< makes `function` of it (python/async_generator/_function.py)
@@ -231,7 +192,7 @@ struct Maker {
 /// yield_ and yield_from_ themselves (yield.cpp): callables with the attributes of a Python function.
 struct Operator {
   PyObject_HEAD vectorcallfunc vectorcall;
-  State* state;
+  ModuleState* module;
   PyObject* dict;
 };
 
@@ -241,7 +202,7 @@ struct Names {
 };
 
 /// What one interpreter's copy of the module owns.
-struct State {
+struct ModuleState {
   PyTypeObject* generator_type;
   PyTypeObject* asend_type;
   PyTypeObject* athrow_type;
@@ -250,20 +211,20 @@ struct State {
   PyTypeObject* maker_type;
   PyTypeObject* operator_type;
   PyTypeObject* cpp_body_type;
-  PyTypeObject* box_type;         ///< the interpreter's async_generator_wrapped_value
-  PyTypeObject* direct_box_type;  ///< the same where its layout was verified, else null
-  Object already_running;         ///< the exception class
-  Object boxer;                   ///< a native async generator that wraps what is sent into it
+  PyTypeObject* wrapped_item_type;   ///< the interpreter's async_generator_wrapped_value
+  PyTypeObject* known_wrapped_type;  ///< the same where its layout was verified, else null
+  Object already_running;            ///< the exception class
+  Object wrapping_generator;         ///< a native async generator that wraps what is sent into it
   Names names;
   FreeList<Generator> generators;
   FreeList<Delegation> delegations;
   FreeList<Awaitable> awaitables;
   FreeList<Yield> yields;
-  Awaitable spent{.stage = Stage::finished};  ///< stands for one that is done with
+  Awaitable spent{.progress = Progress::finished};  ///< takes the place of one that is done with
   Awaitable* last_anext = &spent;   ///< what `async for` or anext() was given last, in use or in the list; never freed
   Ref<PyStopIterationObject> stop;  ///< the recycled StopIteration
   std::array<HandedUp, 16> handed_up;
-  Chains chains;
+  ChainLock chains;
   compat::Mutex makers;  ///< guards what makers have prepared, until it is ready
 };
 
@@ -271,28 +232,28 @@ struct State {
 /// nothing may be remembered: its types' addresses come back in the next one.)
 struct MainInterpreter {
   std::atomic<PyTypeObject*> generator_type{nullptr};
-  State* state = nullptr;
+  ModuleState* module = nullptr;
 };
 extern MainInterpreter main_interpreter;
 
-/// The state behind the module that an instance's type belongs to.
-auto look_up_state(PyObject* instance) noexcept -> State&;
+/// The state of the module that an instance's type belongs to.
+auto look_up_state(PyObject* instance) noexcept -> ModuleState&;
 
 inline auto is_of_main_interpreter(PyObject* generator) noexcept -> bool {
   return Py_TYPE(generator) == main_interpreter.generator_type.load(std::memory_order_relaxed);
 }
 
-inline auto state_of(PyObject* generator) noexcept -> State& {
+inline auto state_of(PyObject* generator) noexcept -> ModuleState& {
   if (is_of_main_interpreter(generator)) [[likely]]
-    return *main_interpreter.state;
+    return *main_interpreter.module;
   return look_up_state(generator);
 }
 
 /// The state that a dying object may give its memory to. At the interpreter's end the collector may have freed the
 /// module before what is garbage with it.
 template <class T>
-auto living_state(T& dying) noexcept -> State& {
-  return dying.state == main_interpreter.state ? *dying.state : look_up_state(reinterpret_cast<PyObject*>(&dying));
+auto living_state(T& dying) noexcept -> ModuleState& {
+  return dying.module == main_interpreter.module ? *dying.module : look_up_state(reinterpret_cast<PyObject*>(&dying));
 }
 
 template <class T>
@@ -309,32 +270,7 @@ auto allocate(PyTypeObject* type) -> T* {
   return PyObject_GC_New(T, type);
 }
 
-/// What the body waits at, or null.
-inline auto suspension_of(Generator const& generator) noexcept -> PyObject* {
-  return generator.flags.has(flag::within) ? generator.extra.get() : nullptr;
-}
-/// The finalizer hook of the generator, wherever it is kept.
-inline auto finalizer_of(Generator& generator) noexcept -> Object& {
-  return generator.flags.has(flag::within) ? as<Suspension>(generator.extra.get()).finalizer : generator.extra;
-}
-/// The body waits at `suspension`, a Yield or a Delegation, from now on.
-inline void suspend_at(Generator& generator, Object suspension) noexcept {
-  auto& waits_at = as<Suspension>(suspension.get());
-  Chains::Driving const lock(waits_at.state->chains);
-  waits_at.finalizer = generator.extra.exchange(std::move(suspension));
-  generator.flags.set(flag::within);
-}
-/// The body no longer waits at what it waited at, if anything; the caller gets that.
-inline auto take_suspension(Generator& generator) noexcept -> Object {
-  if (!generator.flags.has(flag::within)) return nullptr;
-  auto& waited_at = as<Suspension>(generator.extra.get());
-  Chains::Driving const lock(waited_at.state->chains);
-  Object suspension = generator.extra.exchange(std::move(waited_at.finalizer));
-  generator.flags.clear(flag::within);
-  return suspension;
-}
-
-/// Clears the weak references to a tracked object that nobody has any more. Their callbacks run code, in which the
+/// Clears the weak references to a tracked object without references. Their callbacks run code, in which the
 /// collector must not come upon it: it would take an object without references for garbage, and free it a second time.
 inline void clear_weakrefs(PyObject* dying) {
   PyObject_GC_UnTrack(dying);

@@ -29,7 +29,7 @@ class Ref {
     ref.object_ = object;
     return ref;
   }
-  /// Adds a reference to an object that somebody else owns; null stays null.
+  /// Adds a reference to an object that other code owns; null stays null.
   static auto borrow(T* object) noexcept -> Ref {
     Py_XINCREF(as_object(object));
     return steal(object);

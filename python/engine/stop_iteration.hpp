@@ -9,17 +9,17 @@ namespace engine {
 
 /// Raises StopIteration(item) and takes over the reference to `item`. The interpreter's SEND takes the value out and
 /// lets go of the exception at once; only next(awaitable) lets a user see it.
-void set_recycled_stop(State& state, PyObject* item);
+void set_recycled_stop(ModuleState& module, PyObject* item);
 
 /// take_carried_item() when there is one.
-auto take_item_of_stop(State& state) noexcept -> Object;
+auto take_item_of_stop(ModuleState& module) noexcept -> Object;
 
 /// Takes back what the recycled exception still holds of the item that it carried; null if there is nothing, or if a
 /// user has the exception, which is then not used again. To be asked when the awaitable dies, which `async for` and
 /// `await` let it do before the item is theirs: so an item lives no longer than with an exception of its own.
-inline auto take_carried_item(State& state) noexcept -> Object {
-  if (!compat::recycles || !compat::send_uses_iternext || !state.stop || state.stop->value == nullptr) return nullptr;
-  return take_item_of_stop(state);
+inline auto take_carried_item(ModuleState& module) noexcept -> Object {
+  if (!compat::recycles || !compat::send_uses_iternext || !module.stop || module.stop->value == nullptr) return nullptr;
+  return take_item_of_stop(module);
 }
 
 }  // namespace engine

@@ -1,8 +1,8 @@
 // What the operations of a generator return: `async_generator_asend` and `async_generator_athrow`.
-#ifndef ASYNC_GENERATOR_ENGINE_AWAITABLES_HPP
-#define ASYNC_GENERATOR_ENGINE_AWAITABLES_HPP
+#ifndef ASYNC_GENERATOR_ENGINE_OPERATIONS_HPP
+#define ASYNC_GENERATOR_ENGINE_OPERATIONS_HPP
 
-#include "driver.hpp"
+#include "hooks.hpp"
 #include "objects.hpp"
 
 namespace engine {
@@ -21,7 +21,7 @@ inline void track(Awaitable& awaitable) noexcept {
   new (&awaitable.occupancy) Occupancy;  // without (): nothing is written where it is empty
   new (&awaitable.generator) Ref<Generator>(Ref<Generator>::borrow(&generator));
   awaitable.operation = operation;
-  awaitable.stage = Stage::initial;
+  awaitable.progress = Progress::initial;
   awaitable.packed = packed;
   awaitable.tracked = false;
   return object_of(awaitable);
@@ -33,15 +33,15 @@ inline void track(Awaitable& awaitable) noexcept {
 // Inline: what is known at the call leaves little of it, and `async for` makes one an item.
 [[gnu::always_inline]] inline auto new_awaitable(Generator& generator, agen::operation operation, PyObject* argument,
                                                  bool tracked = true, bool packed = false) -> PyObject* {
-  if (!generator.flags.has(flag::hooks_ready) && !prepare_hooks(generator)) [[unlikely]]
+  if (!generator.state.is_hooked() && !prepare_hooks(generator)) [[unlikely]]
     return nullptr;
-  State& state = state_of(object_of(generator));
+  ModuleState& module = state_of(object_of(generator));
   bool const plain = operation == agen::operation::anext || operation == agen::operation::asend;
-  Awaitable* awaitable = plain ? state.awaitables.take() : nullptr;
+  Awaitable* awaitable = plain ? module.awaitables.take() : nullptr;
   if (awaitable == nullptr) [[unlikely]] {
-    awaitable = allocate<Awaitable>(plain ? state.asend_type : state.athrow_type);
+    awaitable = allocate<Awaitable>(plain ? module.asend_type : module.athrow_type);
     if (awaitable == nullptr) return nullptr;
-    awaitable->state = &state;
+    awaitable->module = &module;
   }
   new (&awaitable->argument) Object(borrow(argument));
   PyObject* const made = set_up(*awaitable, generator, operation, packed);
@@ -49,8 +49,8 @@ inline void track(Awaitable& awaitable) noexcept {
   return made;
 }
 
-/// Closes a generator from a destructor: one step, without a loop. Sets the error that this ends in and answers false.
-auto close_at_once(State& state, Generator& generator) -> bool;
+/// Closes a generator from a destructor: one step, without a loop. False with the error set that this ended in.
+auto close_at_once(ModuleState& module, Generator& generator) -> bool;
 
 }  // namespace engine
 
