@@ -18,5 +18,6 @@
 #include "task.hpp"
 #include "traits.hpp"
 #include "unraisable.hpp"
+#include "version.hpp"
 
 #endif  // AGEN_AGEN_HPP

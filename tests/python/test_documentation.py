@@ -14,10 +14,12 @@ import io
 import json
 import re
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import async_generator
 import pytest
+from async_generator.bridge import get_include
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -280,3 +282,6 @@ def test_documented_name_is_on_the_page_and_in_the_package(name):
 
 def test_version_is_that_of_the_distribution():
     assert re.fullmatch(r"\d+\.\d+(\.\d+)?", async_generator.__version__)
+    header = Path(get_include(), "agen", "version.hpp").read_text()
+    parts = re.findall(r"^#define AGEN_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)$", header, re.M)
+    assert async_generator.__version__ == metadata.version("async_generator") == ".".join(parts)

@@ -73,7 +73,9 @@ def pip(*arguments, env=None):
 
 
 def version():
-    return re.search('__version__ = "(.*)"', (PACKAGE / "_version.py").read_text())[1]
+    """The one in the source: that of the headers."""
+    text = (ROOT / "include" / "agen" / "version.hpp").read_text()
+    return ".".join(re.findall(r"^#define AGEN_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)$", text, re.M))
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +133,7 @@ def test_the_wheel_holds_the_package_its_types_headers_and_licenses_and_nothing_
         names = set(archive.namelist())
     suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
     wanted = {f"async_generator/{path.name}" for path in PACKAGE.iterdir() if path.suffix in {".py", ".pyi"}}
-    wanted |= {"async_generator/py.typed", f"async_generator/_engine{suffix}"}
+    wanted |= {"async_generator/py.typed", "async_generator/_version.py", f"async_generator/_engine{suffix}"}
     include = ROOT / "include"
     wanted |= {f"async_generator/include/{path.relative_to(include).as_posix()}" for path in include.rglob("*.hpp")}
     wanted |= {f"async_generator/cmake/{name}" for name in ("agen-config.cmake", "agen-config-version.cmake")}
