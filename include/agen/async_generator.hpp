@@ -143,8 +143,9 @@ class [[nodiscard]] async_generator {
     return detail::returned_value<Return>(*frame_);
   }
 
-  /// For the library's other headers: the frame, still owned or not any more.
+  /// \internal For the library's other headers: the frame, still owned.
   auto frame() noexcept -> detail::frame& { return *frame_; }
+  /// \internal The frame, no longer owned.
   auto release() noexcept -> detail::frame* { return std::exchange(frame_, &detail::no_generator.the_frame); }
 
  private:
