@@ -130,6 +130,7 @@ class [[nodiscard]] async_generator {
   [[nodiscard]] auto state() const noexcept -> agen::state { return detail::state_of(frame_->own); }
   /// An operation is under way, or another generator delegates to this one (`ag_running`).
   [[nodiscard]] auto running() const noexcept -> bool { return state() == agen::state::running; }
+  /// The body has ended, or was closed before it began.
   [[nodiscard]] auto closed() const noexcept -> bool { return state() == agen::state::closed; }
   /// False for an empty one.
   [[nodiscard]] explicit operator bool() const noexcept { return !detail::is_empty(*frame_); }

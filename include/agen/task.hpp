@@ -160,6 +160,8 @@ class task_awaiter {
 ///
 /// `co_await std::move(t)` or `co_await f()`: gives what the body returned (T, or a reference), or throws what left it.
 /// A body may be resumed on other threads; the awaiting coroutine then goes on there.
+///
+/// \tparam T  what the body returns, which may be a reference; void, the default: nothing
 template <class T>
 class [[nodiscard("a task does nothing until it is awaited")]] task {
  public:
