@@ -25,7 +25,7 @@ test-all:  ## the same and the slow suites
 test-cpp:  ## only the C++ tests, in every configuration
 	@$(PYTHON) tools/test-cpp
 
-conformance:  ## run the table of scenarios on every implementation, print the matrix, write docs/conformance.md
+conformance:  ## run the table of scenarios on every implementation, print the matrix
 	@$(PYTHON) tools/conformance $(VERSIONS)
 
 fuzz:  ## compare random scenarios until a difference is found (VERSIONS=3.12 for one interpreter)

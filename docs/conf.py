@@ -7,15 +7,19 @@ author = "the agen developers"
 copyright = "the agen developers"
 version = release = os.environ.get("AGEN_VERSION", "")
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "breathe"]
 source_suffix = {".md": "markdown"}
 root_doc = "index"
 nitpicky = True
-# The names of types in signatures are the standard library's and type variables: no pages here.
-nitpick_ignore_regex = [("py:.*", ".*")]
+# The names of types in signatures are the standard library's, parameters of templates and type variables: no pages here.
+nitpick_ignore_regex = [("py:.*", ".*"), ("cpp:.*", ".*")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 4
+
+breathe_projects = {"agen": os.environ.get("AGEN_DOXYGEN", "")}
+breathe_default_project = "agen"
+breathe_show_include = False
 
 html_theme = "furo"
 html_title = "agen"

@@ -219,6 +219,7 @@ template <async_iterable Source, class Function>
 auto transform(Source&& source, Function function) {
   return detail::transformed<Source, Function>(static_cast<Source&&>(source), std::move(function));
 }
+/// For a pipe: `source | transform(function)`.
 template <class Function>
 auto transform(Function function) {
   return detail::pipe{[f = std::move(function)]<class Source>(Source&& source) mutable {
@@ -231,6 +232,7 @@ template <async_iterable Source, class Predicate>
 auto filter(Source&& source, Predicate predicate) {
   return detail::filtered<Source, Predicate>(static_cast<Source&&>(source), std::move(predicate), false);
 }
+/// For a pipe: `source | filter(predicate)`.
 template <class Predicate>
 auto filter(Predicate predicate) {
   return detail::pipe{[p = std::move(predicate)]<class Source>(Source&& source) mutable {
@@ -243,6 +245,7 @@ template <async_iterable Source, class Predicate>
 auto take_while(Source&& source, Predicate predicate) {
   return detail::filtered<Source, Predicate>(static_cast<Source&&>(source), std::move(predicate), true);
 }
+/// For a pipe: `source | take_while(predicate)`.
 template <class Predicate>
 auto take_while(Predicate predicate) {
   return detail::pipe{[p = std::move(predicate)]<class Source>(Source&& source) mutable {
@@ -255,6 +258,7 @@ template <async_iterable Source>
 auto take(Source&& source, std::size_t n) {
   return detail::taken<Source>(static_cast<Source&&>(source), n);
 }
+/// For a pipe: `source | take(n)`.
 inline auto take(std::size_t n) {
   return detail::pipe{[n]<class Source>(Source&& source) { return take(static_cast<Source&&>(source), n); }};
 }
@@ -264,6 +268,7 @@ template <async_iterable Source>
 auto enumerate(Source&& source, std::size_t start = 0) {
   return detail::enumerated<Source>(static_cast<Source&&>(source), start);
 }
+/// For a pipe: `source | enumerate(start)`.
 inline auto enumerate(std::size_t start = 0) {
   return detail::pipe{
       [start]<class Source>(Source&& source) { return enumerate(static_cast<Source&&>(source), start); }};
@@ -276,11 +281,12 @@ template <async_iterable Source>
 auto chunk(Source&& source, std::size_t size) {
   return detail::chunked<Source>(static_cast<Source&&>(source), size);
 }
+/// For a pipe: `source | chunk(size)`.
 inline auto chunk(std::size_t size) {
   return detail::pipe{[size]<class Source>(Source&& source) { return chunk(static_cast<Source&&>(source), size); }};
 }
 
-/// The items of the first source, then those of the second, and so on. `first | chain(second)` with one argument.
+/// The items of the first source, then those of the second, and so on.
 template <async_iterable First, async_iterable Second>
 auto chain(First&& first, Second&& second) {
   return detail::chained<First, Second>(static_cast<First&&>(first), static_cast<Second&&>(second));
@@ -290,6 +296,7 @@ template <async_iterable First, async_iterable Second, async_iterable... Rest>
 auto chain(First&& first, Second&& second, Rest&&... rest) {
   return chain(static_cast<First&&>(first), chain(static_cast<Second&&>(second), static_cast<Rest&&>(rest)...));
 }
+/// For a pipe: `first | chain(second)`.
 template <async_iterable Second>
 auto chain(Second&& second) {
   return detail::pipe{[s = std::tuple<Second>(static_cast<Second&&>(second))]<class First>(First&& first) mutable {
@@ -297,7 +304,7 @@ auto chain(Second&& second) {
   }};
 }
 
-/// Tuples of one item from each source, until one of them ends. `first | zip(second)` with one argument.
+/// Tuples of one item from each source, until one of them ends.
 template <async_iterable First, async_iterable Second, async_iterable... Rest>
 auto zip(First&& first, Second&& second, Rest&&... rest) {
   if constexpr (sizeof...(Rest) == 0) {
@@ -308,6 +315,7 @@ auto zip(First&& first, Second&& second, Rest&&... rest) {
     return detail::zipped<First, decltype(others)>(static_cast<First&&>(first), std::move(others));
   }
 }
+/// For a pipe: `first | zip(second)`.
 template <async_iterable Second>
 auto zip(Second&& second) {
   return detail::pipe{[s = std::tuple<Second>(static_cast<Second&&>(second))]<class First>(First&& first) mutable {

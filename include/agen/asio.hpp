@@ -102,6 +102,7 @@ struct use_agen_t {
                std::is_convertible_v<From const&, Inner>)
     executor_with_default(From const& from) noexcept : Inner(from) {}  // NOLINT(google-explicit-constructor)
   };
+  /// `object`, an I/O object, with an executor whose default token is use_agen.
   template <class Object>
   static auto as_default_on(Object&& object) {
     using bare = std::remove_cvref_t<Object>;
@@ -537,14 +538,17 @@ template <class Yield, class Send, class Return, class Token>
 auto async_anext(async_generator<Yield, Send, Return>& gen, Token&& token) {
   return detail::initiate_operation(gen.anext(), static_cast<Token&&>(token));
 }
+/// See async_anext().
 template <class Yield, class Send, class Return, class Token>
 auto async_asend(async_generator<Yield, Send, Return>& gen, std::type_identity_t<Send> value, Token&& token) {
   return detail::initiate_operation(gen.asend(std::move(value)), static_cast<Token&&>(token));
 }
+/// See async_anext().
 template <class Yield, class Send, class Return, class Token>
 auto async_athrow(async_generator<Yield, Send, Return>& gen, std::exception_ptr error, Token&& token) {
   return detail::initiate_operation(gen.athrow(std::move(error)), static_cast<Token&&>(token));
 }
+/// See async_anext().
 template <class Yield, class Send, class Return, class Token>
 auto async_aclose(async_generator<Yield, Send, Return>& gen, Token&& token) {
   return detail::initiate_operation(gen.aclose(), static_cast<Token&&>(token));
@@ -576,12 +580,14 @@ auto asio_hooks(Executor executor) -> asyncgen_hooks {
 template <class Executor>
 class readable_on {
  public:
+  /// \param executor  where the generator goes on after each wait
   explicit readable_on(Executor const& executor) : descriptor_(executor) {}
   readable_on(readable_on&&) noexcept = default;
   auto operator=(readable_on&&) -> readable_on& = delete;
   ~readable_on() {
     if (descriptor_.is_open()) descriptor_.release();  // it is the channel's
   }
+  /// Awaitable: completes when `fd`, the same in every call, is readable.
   auto operator()(int fd) {
     if (!descriptor_.is_open()) descriptor_.assign(fd);
     return descriptor_.async_wait(net::posix::descriptor_base::wait_read, use_agen);

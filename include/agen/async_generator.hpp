@@ -130,6 +130,7 @@ class [[nodiscard]] async_generator {
   [[nodiscard]] auto state() const noexcept -> agen::state { return detail::state_of(frame_->own); }
   /// An operation is under way, or another generator delegates to this one (`ag_running`).
   [[nodiscard]] auto running() const noexcept -> bool { return state() == agen::state::running; }
+  /// The body has ended, or was closed before it began.
   [[nodiscard]] auto closed() const noexcept -> bool { return state() == agen::state::closed; }
   /// False for an empty one.
   [[nodiscard]] explicit operator bool() const noexcept { return !detail::is_empty(*frame_); }
@@ -143,8 +144,9 @@ class [[nodiscard]] async_generator {
     return detail::returned_value<Return>(*frame_);
   }
 
-  /// For the library's other headers: the frame, still owned or not any more.
+  /// \internal For the library's other headers: the frame, still owned.
   auto frame() noexcept -> detail::frame& { return *frame_; }
+  /// \internal The frame, no longer owned.
   auto release() noexcept -> detail::frame* { return std::exchange(frame_, &detail::no_generator.the_frame); }
 
  private:

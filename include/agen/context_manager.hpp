@@ -24,6 +24,7 @@ namespace agen {
 template <class Yield>
 class [[nodiscard]] async_context_manager {
  public:
+  /// \param generator  yields once: what stands before the co_yield acquires, what follows releases
   explicit async_context_manager(async_generator<Yield> generator) noexcept : generator_(std::move(generator)) {}
 
   /// Awaitable: acquires; gives the resource, by reference into the generator's frame. Throws context_manager_error if

@@ -47,12 +47,15 @@ class driver {
     detail::desert(own());
   }
 
+  /// Resumes the body until its next item.
   AGEN_ALWAYS_INLINE auto anext() noexcept -> step { return iterate(operation::anext, nullptr, sends_nothing_); }
   /// \param value  the Send object, moved from by the body when it is resumed; it must live until then
   auto asend(void* value) noexcept -> step { return iterate(operation::asend, value, true); }
+  /// Throws `error` at the co_yield. A null one gives `raised` with nothing_thrown.
   auto athrow(std::exception_ptr error) noexcept -> step {
     return perform(way::throws, [this, &error] { return &throwing_.emplace(iterating_.of(), std::move(error)); });
   }
+  /// Closes the generator: `returned` once its cleanup is done.
   auto aclose() noexcept -> step {
     return perform(way::closes, [this] { return &closing_.emplace(iterating_.of()); });
   }

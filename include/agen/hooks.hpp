@@ -11,6 +11,7 @@ namespace agen {
 /// A generator as the firstiter hook sees it: a name for it, without ownership and without the types of its items.
 class generator_ref {
  public:
+  /// \internal Made for the hook.
   explicit generator_ref(detail::frame& f) noexcept : frame_(&f) {}
   /// The same for one generator from its first iteration to the finalizer, whatever it is moved to meanwhile.
   [[nodiscard]] auto id() const noexcept -> void const* { return frame_; }
@@ -26,6 +27,7 @@ class generator_ref {
 /// again before it is done. Move-only; a moved-from one is closed.
 class [[nodiscard]] abandoned_generator {
  public:
+  /// \internal Made for the hook.
   explicit abandoned_generator(detail::frame& f) noexcept : frame_(&f) {}
   abandoned_generator(abandoned_generator&& other) noexcept
       : frame_(std::exchange(other.frame_, &detail::no_generator.the_frame)) {}

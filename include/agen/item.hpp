@@ -19,6 +19,7 @@ class item {
 
   /// An end without a return value.
   item() noexcept = default;
+  /// \internal What an operation answers.
   item(void* at_item, detail::frame& source) noexcept : item_(static_cast<pointer>(at_item)), source_(source) {}
 
   /// True: an item. False: the generator has ended.
@@ -26,6 +27,7 @@ class item {
 
   /// The item. Only for an item that is true.
   auto operator*() const noexcept -> reference { return static_cast<reference>(*item_); }
+  /// The item's members. Only for an item that is true.
   auto operator->() const noexcept -> pointer { return item_; }
 
   /// At the end: what the body gave to `co_return`, by reference into its frame; each end has it, not only the first.

@@ -96,15 +96,18 @@ class async_iterator {
   };
 
  public:
+  /// An iterator at `first`, the item or end that the last operation on `source` gave.
   async_iterator(Source& source, answer first) : source_(&source) { current_.emplace(std::move(first)); }
 
   /// Awaitable: see begin().
   static auto at_first(Source& source) { return beginning{{source.anext()}, &source}; }
 
+  /// The item. Only before the end.
   auto operator*() const -> decltype(auto) { return **current_; }
   /// Awaitable: goes to the next item; gives the iterator, which must stay where it is meanwhile. If it throws, the
   /// iterator is at its end.
   auto operator++() { return stepping{{source_->anext()}, this}; }
+  /// Whether the iterator is at its end.
   friend auto operator==(async_iterator const& it, async_sentinel /*end*/) -> bool {
     if constexpr (!has_end) {
       if (!it.current_) return true;

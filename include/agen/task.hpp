@@ -160,6 +160,8 @@ class task_awaiter {
 ///
 /// `co_await std::move(t)` or `co_await f()`: gives what the body returned (T, or a reference), or throws what left it.
 /// A body may be resumed on other threads; the awaiting coroutine then goes on there.
+///
+/// \tparam T  what the body returns, which may be a reference; void, the default: nothing
 template <class T>
 class [[nodiscard("a task does nothing until it is awaited")]] task {
  public:
@@ -176,13 +178,15 @@ class [[nodiscard("a task does nothing until it is awaited")]] task {
     if (body_) body_.destroy();
   }
 
+  /// Awaitable once: starts the body; gives what it returns, or throws what leaves it.
   auto operator co_await() && noexcept -> detail::task_awaiter<T> { return detail::task_awaiter<T>(body_); }
 
   /// False after having been moved from.
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(body_); }
+  /// The body has ended. Not for a task that was moved from.
   [[nodiscard]] auto done() const noexcept -> bool { return body_.done(); }
 
-  /// For partners: `to` is found by what the body awaits with theirs; see asio.hpp.
+  /// \internal For partners: `to` is found by what the body awaits with theirs; see asio.hpp.
   void carry(detail::operation_relay* to) noexcept { body_.promise().relay = to; }
 
  private:

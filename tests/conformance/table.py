@@ -284,3 +284,15 @@ def rules() -> dict[str, tuple[str, str]]:
             said, _, without = said.strip().partition(" [no scenario: ")
             found[number] = (said, without.rstrip("]"))
     return found
+
+
+def groups() -> dict[str, str]:
+    """The files of scenarios by what they are about, each with the first of its rules."""
+    named = (path.stem.partition("-") for path in sorted(SCENARIOS.glob("*.scn")))
+    return {name: first for first, _, name in named}
+
+
+def group(rule: str) -> str:
+    """What a rule belongs to."""
+    number = int(rule.partition(".")[0])
+    return [name for name, first in groups().items() if int(first) <= number][-1]

@@ -33,8 +33,8 @@ def site(site_folder):
     return {file: Page(file) for file in sorted(site_folder.rglob("*.html")) if "_static" not in file.parts}
 
 
-def test_every_page_is_on_the_site(site):
-    names = {str(file.with_suffix("")).split("/site/")[1] for file in site}
+def test_every_page_is_on_the_site(site, site_folder):
+    names = {str(file.relative_to(site_folder).with_suffix("")) for file in site}
     missing = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")} - names
     assert not missing
     assert {"reference/python", "reference/cpp/index", "reference/cpp/async_generator", "changelog"} <= names
@@ -88,6 +88,22 @@ def test_every_public_name_is_in_the_references(site):
     assert headers <= {file.stem for file in site if file.match("reference/cpp/*.html")}
 
 
-def test_deep_members_are_in_the_cpp_reference(site):
+def test_every_scenario_of_the_conformance_table_is_on_the_site(site):
+    scenarios = {
+        name
+        for file in (ROOT / "tests" / "conformance" / "scenarios").glob("*.scn")
+        for name in re.findall(r"^=== .* (\S+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert len(scenarios) > 200
+    places = [page.places for file, page in site.items() if file.parent.name == "conformance"]
+    assert {name for name in scenarios if sum(name in found for found in places) != 1} == set()
+
+
+def test_members_in_the_cpp_reference_can_be_linked_to(site):
     page = next(page for file, page in site.items() if file.match("reference/cpp/async_generator.html"))
-    assert {"anext", "asend", "athrow", "aclose", "returned"} <= page.places
+    for name in ("anext", "asend", "athrow", "aclose", "returned"):
+        assert [
+            place
+            for place in page.places
+            if place.startswith("_CPPv4") and f"15async_generator{len(name)}{name}" in place
+        ]

@@ -61,7 +61,7 @@ inline auto engine() -> abi::engine const& {
 
 inline auto detail::already_running_class() -> object { return object::steal(engine().already_running()); }
 
-/// Whether an object is a generator of the package: made by @async_generator, or of a C++ generator.
+/// Whether an object is a generator of the package: made by `@async_generator`, or of a C++ generator.
 inline auto is_generator(PyObject* object) -> bool { return engine().is_generator(object) != 0; }
 
 }  // namespace agen::python

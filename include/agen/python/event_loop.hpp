@@ -48,7 +48,7 @@ inline auto writable(int fd) -> detail::awaiting {
   return awaitable(detail::called(PyObject_CallFunction(wait.get(), "i", fd)));
 }
 
-/// A time to wait, of any unit of <chrono>.
+/// A time to wait, of any unit of `<chrono>`.
 using seconds = std::chrono::duration<double>;
 
 /// `co_await agen::python::sleep(20ms)` suspends the body for a time; cancellation arrives here. Errors as readable().

@@ -49,7 +49,9 @@ class object {
     return steal(pointer);
   }
 
+  /// The object, still owned here; null if there is none.
   [[nodiscard]] auto get() const noexcept -> PyObject* { return pointer_; }
+  /// Whether there is an object.
   explicit operator bool() const noexcept { return pointer_ != nullptr; }
   /// Gives the reference to the caller.
   [[nodiscard]] auto release() noexcept -> PyObject* { return std::exchange(pointer_, nullptr); }

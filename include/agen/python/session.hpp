@@ -196,6 +196,8 @@ inline auto yield_from(object const& iterable) -> detail::awaiting {
 ///
 ///     auto notify(agen::python::object callback) -> agen::async_generator<int> {
 ///       agen::python::visible const kept(std::move(callback));
+///       for (int i = 0;; ++i) co_yield i;
+///     }
 class visible {
  public:
   /// Made in the body, after it has begun.
@@ -215,6 +217,7 @@ class visible {
     }
   }
 
+  /// The object.
   [[nodiscard]] auto get() const noexcept -> object const& { return kept_; }
   /// Whether the collector sees it by the body that runs now.
   [[nodiscard]] auto is_current() const noexcept -> bool { return session_ == detail::session::current(); }
