@@ -51,7 +51,9 @@
 #include <new>
 #include <utility>
 
+#include "delegation.hpp"
 #include "detail/allocator.hpp"
+#include "detail/drop.hpp"
 #include "detail/operations.hpp"
 #include "detail/promise.hpp"
 #include "errors.hpp"
@@ -155,7 +157,5 @@ class [[nodiscard]] async_generator {
 };
 
 }  // namespace agen
-
-#include "delegation.hpp"
 
 #endif  // AGEN_ASYNC_GENERATOR_HPP

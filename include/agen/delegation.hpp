@@ -1,8 +1,11 @@
-// yield_from: a body delegates to another generator, to anything else with anext(), or to a range.
+// yield_from: a body delegates to another generator, to anything else with anext(), or to a range. Comes with
+// async_generator.hpp, which a body needs in any case; here are templates only, and the generator is an incomplete
+// type.
 #ifndef AGEN_DELEGATION_HPP
 #define AGEN_DELEGATION_HPP
 
-#include "async_generator.hpp"
+#include "detail/promise.hpp"
+#include "errors.hpp"
 #include "traits.hpp"
 
 namespace agen {
@@ -37,7 +40,7 @@ template <class Source>
 namespace detail {
 
 template <class Yield, class Send, class Range>
-auto each_of(Range source) -> async_generator<Yield, Send> {
+auto each_of(Range source) -> async_generator<Yield, Send, void> {
   for (auto&& element : source) {
     if constexpr (std::is_void_v<Send>) {
       co_yield forward_item(static_cast<decltype(element)>(element));

@@ -3,7 +3,12 @@
 #ifndef AGEN_HOOKS_HPP
 #define AGEN_HOOKS_HPP
 
+#include "detail/compiler.hpp"  // first: see there
+
+#include <utility>
+
 #include "detail/drop.hpp"
+#include "detail/hooks.hpp"
 #include "detail/operations.hpp"
 
 namespace agen {
@@ -56,37 +61,16 @@ struct asyncgen_hooks {
   detail::hook<abandoned_generator> finalizer;  ///< called when an unfinished generator is dropped
 };
 
-namespace detail {
-inline auto current_hooks() noexcept -> asyncgen_hooks& {
-  thread_local asyncgen_hooks hooks;
-  return hooks;
-}
-
-inline void ask_hooks(frame& f) {
-  f.own.hooked = true;
-  asyncgen_hooks const& hooks = current_hooks();
-  f.own.finalizer = hooks.finalizer;
-  if (hooks.firstiter) {
-    auto const firstiter = hooks.firstiter;  // the call may replace the hooks
-    firstiter(generator_ref(f));
-  }
-}
-
-inline void abandon(frame& f) noexcept {
-  auto const finalizer = std::move(f.own.finalizer);
-  try {
-    finalizer(abandoned_generator(f));
-  } catch (...) {
-    report_unraisable(std::current_exception());
-  }
-}
-}  // namespace detail
-
 /// Replaces the calling thread's hooks (sys.set_asyncgen_hooks). Generators that have started keep theirs.
-inline void set_asyncgen_hooks(asyncgen_hooks hooks) noexcept { detail::current_hooks() = std::move(hooks); }
+inline void set_asyncgen_hooks(asyncgen_hooks hooks) noexcept {
+  detail::current_hooks() = {std::move(hooks.firstiter), std::move(hooks.finalizer)};
+}
 
 /// The calling thread's hooks (sys.get_asyncgen_hooks).
-[[nodiscard]] inline auto get_asyncgen_hooks() noexcept -> asyncgen_hooks { return detail::current_hooks(); }
+[[nodiscard]] inline auto get_asyncgen_hooks() noexcept -> asyncgen_hooks {
+  auto const& [firstiter, finalizer] = detail::current_hooks();
+  return {firstiter, finalizer};
+}
 
 }  // namespace agen
 

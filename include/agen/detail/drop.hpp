@@ -6,12 +6,9 @@
 #include "../errors.hpp"
 #include "../unraisable.hpp"
 #include "frame.hpp"
+#include "hooks.hpp"
 
 namespace agen::detail {
-
-inline void abandon(frame& f) noexcept;  // hooks.hpp: hands it to its finalizer
-
-inline auto has_finalizer(frame const& f) noexcept -> bool { return !f.own.has_raised && f.own.finalizer; }
 
 /// Takes `f`, with everything below it, out of the chain that `c` controls: a generator of its own again.
 inline void detach(frame& f, control& c) noexcept {
@@ -110,7 +107,5 @@ AGEN_NOINLINE inline void drop(frame& f) noexcept {
 }
 
 }  // namespace agen::detail
-
-#include "../hooks.hpp"  // what is declared above and defined there
 
 #endif  // AGEN_DETAIL_DROP_HPP

@@ -5,10 +5,9 @@
 #include "../errors.hpp"
 #include "../item.hpp"
 #include "frame.hpp"
+#include "hooks.hpp"
 
 namespace agen::detail {
-
-inline void ask_hooks(frame& f);  // hooks.hpp
 
 [[noreturn]] AGEN_NOINLINE inline void raise_running(operation op) {
   switch (op) {
@@ -248,7 +247,5 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
 };
 
 }  // namespace agen::detail
-
-#include "../hooks.hpp"  // what is declared above and defined there
 
 #endif  // AGEN_DETAIL_OPERATIONS_HPP
