@@ -120,8 +120,8 @@ class leave_mark {
 };
 
 /// Wraps the awaiter of everything that a body awaits. The inner await_suspend gets the body's own handle, so that
-/// awaiters which look at the promise find it. One whose `stays(frame)` is true has the body resumed by its driver
-/// (driver::go_on): that goes on where it was, and nothing has to be settled.
+/// awaiters which look at the promise find it. An awaiter may have a member is_resumed_by_owner(frame): if that gives
+/// true, the owner of the body's driver resumes the body (resuming_driver::resume), and no handshake is needed.
 template <class Awaiter>
 struct foreign_awaiter {
   Awaiter inner;  // a reference where the awaitable is its own awaiter
@@ -136,8 +136,8 @@ struct foreign_awaiter {
       if (operation.cancellable) [[unlikely]]
         inner.carry(operation.relay);
     }
-    if constexpr (requires { inner.stays(*body); }) {
-      if (inner.stays(*body)) return inner.await_suspend(h);
+    if constexpr (requires { inner.is_resumed_by_owner(*body); }) {
+      if (inner.is_resumed_by_owner(*body)) return inner.await_suspend(h);
     }
     leave_mark mark(*body);
     try {

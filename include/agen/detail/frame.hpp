@@ -319,15 +319,21 @@ AGEN_NOINLINE inline auto drive_on(control& c, pending& operation, std::coroutin
   return load(operation.at) != arrived && settle(operation, consumer);
 }
 
+/// Begins an operation, which is `arrived` already, by resuming the body that runs next.
+AGEN_ALWAYS_INLINE void resume_leaf(control& c, pending& operation) noexcept {
+  c.link = &operation;
+  c.now = stage::running;
+  c.leaf.resume();
+}
+AGEN_ALWAYS_INLINE auto has_arrived(pending const& operation) noexcept -> bool { return load(operation.at) == arrived; }
+
 /// Begins an operation and drives the body until it answers or suspends elsewhere (true). `consumer` is a reference so
 /// that the handle is only read where the consumer has to wait.
 template <class Promise>
 AGEN_ALWAYS_INLINE auto drive(control& c, pending& operation, std::coroutine_handle<Promise> const& consumer) noexcept
     -> bool {
-  c.link = &operation;  // which is `arrived` already
-  c.now = stage::running;
-  c.leaf.resume();
-  if (load(operation.at) == arrived) [[likely]]
+  resume_leaf(c, operation);
+  if (has_arrived(operation)) [[likely]]
     return false;
   return drive_on(c, operation, consumer);
 }

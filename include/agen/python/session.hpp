@@ -5,7 +5,7 @@
 
 #include <coroutine>
 
-#include "../drive.hpp"
+#include "../detail/resuming_driver.hpp"
 #include "engine.hpp"
 
 namespace agen::python {
@@ -22,7 +22,7 @@ class session {
  public:
   /// \param drive      drives the body
   /// \param delegates  the body is a generator's, so it can delegate
-  session(driver& drive, bool delegates) noexcept : drive_(drive), delegates_(delegates) {}
+  session(agen::detail::resuming_driver& drive, bool delegates) noexcept : drive_(drive), delegates_(delegates) {}
   session(session const&) = delete;
   auto operator=(session const&) -> session& = delete;
   inline ~session();
@@ -90,7 +90,7 @@ class session {
   awaiting* waiting_ = nullptr;
   session* outer_;  ///< while it is the current one: the one before
   visible* visible_ = nullptr;
-  driver& drive_;
+  agen::detail::resuming_driver& drive_;
   bool delegates_;
   std::exception_ptr thrown_;
   object thrown_object_;
@@ -128,8 +128,10 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
     now->waiting_ = this;
     return false;
   }
-  /// See agen::driver::suspends_within.
-  auto stays(agen::detail::frame& body) const noexcept -> bool { return session_->drive_.suspends_within(body); }
+  /// See agen::detail::foreign_awaiter.
+  auto is_resumed_by_owner(agen::detail::frame& body) const noexcept -> bool {
+    return session_->drive_.takes_over(body);
+  }
   void await_suspend(std::coroutine_handle<> body) noexcept { body_ = body; }
   auto await_resume() -> object {
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));

@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "../drive.hpp"
+#include "../detail/resuming_driver.hpp"
 #include "../task.hpp"
 #include "conversion.hpp"
 #include "session.hpp"
@@ -58,8 +58,8 @@ class body : session {
     enter();
     if (!drive_.is_at_yield()) [[unlikely]]
       return iterate_elsewhere(out, iterator);
-    if (!drive_.anext_to_item()) [[unlikely]] {
-      if (!drive_.is_within()) return leave_without_item(out, iterator);
+    if (!drive_.anext_at_yield()) [[unlikely]] {
+      if (!drive_.awaits_owner()) return leave_without_item(out, iterator);
       leave();
       return awaited(out, iterator);
     }
@@ -72,7 +72,7 @@ class body : session {
   }
   // How it goes on where that does not end with an item: the answer, and the leave() that is still due.
   AGEN_NOINLINE auto leave_without_item(PyObject** out, PyObject** iterator) noexcept -> int {
-    int const told = answer(drive_.anext_on(), out, iterator);
+    int const told = answer(drive_.finish_anext(), out, iterator);
     leave();
     return told;
   }
@@ -99,7 +99,7 @@ class body : session {
     scope const current(*this);
     if (is_waiting()) {
       auto const waiting = wake(value, exception);
-      if (drive_.is_within()) return deliver(drive_.go_on(waiting), out, iterator);
+      if (drive_.awaits_owner()) return deliver(drive_.resume(waiting), out, iterator);
       answered_ = false;
       waiting.resume();
       return answer(answered_ ? drive_.answer() : step::awaits, out, iterator);
@@ -203,7 +203,7 @@ class body : session {
 
   object kept_;  // outlives the generator, which may refer to it
   generator generator_;
-  driver drive_;
+  agen::detail::resuming_driver drive_;
   bool answered_ = false;
 };
 

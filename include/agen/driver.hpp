@@ -1,12 +1,16 @@
 // Driving a generator from outside any coroutine: by plain calls, with a callback when an answer comes later, and
 // without knowing the types of its items. What a bridge to another language, or a callback interface, stands on. Costs
 // the path of co_await nothing.
-#ifndef AGEN_DRIVE_HPP
-#define AGEN_DRIVE_HPP
+#ifndef AGEN_DRIVER_HPP
+#define AGEN_DRIVER_HPP
 
 #include "async_generator.hpp"
 
 namespace agen {
+
+namespace detail {
+class resuming_driver;
+}
 
 /// Performs operations on one generator, one at a time, and says what its body answered.
 ///
@@ -41,7 +45,7 @@ class driver {
   driver(driver const&) = delete;
   auto operator=(driver const&) -> driver& = delete;
   ~driver() {
-    if (!within_) [[likely]]
+    if (!owner_resumes_) [[likely]]
       return;
     own().now = detail::stage::elsewhere;
     detail::desert(own());
@@ -57,43 +61,6 @@ class driver {
     return perform(way::closes, [this] { return &closing_.emplace(iterating_.of()); });
   }
 
-  // For awaiters that whoever has the driver resumes, as the bridge to Python does: what the driven body awaits itself
-  // need not be settled with anybody, so an await costs it little more than an item.
-
-  /// To be asked by such an awaiter when `f`, its body, is about to suspend. True: anext() or asend() then gives
-  /// step::awaits, and the body goes on by go_on(), without a callback. False: it suspends as in anything else.
-  auto suspends_within(detail::frame& f) noexcept -> bool {
-    if (&f != &iterating_.of() || under_way_ != way::iterates || f.own.now != detail::stage::running) return false;
-    f.own.slot = nullptr;
-    return within_ = true;
-  }
-  /// The body waits for go_on().
-  [[nodiscard]] auto is_within() const noexcept -> bool { return within_; }
-  /// Resumes a body that is_within(); `body` is its handle.
-  auto go_on(std::coroutine_handle<> body) noexcept -> step {
-    within_ = false;
-    body.resume();
-    return resumed();
-  }
-
-  /// anext() in parts, of which the first two are short enough for a hot path, where it is known that anext() can
-  /// resume the generator at any co_yield. Not at a yield: anext_anywhere() gives the step. True from anext_to_item():
-  /// an item is there. False: anext_on() gives the step.
-  [[nodiscard]] AGEN_ALWAYS_INLINE auto is_at_yield() const noexcept -> bool {
-    return own().now == detail::stage::suspended;
-  }
-  AGEN_ALWAYS_INLINE auto anext_to_item() noexcept -> bool {
-    under_way_ = way::iterates;
-    iterating_.resume(nullptr);
-    if (!iterating_.has_arrived() || own().slot == nullptr) [[unlikely]]
-      return false;
-    under_way_ = way::none;
-    answer_ = step::yielded;
-    return true;
-  }
-  AGEN_ALWAYS_INLINE auto anext_on() noexcept -> step { return resumed(); }
-  auto anext_anywhere() noexcept -> step { return iterate(operation::anext, nullptr, true); }
-
   /// The step of the last operation.
   [[nodiscard]] auto answer() const noexcept -> step { return answer_; }
   /// After `yielded`: the item, as a pointer to what co_yield was given. Holds until the next operation.
@@ -102,6 +69,8 @@ class driver {
   auto take_error() noexcept -> std::exception_ptr { return std::exchange(error_, nullptr); }
 
  private:
+  friend detail::resuming_driver;
+
   // A coroutine's frame begins with what resume() and destroy() call, in every ABI with coroutines; that is how code of
   // different compilers can be linked. A body resumes its consumer through it, and so a callback costs the generator no
   // branch of its own, and the driver no frame. The compiler must not see which functions these are: clang calls
@@ -118,16 +87,12 @@ class driver {
    public:
     using operation_base::operation_base;
     auto of() const noexcept -> detail::frame& { return *frame_; }
-    /// What detail::drive() does before it looks where the body has got to.
+    // detail::drive() in three parts: the answer is wanted without a call where it comes at once.
     AGEN_ALWAYS_INLINE void resume(void* value) noexcept {
-      detail::control& c = frame_->own;
-      c.slot = value;
-      c.link = this;
-      c.now = detail::stage::running;
-      c.leaf.resume();
+      frame_->own.slot = value;
+      detail::resume_leaf(frame_->own, *this);
     }
-    auto has_arrived() const noexcept -> bool { return detail::load(this->at) == detail::arrived; }
-    /// What it does after that.
+    auto has_arrived() const noexcept -> bool { return detail::has_arrived(*this); }
     auto waits(std::coroutine_handle<> h) noexcept -> bool { return detail::drive_on(frame_->own, *this, h); }
   };
   class throwing : public detail::throwing_operation {
@@ -172,6 +137,9 @@ class driver {
 
   auto own() const noexcept -> detail::control& { return iterating_.of().own; }
 
+  [[nodiscard]] AGEN_ALWAYS_INLINE auto is_at_yield() const noexcept -> bool {
+    return own().now == detail::stage::suspended;
+  }
   AGEN_ALWAYS_INLINE auto iterate(operation op, void* value, bool plain) noexcept -> step {
     if (!is_at_yield() || !plain) [[unlikely]] {  // at a yield: and so nothing is under way
       if (!begins_iteration(op)) return answer_;
@@ -180,13 +148,14 @@ class driver {
     iterating_.resume(value);
     return resumed();
   }
-  /// The call that resumed the body has come back: the body has answered, is_within(), or waits elsewhere. Touches
-  /// nothing then: the callback may have run, and destroyed the driver.
+  /// The call that resumed the body has come back: the body has answered, waits for the owner to resume it, or waits
+  /// for something foreign. In the last case nothing may be touched: the callback may have run and destroyed the
+  /// driver.
   AGEN_ALWAYS_INLINE auto resumed() noexcept -> step {
     if (!iterating_.has_arrived() && waits()) [[unlikely]]
       return step::awaits;
     if (own().slot == nullptr) [[unlikely]]
-      return within_ ? step::awaits : conclude();
+      return owner_resumes_ ? step::awaits : complete();
     under_way_ = way::none;
     return answer_ = step::yielded;
   }
@@ -219,11 +188,11 @@ class driver {
       fail();
       return answer_;
     }
-    return conclude();
+    return complete();
   }
   /// The operation under way has its answer.
   // Out of line: an item that comes at once needs none of it.
-  AGEN_NOINLINE auto conclude() noexcept -> step {
+  AGEN_NOINLINE auto complete() noexcept -> step {
     way const which = std::exchange(under_way_, way::none);
     if (which != way::closes) {
       if (which == way::throws) (*throwing_).finished();
@@ -259,7 +228,7 @@ class driver {
   auto waiter() noexcept -> std::coroutine_handle<> { return std::coroutine_handle<>::from_address(&arrival_); }
   static void arrived(arrival* at) {
     driver& self = *at->self;
-    self.conclude();
+    self.complete();
     self.on_answer_(self.context_);
   }
   static void ignored(arrival* /*at*/) {}
@@ -271,7 +240,7 @@ class driver {
   bool sends_nothing_;
   step answer_ = step::awaits;
   way under_way_ = way::none;
-  bool within_ = false;
+  bool owner_resumes_ = false;  ///< see detail::resuming_driver
   std::exception_ptr error_;
   place<throwing> throwing_;
   place<closer> closing_;
@@ -279,4 +248,4 @@ class driver {
 
 }  // namespace agen
 
-#endif  // AGEN_DRIVE_HPP
+#endif  // AGEN_DRIVER_HPP
