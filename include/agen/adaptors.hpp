@@ -30,7 +30,7 @@ auto close_owned(std::remove_reference_t<Source>& source) {
 template <class Source>
 using value_of = std::remove_cvref_t<async_reference_t<Source>>;
 template <class Function, class Source>
-using mapped = settled_t<Function&, async_reference_t<Source>>;
+using mapped = awaited_t<Function&, async_reference_t<Source>>;
 
 template <class Source, class Function>
 auto transformed(Source source, Function function) -> async_generator<mapped<Function, Source>> {

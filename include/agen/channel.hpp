@@ -147,13 +147,13 @@ class channel_state {
     std::lock_guard const lock(mutex_);
     return waits(items_.empty() && !closed_, heard);
   }
-  /// The same for deserted().
+  /// The same for producers_gone().
   auto waits_for_end(std::shared_ptr<bell> const& heard) noexcept -> bool {
     std::lock_guard const lock(mutex_);
     return waits(producers_ != 0, heard);
   }
   /// Whether the last producer is gone.
-  auto deserted() noexcept -> bool {
+  auto producers_gone() noexcept -> bool {
     if (forked()) return true;
     std::lock_guard const lock(mutex_);
     return producers_ == 0;
@@ -247,7 +247,7 @@ attempt(Make) -> attempt<std::invoke_result_t<Make&>>;
 
 // How the consumer of a channel waits:
 //   begin(arm)   calls arm(bell) with the bell that it will hear; false if that says so: there is nothing to wait for
-//   operator()   after it, the awaitable; closing(): the same where it is the producers' end that is awaited
+//   operator()   after it, the awaitable; for_end(): the same where the end of the producers is awaited
 //   woken()      after that; gives_up(): whether the end has been awaited for long enough
 
 /// By a descriptor of its own, in a way that the user gives.
@@ -261,7 +261,7 @@ class waits_by_descriptor {
     return arm(bell_);
   }
   auto operator()() -> decltype(auto) { return wait_(bell_->wake().descriptor()); }
-  auto closing() -> decltype(auto) { return (*this)(); }
+  auto for_end() -> decltype(auto) { return (*this)(); }
   void woken() const noexcept { bell_->wake().drain(); }
   [[nodiscard]] static auto gives_up() noexcept -> bool { return false; }
 
@@ -384,13 +384,13 @@ class channel {
     }
     if (!state.stopped()) {
       state.stop();
-      while (!state.deserted() && !wait.gives_up()) {
+      while (!state.producers_gone() && !wait.gives_up()) {
         // Where there is nothing to wait with, as when a generator is closed after its event loop, nobody waits.
         detail::attempt begun(
             [&] { return wait.begin([&](auto const& heard) { return state.waits_for_end(heard); }); });
         if (!begun) break;
         if (!*begun) continue;
-        detail::attempt awaited([&] { return wait.closing(); });
+        detail::attempt awaited([&] { return wait.for_end(); });
         if (!awaited) break;
         co_await std::move(*awaited);
         wait.woken();

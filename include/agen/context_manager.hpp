@@ -77,9 +77,9 @@ using with_result = std::conditional_t<std::is_void_v<Result>, bool, std::option
 /// swallowed; if it rethrows it, or raises another, that comes out. Errors: see async_context_manager.
 template <class Yield, class Body>
 auto async_with(async_context_manager<Yield> manager, Body body)
-    -> task<with_result<detail::settled_t<Body&, detail::reference_of<Yield>>>> {
+    -> task<with_result<detail::awaited_t<Body&, detail::reference_of<Yield>>>> {
   using raw = std::invoke_result_t<Body&, detail::reference_of<Yield>>;
-  using result = detail::settled_t<Body&, detail::reference_of<Yield>>;
+  using result = detail::awaited_t<Body&, detail::reference_of<Yield>>;
   with_result<result> kept{};
   std::exception_ptr error;
   detail::reference_of<Yield> resource = co_await manager.enter();

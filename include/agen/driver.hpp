@@ -47,8 +47,8 @@ class driver {
   ~driver() {
     if (!owner_resumes_) [[likely]]
       return;
-    own().now = detail::stage::elsewhere;
-    detail::desert(own());
+    own().now = detail::phase::elsewhere;
+    detail::forget_consumer(own());
   }
 
   AGEN_ALWAYS_INLINE auto anext() noexcept -> step { return iterate(operation::anext, nullptr, sends_nothing_); }
@@ -64,7 +64,7 @@ class driver {
   /// The step of the last operation.
   [[nodiscard]] auto answer() const noexcept -> step { return answer_; }
   /// After `yielded`: the item, as a pointer to what co_yield was given. Holds until the next operation.
-  [[nodiscard]] auto item() const noexcept -> void* { return own().slot; }
+  [[nodiscard]] auto item() const noexcept -> void* { return own().handed.item(); }
   /// After `raised`: the exception.
   auto take_error() noexcept -> std::exception_ptr { return std::exchange(error_, nullptr); }
 
@@ -89,7 +89,7 @@ class driver {
     auto of() const noexcept -> detail::frame& { return *frame_; }
     // detail::drive() in three parts: the answer is wanted without a call where it comes at once.
     AGEN_ALWAYS_INLINE void resume(void* value) noexcept {
-      frame_->own.slot = value;
+      frame_->own.handed.send(value);
       detail::resume_leaf(frame_->own, *this);
     }
     auto has_arrived() const noexcept -> bool { return detail::has_arrived(*this); }
@@ -138,7 +138,7 @@ class driver {
   auto own() const noexcept -> detail::control& { return iterating_.of().own; }
 
   [[nodiscard]] AGEN_ALWAYS_INLINE auto is_at_yield() const noexcept -> bool {
-    return own().now == detail::stage::suspended;
+    return own().now == detail::phase::suspended;
   }
   AGEN_ALWAYS_INLINE auto iterate(operation op, void* value, bool plain) noexcept -> step {
     if (!is_at_yield() || !plain) [[unlikely]] {  // at a yield: and so nothing is under way
@@ -154,7 +154,7 @@ class driver {
   AGEN_ALWAYS_INLINE auto resumed() noexcept -> step {
     if (!iterating_.has_arrived() && waits()) [[unlikely]]
       return step::awaits;
-    if (own().slot == nullptr) [[unlikely]]
+    if (own().handed.item() == nullptr) [[unlikely]]
       return owner_resumes_ ? step::awaits : complete();
     under_way_ = way::none;
     return answer_ = step::yielded;
@@ -165,7 +165,7 @@ class driver {
   AGEN_NOINLINE auto begins_iteration(operation op) noexcept -> bool {
     if (refuses()) return false;
     try {
-      if (op == operation::anext && own().now == detail::stage::suspended) detail::raise_nothing_sent();
+      if (op == operation::anext && own().now == detail::phase::suspended) detail::raise_nothing_sent();
       if (!detail::iteration_is_ready(op, iterating_.of(), op == operation::asend)) return true;
       answer_ = outcome();
     } catch (...) {
@@ -208,7 +208,7 @@ class driver {
   }
   AGEN_ALWAYS_INLINE auto outcome() noexcept -> step {
     detail::control& c = own();
-    if (c.slot != nullptr) [[likely]]
+    if (c.handed.item() != nullptr) [[likely]]
       return step::yielded;
     if (!c.has_raised) return step::returned;
     error_ = c.take();

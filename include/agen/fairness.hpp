@@ -31,10 +31,10 @@ struct noticing_awaiter {
     return false;
   }
   auto await_resume() -> decltype(auto) { return inner.await_resume(); }
-  void carry(operation_relay* to) noexcept
-    requires requires(Awaiter& a) { a.carry(to); }
+  void propagate_cancellation(cancellation_scope* to) noexcept
+    requires requires(Awaiter& a) { a.propagate_cancellation(to); }
   {
-    inner.carry(to);
+    inner.propagate_cancellation(to);
   }
 };
 

@@ -51,7 +51,7 @@ constexpr auto admit(operation op, state now, bool carries_value = false, bool e
 }
 
 /// How an aclose goes on after a step of the body.
-enum class closing : unsigned char {
+enum class close_outcome : unsigned char {
   pending,       ///< cleanup awaits something: pass it on and come back
   done,          ///< the body ended; what it returned is dropped
   ignored_exit,  ///< the body yielded: RuntimeError "async generator ignored GeneratorExit"
@@ -59,14 +59,14 @@ enum class closing : unsigned char {
 };
 
 /// \param exit_or_end  with `step::raised`: the exception is GeneratorExit or StopAsyncIteration
-constexpr auto after_exit(step answer, bool exit_or_end) noexcept -> closing {
+constexpr auto after_exit(step answer, bool exit_or_end) noexcept -> close_outcome {
   switch (answer) {
-    case step::awaits: return closing::pending;
-    case step::yielded: return closing::ignored_exit;
-    case step::returned: return closing::done;
+    case step::awaits: return close_outcome::pending;
+    case step::yielded: return close_outcome::ignored_exit;
+    case step::returned: return close_outcome::done;
     case step::raised: break;
   }
-  return exit_or_end ? closing::done : closing::raises;
+  return exit_or_end ? close_outcome::done : close_outcome::raises;
 }
 
 }  // namespace agen

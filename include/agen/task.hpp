@@ -26,8 +26,8 @@ namespace detail {
 struct task_state {
   std::coroutine_handle<> continuation;
   std::exception_ptr raised;
-  operation_relay* relay = nullptr;  ///< see operation_base::carry
-  unsigned char at = passed;         ///< neither side has come
+  cancellation_scope* cancellation = nullptr;  ///< see operation_base::propagate_cancellation
+  unsigned char at = passed;                   ///< neither side has come
 
   void unhandled_exception() noexcept { raised = std::current_exception(); }
 };
@@ -97,9 +97,9 @@ struct task_awaits {
   auto await_ready() -> bool { return inner.await_ready() ? true : false; }
   template <class Promise>
   auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
-    if constexpr (requires(operation_relay* to) { inner.carry(to); }) {
-      if (h.promise().relay != nullptr) [[unlikely]]
-        inner.carry(h.promise().relay);
+    if constexpr (requires(cancellation_scope* to) { inner.propagate_cancellation(to); }) {
+      if (h.promise().cancellation != nullptr) [[unlikely]]
+        inner.propagate_cancellation(h.promise().cancellation);
     }
     return inner.await_suspend(h);
   }
@@ -147,7 +147,7 @@ class task_awaiter {
     return exchange(state.at, waiting) != arrived;
   }
   auto await_resume() const -> T { return body_.promise().take(); }
-  void carry(operation_relay* to) const noexcept { body_.promise().relay = to; }
+  void propagate_cancellation(cancellation_scope* to) const noexcept { body_.promise().cancellation = to; }
 
  private:
   std::coroutine_handle<task_promise<T>> body_;
@@ -183,7 +183,7 @@ class [[nodiscard("a task does nothing until it is awaited")]] task {
   [[nodiscard]] auto done() const noexcept -> bool { return body_.done(); }
 
   /// For partners: `to` is found by what the body awaits with theirs; see asio.hpp.
-  void carry(detail::operation_relay* to) noexcept { body_.promise().relay = to; }
+  void propagate_cancellation(detail::cancellation_scope* to) noexcept { body_.promise().cancellation = to; }
 
  private:
   friend promise_type;

@@ -87,18 +87,18 @@ auto answer_at_once(Awaitable& awaitable, admission admitted, PyObject** out) ->
   bool const ended = outcome == Outcome::raised &&
                      (PyErr_ExceptionMatches(PyExc_GeneratorExit) || PyErr_ExceptionMatches(PyExc_StopAsyncIteration));
   auto const closing = agen::after_exit(step, ended);
-  if (closing == agen::closing::ignored_exit) generator.flags.set(flag::exit_ignored);
+  if (closing == agen::close_outcome::ignored_exit) generator.flags.set(flag::exit_ignored);
   Py_CLEAR(*out);  // which may run code
   switch (closing) {
-    case agen::closing::ignored_exit:
+    case agen::close_outcome::ignored_exit:
       PyErr_SetString(PyExc_RuntimeError, "async generator ignored GeneratorExit");
       return PYGEN_ERROR;
-    case agen::closing::done:
+    case agen::close_outcome::done:
       PyErr_Clear();
       *out = Py_NewRef(Py_None);
       return PYGEN_RETURN;
-    case agen::closing::pending:
-    case agen::closing::raises: break;
+    case agen::close_outcome::pending:
+    case agen::close_outcome::raises: break;
   }
   return PYGEN_ERROR;
 }

@@ -746,7 +746,7 @@ auto Drive::hand_over(Outcome outcome, PyObject** out) -> Outcome {
   } else {
     bool const ended = exception && is_generator_exit(exception.get());
     auto const step = exception ? agen::step::raised : agen::step::returned;
-    if (agen::after_exit(step, ended) == agen::closing::done) {
+    if (agen::after_exit(step, ended) == agen::close_outcome::done) {
       exception = exit ? std::move(exit) : steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
     }
   }

@@ -64,10 +64,10 @@ struct adapted_awaiter {
     return inner.await_suspend(h);
   }
   auto await_resume() -> decltype(auto) { return inner.await_resume(); }
-  void carry(operation_relay* to) noexcept
-    requires requires { inner.carry(to); }
+  void propagate_cancellation(cancellation_scope* to) noexcept
+    requires requires { inner.propagate_cancellation(to); }
   {
-    inner.carry(to);
+    inner.propagate_cancellation(to);
   }
 };
 
@@ -90,23 +90,23 @@ class leave_mark {
  public:
   explicit leave_mark(frame& f) noexcept : control_(f.of), before_(control_->now) {
     pending& operation = *control_->link;
-    if (before_ == stage::running) {
+    if (before_ == phase::running) {
       operation.loop = nullptr;
-      control_->now = stage::elsewhere;
+      control_->now = phase::elsewhere;
       store(operation.at, foreign);
     } else if (load(operation.at) != nobody) {
       loop_ = std::exchange(operation.loop, nullptr);
     } else {
-      deserted_ = std::exchange(control_->link, const_cast<pending*>(&no_consumer));
+      stand_in_ = std::exchange(control_->link, const_cast<pending*>(&no_consumer));
     }
   }
   void take_back() noexcept {
     pending& operation = *control_->link;
-    if (before_ == stage::running) {
-      control_->now = stage::running;
+    if (before_ == phase::running) {
+      control_->now = phase::running;
       store(operation.at, arrived);
-    } else if (deserted_ != nullptr) {
-      control_->link = deserted_;
+    } else if (stand_in_ != nullptr) {
+      control_->link = stand_in_;
     } else if (load(operation.at) != nobody) {
       operation.loop = loop_;
     }
@@ -114,9 +114,9 @@ class leave_mark {
 
  private:
   control* control_;
-  hop* loop_ = nullptr;
-  pending* deserted_ = nullptr;  ///< what stood for the consumer that is gone: see transfer()
-  stage before_;
+  resume_loop* loop_ = nullptr;
+  pending* stand_in_ = nullptr;  ///< what stood for the consumer that is gone: see transfer()
+  phase before_;
 };
 
 /// Wraps the awaiter of everything that a body awaits. The inner await_suspend gets the body's own handle, so that
@@ -131,10 +131,10 @@ struct foreign_awaiter {
   template <class Promise>
   AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
     using result = decltype(inner.await_suspend(h));
-    if constexpr (requires(operation_relay* to) { inner.carry(to); }) {
+    if constexpr (requires(cancellation_scope* to) { inner.propagate_cancellation(to); }) {
       pending const& operation = *body->of->link;
       if (operation.cancellable) [[unlikely]]
-        inner.carry(operation.relay);
+        inner.propagate_cancellation(operation.cancellation);
     }
     if constexpr (requires { inner.is_resumed_by_owner(*body); }) {
       if (inner.is_resumed_by_owner(*body)) return inner.await_suspend(h);

@@ -22,8 +22,8 @@ AGEN_NOINLINE inline void raise_delegated(delegation& at) {
   }
   if (!at.exit) return;
   if (at.parent != &c.leaf.promise() || &at.parent->own != &c) throw generator_exit();
-  auto& closer = static_cast<closing_pending&>(*c.link);
-  if (!closer.closes) c.closing = false;
+  auto& closer = static_cast<exit_pending&>(*c.link);
+  if (!closer.closes_root) c.exiting = false;
   std::rethrow_exception(closer.exit);
 }
 
@@ -47,14 +47,14 @@ class delegate_awaiter : delegation {
 
   auto await_ready() -> bool {
     control& inner = this->child->own;
-    if (!inner.hooked && inner.now == stage::created) ask_hooks(*this->child);  // which may do anything with it
+    if (!inner.hooked && inner.now == phase::created) ask_hooks(*this->child);  // which may do anything with it
     if (is_running(inner.now)) {
       throw already_running("yield_from: the generator delegated to is already running");
     }
     if constexpr (!sends_nothing<Send>) {
-      if (inner.now == stage::suspended) raise_nothing_sent();
+      if (inner.now == phase::suspended) raise_nothing_sent();
     }
-    return inner.now == stage::closed;
+    return inner.now == phase::closed;
   }
   void await_suspend(std::coroutine_handle<> /*body*/) noexcept { attach(*this); }
   auto await_resume() -> Return {

@@ -15,12 +15,12 @@ inline void detach(frame& f, control& c) noexcept {
   c.leaf.promise().of = &f.own;
   f.own.leaf = c.leaf;
   f.own.now = c.now;
-  f.own.slot = c.slot;  // an item may be waiting there that its consumer did not live to take
+  f.own.handed = c.handed;  // an item may be waiting there that its consumer did not live to take
   f.own.attached = false;
   f.own.link = const_cast<pending*>(&no_consumer);
 }
 
-inline void destroy_forsaking(frame& root, bool hand_over) noexcept;
+inline void destroy_under_operation(frame& root, bool hand_over) noexcept;
 
 /// Destroys `root` and the generators that its chain owns, the leaf first, as leaving scopes would. What it delegates
 /// to by reference stays alive. With `hand_over`, what was started under hooks goes to its finalizer instead, as one
@@ -28,9 +28,9 @@ inline void destroy_forsaking(frame& root, bool hand_over) noexcept;
 AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
   control& c = root.own;
   // A frame cannot be destroyed while it executes; nothing that could still be done would be right.
-  if (c.now == stage::running) std::terminate();
-  if (c.now == stage::elsewhere && load(c.link->at) != nobody) return destroy_forsaking(root, hand_over);
-  if (c.now == stage::closed) {
+  if (c.now == phase::running) std::terminate();
+  if (c.now == phase::elsewhere && load(c.link->at) != nobody) return destroy_under_operation(root, hand_over);
+  if (c.now == phase::closed) {
     if (is_empty(root)) return;
     if (c.has_raised && c.link == &no_consumer) {
       std::exception_ptr error = c.take();
@@ -38,7 +38,7 @@ AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
     }
     return handle_of(root).destroy();
   }
-  hand_over = hand_over && c.now != stage::elsewhere;
+  hand_over = hand_over && c.now != phase::elsewhere;
   frame* survivor = nullptr;
   frame* f = &c.leaf.promise();
   for (frame* g = f; g != &root; g = g->own.parent->parent) {
@@ -63,13 +63,13 @@ AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
 
 /// The same while a consumer waits, which never gets an answer. A partner hears of that when the generator, and what
 /// its body awaited, are gone.
-inline void destroy_forsaking(frame& root, bool hand_over) noexcept {
+inline void destroy_under_operation(frame& root, bool hand_over) noexcept {
   pending& operation = *root.own.link;
   // Not yet `waiting`: its await_suspend is on the stack, and settle() looks.
   bool const waits = exchange(operation.at, nobody) == waiting;
-  operation_relay* const relay = waits && operation.watched ? operation.relay : nullptr;
+  cancellation_scope* const cancellation = waits && operation.observed ? operation.cancellation : nullptr;
   destroy_chain(root, hand_over);
-  if (relay != nullptr) relay->forsaken(*relay);
+  if (cancellation != nullptr) cancellation->on_generator_destroyed(*cancellation);
 }
 
 /// The owner of `f` destroys it while another generator delegates to it: that one gets delegate_destroyed, at once if
@@ -78,14 +78,14 @@ AGEN_NOINLINE inline void leave_parent(frame& f) noexcept {
   frame* top = &f;
   while (top->own.attached) top = top->own.parent->parent;
   control& c = top->own;
-  if (c.now == stage::running) std::terminate();
+  if (c.now == phase::running) std::terminate();
   delegation& at = *f.own.parent;
-  if (c.now == stage::elsewhere &&
-      c.closing) {  // what is closed may be f, or below it, and so cannot be closed any more
-    frame*& closing = static_cast<closing_pending&>(*c.link).closing;
+  if (c.now == phase::elsewhere &&
+      c.exiting) {  // what is closed may be f, or below it, and so cannot be closed any more
+    frame*& target = static_cast<exit_pending&>(*c.link).target;
     for (frame* g = &c.leaf.promise(); g != at.parent; g = g->own.parent->parent) {
-      if (g != closing) continue;
-      closing = at.parent;
+      if (g != target) continue;
+      target = at.parent;
       break;
     }
   }
@@ -94,14 +94,14 @@ AGEN_NOINLINE inline void leave_parent(frame& f) noexcept {
   at.destroyed = true;
   at.parent->of = &c;
   c.leaf = handle_of(*at.parent);
-  if (c.now == stage::unclaimed) c.now = stage::suspended;  // the item dies with the one that yielded it
-  if (c.now == stage::elsewhere) transfer(c);
+  if (c.now == phase::unclaimed) c.now = phase::suspended;  // the item dies with the one that yielded it
+  if (c.now == phase::elsewhere) transfer(c);
 }
 
 /// What happens when the owner of a generator lets go of it.
 AGEN_NOINLINE inline void drop(frame& f) noexcept {
   if (f.own.attached) leave_parent(f);
-  bool const at_yield = f.own.now == stage::suspended || f.own.now == stage::unclaimed;
+  bool const at_yield = f.own.now == phase::suspended || f.own.now == phase::unclaimed;
   if (at_yield && has_finalizer(f)) return abandon(f);
   destroy_chain(f, true);
 }

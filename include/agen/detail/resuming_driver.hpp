@@ -16,8 +16,8 @@ class resuming_driver : public driver {
   /// so, the operation under way gives step::awaits, and the callback is not called. False: the body suspends as in
   /// anything else that is foreign.
   auto takes_over(frame& f) noexcept -> bool {
-    if (&f != &iterating_.of() || under_way_ != way::iterates || f.own.now != stage::running) return false;
-    f.own.slot = nullptr;
+    if (&f != &iterating_.of() || under_way_ != way::iterates || f.own.now != phase::running) return false;
+    f.own.handed.end();
     return owner_resumes_ = true;
   }
   /// The body waits for resume().
@@ -34,7 +34,7 @@ class resuming_driver : public driver {
   AGEN_ALWAYS_INLINE auto anext_at_yield() noexcept -> bool {
     under_way_ = way::iterates;
     iterating_.resume(nullptr);
-    if (!iterating_.has_arrived() || own().slot == nullptr) [[unlikely]]
+    if (!iterating_.has_arrived() || own().handed.item() == nullptr) [[unlikely]]
       return false;
     under_way_ = way::none;
     answer_ = step::yielded;

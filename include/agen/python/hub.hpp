@@ -162,7 +162,7 @@ class channel_waits {
     }
   }
   auto operator()() -> awaiting { return awaitable(begun()); }
-  auto closing() -> awaiting {
+  auto for_end() -> awaiting {
     if (patience_ && !until_) until_ = clock::now() + std::chrono::duration_cast<clock::duration>(*patience_);
     auto const limit =
         until_ ? called(PyFloat_FromDouble(seconds(*until_ - clock::now()).count())) : object::borrow(Py_None);

@@ -7,7 +7,7 @@
 #include "../detail/resuming_driver.hpp"
 #include "../task.hpp"
 #include "conversion.hpp"
-#include "session.hpp"
+#include "resumption.hpp"
 
 namespace agen::python {
 
@@ -18,13 +18,13 @@ struct nothing {};
 
 /// A generator, and what drives it from Python.
 template <class Yield, class Send, class Return, class Converter>
-class body : session {
+class body : resumption {
   using generator = async_generator<Yield, Send, Return>;
 
  public:
   /// \param kept  what lives as long as the body does, seen by the cyclic collector; may be empty
   body(generator&& driven, object kept) noexcept
-      : session(drive_, delegates),
+      : resumption(drive_, delegates),
         kept_(std::move(kept)),
         generator_(std::move(driven)),
         drive_(generator_, &body::answered, this) {}
@@ -41,7 +41,7 @@ class body : session {
       -> int {
     auto& resumed = *static_cast<body*>(self);
     if (exception != nullptr || resumed.is_waiting() || value != Py_None || sends_none) [[unlikely]]
-      return resumed.go_on(value, exception, out, iterator);
+      return resumed.resume_with(value, exception, out, iterator);
     return resumed.iterate(out, iterator);
   }
   static void destroy(void* self) noexcept { delete static_cast<body*>(self); }
@@ -82,7 +82,7 @@ class body : session {
     return told;
   }
   AGEN_NOINLINE auto leave_after_failure(PyObject** out, PyObject** iterator) noexcept -> int {
-    int const told = go_on_after_failure(out, iterator);
+    int const told = answer_after_failure(out, iterator);
     leave();
     return told;
   }
@@ -92,9 +92,9 @@ class body : session {
       return answered == step::awaits ? awaited(out, iterator) : answer(answered, out, iterator);
     forget_thrown();
     *out = item();
-    return *out != nullptr ? abi::yielded : go_on_after_failure(out, iterator);
+    return *out != nullptr ? abi::yielded : answer_after_failure(out, iterator);
   }
-  AGEN_OUT_OF_LINE auto go_on(PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator) noexcept
+  AGEN_OUT_OF_LINE auto resume_with(PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator) noexcept
       -> int try {
     scope const current(*this);
     if (is_waiting()) {
@@ -159,7 +159,7 @@ class body : session {
   }
   /// What cannot be converted fails in the body, at its co_yield.
   auto fail_item() -> step { return drive_.athrow(arriving(take_exception().get())); }
-  AGEN_NOINLINE auto go_on_after_failure(PyObject** out, PyObject** iterator) noexcept -> int try {
+  AGEN_NOINLINE auto answer_after_failure(PyObject** out, PyObject** iterator) noexcept -> int try {
     return answer(fail_item(), out, iterator);
   } catch (...) {
     raise(std::current_exception());
@@ -239,7 +239,7 @@ auto to_python(async_generator<Yield, Send, Return>&& gen, char const* name = "a
                object kept = {}) noexcept -> PyObject* try {
   using body = detail::body<Yield, Send, Return, Converter>;
   auto const& bridge = engine();
-  auto* const around = detail::session::current();
+  auto* const around = detail::resumption::current();
   if (around != nullptr && gen.state() != agen::state::created) around->forget_visible();
   auto* const made = new body(std::move(gen), std::move(kept));
   return bridge.make_generator(made->own_kind(), made, name);
