@@ -141,7 +141,7 @@ class driver {
     return own().now == detail::phase::suspended;
   }
   AGEN_ALWAYS_INLINE auto iterate(operation op, void* value, bool plain) noexcept -> step {
-    if (!is_at_yield() || !plain) [[unlikely]] {  // at a yield: and so nothing is under way
+    if (!is_at_yield() || !plain) [[unlikely]] {  // at a yield nothing is under way, and admit() answers `resume`
       if (!begins_iteration(op)) return answer_;
     }
     under_way_ = way::iterates;
@@ -214,7 +214,9 @@ class driver {
     error_ = c.take();
     return step::raised;
   }
-  /// One operation at a time: the callback of the one under way is still to come, and its answer is left alone.
+  /// One operation at a time. This is asked before the lifecycle, because an operation would replace the awaitable of
+  /// the one under way. The lifecycle would refuse as well: until the callback the generator is running.
+  /// Driver.CallsBackWhenTheAnswerComesLater (tests/cpp/driver_test.cpp) holds the two together.
   auto refuses() noexcept -> bool {
     if (under_way_ == way::none) return false;
     error_ = std::make_exception_ptr(already_running("driver: asynchronous generator is already running"));

@@ -1,5 +1,8 @@
 // The rules of PEP 525 that say which operation is legal in which state and what it answers.
-// No Python, no coroutine and no memory here: both faces of the library ask these functions.
+//
+// Both faces of the library ask these functions, so there is no Python, no coroutine and no memory here: the awaitables
+// of the C++ library (detail/operations.hpp, detail/delegate.hpp) and the engine of the Python package. Code that
+// decides by a test of its own, for speed, names the test that holds it to these rules.
 #ifndef AGEN_LIFECYCLE_HPP
 #define AGEN_LIFECYCLE_HPP
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-INCLUDE = Path(__file__).resolve().parents[2] / "include" / "agen"
+ROOT = Path(__file__).resolve().parents[2]
+INCLUDE = ROOT / "include" / "agen"
 HEADERS = sorted(INCLUDE.rglob("*.hpp"))
 OWN = re.compile(r'^#include "(.+)"', re.MULTILINE)
 
@@ -47,3 +48,13 @@ def test_what_a_header_includes_comes_before_its_declarations(header):
     last = max((match.start() for match in OWN.finditer(text)), default=0)
     first = re.search(r"^namespace ", text, re.MULTILINE)
     assert first is None or last < first.start()
+
+
+def test_the_tests_that_the_headers_name_exist():
+    """Where a header decides by itself what lifecycle.hpp rules, it names the test that holds the two together."""
+    sources = "".join(source.read_text() for source in (ROOT / "tests" / "cpp").glob("*_test.cpp"))
+    defined = {f"{suite}.{name}" for suite, name in re.findall(r"^TEST\((\w+), (\w+)\)", sources, re.MULTILINE)}
+    comments = "".join(line for header in HEADERS for line in header.read_text().splitlines() if "//" in line)
+    named = set(re.findall(r"\b(?:Lifecycle|Driver)\.[A-Z]\w+", comments))
+    assert len(named) >= 3
+    assert named <= defined

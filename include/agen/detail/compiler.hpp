@@ -36,6 +36,19 @@
 #define AGEN_EMPTY_DESTRUCTOR
 #endif
 
+// What each extension module has for itself, whatever visibility it is compiled with.
+#if defined(__GNUC__) && !defined(_WIN32)
+#define AGEN_PYTHON_MODULE_LOCAL __attribute__((visibility("hidden")))
+#else
+#define AGEN_PYTHON_MODULE_LOCAL
+#endif
+// A thread-local that every resumption reads: without a call where the platform can.
+#if defined(__ELF__)
+#define AGEN_PYTHON_FAST_TLS __attribute__((tls_model("initial-exec")))
+#else
+#define AGEN_PYTHON_FAST_TLS
+#endif
+
 namespace agen::detail {
 
 // <atomic> costs half a second of compile time under g++ 12, hence the built-ins where there are some. Loads and
@@ -67,6 +80,12 @@ inline auto exchange(unsigned char& at, unsigned char value) noexcept -> unsigne
 inline void count_up(int& owners) noexcept { __atomic_fetch_add(&owners, 1, __ATOMIC_RELAXED); }
 inline auto count_down(int& owners) noexcept -> int { return __atomic_sub_fetch(&owners, 1, __ATOMIC_ACQ_REL); }
 #endif
+
+/// std::addressof without <memory>.
+template <class T>
+constexpr auto address_of(T& object) noexcept -> T* {
+  return __builtin_addressof(object);
+}
 
 /// The same pointer, of which the compiler knows nothing any more.
 template <class T>

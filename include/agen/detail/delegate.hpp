@@ -48,13 +48,17 @@ class delegate_awaiter : delegation {
   auto await_ready() -> bool {
     control& inner = this->child->own;
     if (!inner.hooked && inner.now == phase::created) ask_hooks(*this->child);  // which may do anything with it
-    if (is_running(inner.now)) {
-      throw already_running("yield_from: the generator delegated to is already running");
+    // PEP 380: a delegation begins with next(), so what is legal for anext is legal here.
+    switch (admit(operation::anext, state_of(inner))) {
+      case admission::already_running:
+        throw already_running("yield_from: the generator delegated to is already running");
+      case admission::end: return true;
+      default: break;
     }
     if constexpr (!sends_nothing<Send>) {
       if (inner.now == phase::suspended) raise_nothing_sent();
     }
-    return inner.now == phase::closed;
+    return false;
   }
   void await_suspend(std::coroutine_handle<> /*body*/) noexcept { attach(*this); }
   auto await_resume() -> Return {

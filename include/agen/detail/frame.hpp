@@ -91,8 +91,6 @@ enum class phase : unsigned char {
   unclaimed,  ///< suspended, with an item whose consumer was destroyed before it came
 };
 
-constexpr auto is_running(phase now) noexcept -> bool { return now == phase::running || now == phase::elsewhere; }
-
 struct delegation;
 
 /// What the consumer and the body hand to each other: one pointer, to an object that its owner keeps until the next

@@ -24,6 +24,10 @@ inline auto state_of(control const& c) noexcept -> state {
   return c.now == phase::elsewhere ? state::running : static_cast<state>(c.now);
 }
 
+// Below, anext and asend test `now == suspended` before they ask the lifecycle: admit() answers `resume` to both of them
+// there, whatever else is the case. Two tests in tests/cpp/lifecycle_test.cpp hold that:
+// Lifecycle.ASuspendedGeneratorIsResumedByEverything and Lifecycle.AfterAnIgnoredExitOnlyIterationGoesOn.
+
 /// The answer of the lifecycle, with everything that is not a plain resumption or a plain end already done.
 AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -> admission {
   control& c = f.own;

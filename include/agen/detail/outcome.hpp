@@ -14,12 +14,6 @@ namespace agen::detail {
 template <class Yield>
 using reference_of = std::conditional_t<std::is_reference_v<Yield>, Yield, Yield&>;
 
-/// std::addressof without <memory>.
-template <class T>
-constexpr auto address_of(T& object) noexcept -> T* {
-  return __builtin_addressof(object);
-}
-
 /// Whether an object can live in a coroutine's frame, which is aligned as memory from operator new is: g++ places what
 /// is aligned more strictly without a word.
 template <class T>

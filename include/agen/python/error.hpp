@@ -47,7 +47,21 @@ inline void restore_exception(object exception) noexcept {
 #endif
 }
 
-/// The GIL for a scope, whoever holds it.
+/// Keeps the thread's current exception away for a scope, and makes it the current one again at the end.
+class without_exception {
+ public:
+  without_exception() noexcept : set_aside_(take_exception()) {}
+  without_exception(without_exception const&) = delete;
+  auto operator=(without_exception const&) -> without_exception& = delete;
+  ~without_exception() {
+    if (set_aside_) restore_exception(std::move(set_aside_));
+  }
+
+ private:
+  object set_aside_;
+};
+
+/// The GIL for a scope, also where the thread holds it already.
 class holding_gil {
  public:
   holding_gil() : took_(PyGILState_Check() == 0) {
@@ -112,19 +126,28 @@ class error : public std::exception {
 inline auto error::what() const noexcept -> char const* try {
   detail::holding_gil const gil;
   if (auto const* known = shared_->text.load(std::memory_order_acquire)) return known->c_str();
-  auto before = detail::take_exception();
+  detail::without_exception const aside;
   auto made = std::make_unique<std::string>(Py_TYPE(value().get())->tp_name);
   auto const shown = object::steal(PyObject_Str(value().get()));
   char const* const characters = shown ? PyUnicode_AsUTF8(shown.get()) : nullptr;
   if (characters != nullptr && *characters != '\0') *made += std::string(": ") + characters;
   PyErr_Clear();
-  if (before) detail::restore_exception(std::move(before));
   std::string const* known = nullptr;
   if (!shared_->text.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel)) return known->c_str();
   return made.release()->c_str();
 } catch (...) {
   return "a Python exception";
 }
+
+namespace detail {
+
+/// The new reference that a function of the C API returned. Throws error if the function failed.
+inline auto called(PyObject* result) -> object {
+  if (result == nullptr) throw error::current();
+  return object::steal(result);
+}
+
+}  // namespace detail
 
 /// Sets the Python exception for a C++ exception that it knows, and lets every other one out.
 using translator = void (*)(std::exception_ptr const& exception);

@@ -16,17 +16,8 @@ namespace detail {
 
 /// A function or class of async_generator.bridge. Throws error.
 inline auto bridge_attribute(char const* name) -> object {
-  auto const module = object::steal(PyImport_ImportModule("async_generator.bridge"));
-  if (!module) throw error::current();
-  auto attribute = object::steal(PyObject_GetAttrString(module.get(), name));
-  if (!attribute) throw error::current();
-  return attribute;
-}
-
-/// Throws error for a call that failed.
-inline auto called(PyObject* result) -> object {
-  if (result == nullptr) throw error::current();
-  return object::steal(result);
+  auto const module = called(PyImport_ImportModule("async_generator.bridge"));
+  return called(PyObject_GetAttrString(module.get(), name));
 }
 
 }  // namespace detail
@@ -139,10 +130,9 @@ class watch {
   auto operator=(watch&&) -> watch& = delete;
   ~watch() {
     if (!watch_.holds()) return;
-    auto raised = detail::take_exception();  // the body may be destroyed because of one
+    detail::without_exception const aside;  // the body may be destroyed because of one
     PyObject* const watching = watch_.anywhere();
     if (!object::steal(PyObject_CallMethod(watching, "close", nullptr))) PyErr_WriteUnraisable(watching);
-    if (raised) detail::restore_exception(std::move(raised));
   }
 
   /// Awaitable: completes when `fd`, the same in every call, is readable. Errors as readable().

@@ -6,21 +6,10 @@
 
 #include <utility>
 
+#include "../detail/compiler.hpp"
+
 #if PY_VERSION_HEX < 0x030A0000
 #error "agen/python.hpp needs CPython 3.10 or newer"
-#endif
-
-// What each extension module has for itself, whatever visibility it is compiled with.
-#if defined(__GNUC__) && !defined(_WIN32)
-#define AGEN_PYTHON_MODULE_LOCAL __attribute__((visibility("hidden")))
-#else
-#define AGEN_PYTHON_MODULE_LOCAL
-#endif
-// A thread-local that every resumption reads: without a call where the platform can.
-#if defined(__ELF__)
-#define AGEN_PYTHON_FAST_TLS __attribute__((tls_model("initial-exec")))
-#else
-#define AGEN_PYTHON_FAST_TLS
 #endif
 
 namespace agen::python {

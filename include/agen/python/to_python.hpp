@@ -126,6 +126,7 @@ class body : resumption {
       PyErr_SetString(PyExc_TypeError, "this generator takes no values: its C++ Send type is void");
       return abi::refused;
     } else {
+      // The engine has asked the lifecycle: only None begins a body (test_generators.py, "just-started").
       if (generator_.state() == agen::state::created) return answer(drive_.anext(), out, iterator);
       std::optional<Send> sent;
       try {
