@@ -13,7 +13,7 @@ namespace agen {
 /// What a consumer asks of a generator (PEP 525, "Asynchronous Generator Object").
 enum class operation : unsigned char { anext, asend, athrow, aclose };
 
-/// Where a generator's body stands. `suspended` is zero so that the common test is the cheapest one.
+/// The state of a generator. `suspended` is zero so that the common test is the cheapest one.
 enum class state : unsigned char {
   suspended,  ///< at a yield
   created,    ///< the body has not begun
@@ -39,8 +39,9 @@ enum class admission : unsigned char {
 /// async_gen_athrow_send).
 ///
 /// \param carries_value  asend with a value other than None
-/// \param exit_ignored   an earlier aclose ended in "ignored GeneratorExit": the body lives on, iteration goes on,
-///                       and both athrow and aclose answer `end`
+/// \param exit_ignored   an earlier aclose ended in "ignored GeneratorExit": the body is still alive and can be
+/// iterated,
+///                       but athrow and aclose answer `end`
 constexpr auto admit(operation op, state now, bool carries_value = false, bool exit_ignored = false) noexcept
     -> admission {
   if (now == state::running) return admission::already_running;
@@ -53,7 +54,7 @@ constexpr auto admit(operation op, state now, bool carries_value = false, bool e
   return op == operation::athrow ? admission::throw_unstarted : admission::close_unstarted;
 }
 
-/// How an aclose goes on after a step of the body.
+/// What an aclose comes to after a step of the body.
 enum class close_outcome : unsigned char {
   pending,       ///< cleanup awaits something: pass it on and come back
   done,          ///< the body ended; what it returned is dropped

@@ -1,5 +1,5 @@
-// How a body awaits: finding the awaiter of an expression, the point where other runtimes plug in theirs, and the
-// wrapper that tells the protocol that the body suspends in something foreign.
+// How a body awaits: how the awaiter of an expression is found, where other runtimes plug in their own, and the wrapper
+// that tells the protocol (frame.hpp) that the body suspends in something foreign.
 #ifndef AGEN_DETAIL_AWAIT_HPP
 #define AGEN_DETAIL_AWAIT_HPP
 
@@ -52,7 +52,7 @@ auto get_awaiter(T&& a) -> decltype(auto) {
 template <class T>
 using awaiter_of = decltype(detail::get_awaiter(std::declval<T>()));
 
-/// What an await_adapter returned, beside its awaiter, which may refer to it.
+/// What an await_adapter returned, together with its awaiter, which may refer to it.
 template <class Awaitable>
 struct adapted_awaiter {
   Awaitable awaitable;
@@ -74,7 +74,7 @@ struct adapted_awaiter {
 template <class T>
 using await_result = decltype(std::declval<std::remove_reference_t<awaiter_of<T>>&>().await_resume());
 
-/// What yield_from returns: says that a source is to be delegated to. Lives no longer than its full expression.
+/// What yield_from returns: a request to delegate to `source`. It lives no longer than its full expression.
 template <class Source>
 struct delegated {
   Source&& source;
@@ -84,8 +84,8 @@ inline constexpr bool is_delegated = false;
 template <class Source>
 inline constexpr bool is_delegated<delegated<Source>> = true;
 
-/// Says that the body suspends in something foreign before it does, and takes that back if it does not. Nothing may be
-/// written after a true suspension: the body may already run elsewhere, or be gone.
+/// Marks the body as suspended in something foreign before it suspends, and takes that back if it does not. After a
+/// true suspension nothing may be written: the body may already run on another thread, or be destroyed.
 class leave_mark {
  public:
   explicit leave_mark(frame& f) noexcept : control_(f.of), before_(control_->now) {
@@ -115,7 +115,7 @@ class leave_mark {
  private:
   control* control_;
   resume_loop* loop_ = nullptr;
-  pending* stand_in_ = nullptr;  ///< what stood for the consumer that is gone: see transfer()
+  pending* stand_in_ = nullptr;  ///< takes the place of a destroyed consumer: see transfer()
   phase before_;
 };
 
@@ -148,7 +148,7 @@ struct foreign_awaiter {
       } else {
         return inner.await_suspend(h);
       }
-    } catch (...) {  // the body goes on with the exception: it has not suspended
+    } catch (...) {  // the body has not suspended: it gets the exception
       mark.take_back();
       throw;
     }
@@ -156,7 +156,7 @@ struct foreign_awaiter {
   auto await_resume() noexcept(noexcept(inner.await_resume())) -> decltype(auto) { return inner.await_resume(); }
 };
 
-/// What await_transform returns for anything that is not the library's own.
+/// What await_transform returns for everything but yield_from.
 template <class T>
 auto await_foreign(frame& body, T&& awaited) -> decltype(auto) {
   if constexpr (adapted<T>) {

@@ -7,7 +7,7 @@
 
 namespace agen::detail {
 
-/// In the body of `at.parent`, when it goes on after its yield_from: raises what has to be raised there.
+/// Called in the body of `at.parent` when that continues after its yield_from: raises what has to be raised there.
 AGEN_NOINLINE inline void raise_delegated(delegation& at) {
   control& c = *at.parent->of;
   if (at.destroyed) {
@@ -27,7 +27,7 @@ AGEN_NOINLINE inline void raise_delegated(delegation& at) {
   std::rethrow_exception(closer.exit);
 }
 
-/// `Owner` is the generator by value, or a reference to one that somebody else keeps.
+/// `Owner` is the generator by value, or a reference to a generator that its owner keeps alive.
 template <class Owner, class Send, class Return>
 class delegate_awaiter : delegation {
  public:
@@ -39,7 +39,7 @@ class delegate_awaiter : delegation {
   delegate_awaiter(delegate_awaiter const&) = delete;
   auto operator=(delegate_awaiter const&) -> delegate_awaiter& = delete;
   ~delegate_awaiter() {
-    // Without a child its frame is in other hands, or gone: see drop.hpp.
+    // `child` is null when destroy_chain() has handed the frame to a finalizer or has destroyed it.
     if constexpr (!std::is_reference_v<Owner>) {
       if (this->child == nullptr) generator_.release();
     }
@@ -47,7 +47,8 @@ class delegate_awaiter : delegation {
 
   auto await_ready() -> bool {
     control& inner = this->child->own;
-    if (!inner.hooked && inner.now == phase::created) ask_hooks(*this->child);  // which may do anything with it
+    if (!inner.hooked && inner.now == phase::created)
+      ask_hooks(*this->child);  // the hook may do anything with the generator
     // PEP 380: a delegation begins with next(), so what is legal for anext is legal here.
     switch (admit(operation::anext, state_of(inner))) {
       case admission::already_running:

@@ -4,11 +4,11 @@
 // The protocol in one paragraph. The awaitable of an operation lives in the consumer's frame. Its await_suspend
 // resumes the leaf as an ordinary nested call and then looks at the awaitable's status byte. It says `arrived` from the
 // start, and a body that yields before it ever suspends elsewhere leaves it alone: the nested call returns, and the
-// consumer goes on without having been suspended. A body that hands control to another of its chain writes `passed`:
+// consumer continues without having been suspended. A body that hands control to another of its chain writes `passed`:
 // the consumer resumes that one next. Before a body suspends in something foreign, its wrapper (await.hpp) writes
 // `foreign`; from then on the body may be resumed at any time and on any thread, and the two sides settle by one atomic
-// exchange who continues the consumer. No symmetric transfer (g++ grows the stack without optimisation and under
-// sanitizers), no atomic read-modify-write and no thread-local for an item that comes at once.
+// exchange which of them continues the consumer. No symmetric transfer (g++ grows the stack without optimisation and
+// under sanitizers), no atomic read-modify-write and no thread-local for an item that comes at once.
 #ifndef AGEN_DETAIL_FRAME_HPP
 #define AGEN_DETAIL_FRAME_HPP
 
@@ -33,12 +33,12 @@ struct frame;
 // of a coroutine can be made from its frame and back without knowing the promise's type.
 using frame_handle = std::coroutine_handle<frame>;
 
-/// Where an operation stands; see the head of this file.
+/// How far an operation has come; see the head of this file.
 enum status : unsigned char {
   arrived,  ///< the body has answered, or will before it suspends anywhere else
-  passed,   ///< await_suspend is on the stack, and the leaf is another one: it is to be resumed
+  passed,   ///< another frame is the leaf now, and await_suspend, which is on the stack, resumes it
   foreign,  ///< the body suspended elsewhere; await_suspend may still be on the stack
-  waiting,  ///< the consumer is suspended: whoever arrives resumes it
+  waiting,  ///< the consumer is suspended: the body resumes it when it arrives
   nobody,   ///< the consumer was destroyed while it waited
 };
 
@@ -78,7 +78,7 @@ struct pending {
       : at(now), cancellable(false), observed(false), loop(nullptr), consumer(nullptr), cancellation(nullptr) {}
 };
 
-/// What a body's arrival meets after its consumer was destroyed. Never written.
+/// Takes the place of the operation after its consumer was destroyed. Never written.
 inline constinit pending const no_consumer{nobody};
 
 /// The state of a generator as one byte: `agen::state`, and two more.
@@ -87,8 +87,9 @@ enum class phase : unsigned char {
   created = static_cast<unsigned char>(state::created),
   running = static_cast<unsigned char>(state::running),
   closed = static_cast<unsigned char>(state::closed),
-  elsewhere,  ///< running, and not as a nested call of its consumer: somebody else resumes it, or it is being closed
-  unclaimed,  ///< suspended, with an item whose consumer was destroyed before it came
+  elsewhere,  ///< running, but not as a nested call of its consumer: a foreign awaitable resumes it, or it is being
+              ///< closed
+  unclaimed,  ///< suspended, with an item whose consumer was destroyed before the item came
 };
 
 struct delegation;
@@ -115,8 +116,8 @@ class handover {
   void* at_ = nullptr;
 };
 
-/// One generator's controls. Those of the root serve a whole chain of delegation; those of an attached generator rest,
-/// and hold what leads back to its parent instead.
+/// One generator's controls. Those of the root serve a whole chain of delegation. Those of an attached generator are
+/// unused, except for the link to its parent.
 struct control {
   frame_handle leaf;
   union {
@@ -135,7 +136,7 @@ struct control {
   bool hooked = false;        ///< the hooks were asked
   bool attached = false;
   bool has_raised = false;
-  bool has_value = false;  ///< the promise holds what co_return gave: here, where there is a byte left
+  bool has_value = false;  ///< the promise holds what co_return gave; kept here because a byte is free here
 
   constexpr explicit control(phase at = phase::created) noexcept : link(nullptr), finalizer(), now(at) {}
   control(control const&) = delete;
@@ -171,8 +172,8 @@ struct frame {
   constexpr explicit frame(phase at = phase::created) noexcept : of(&own), own(at) {}
 };
 
-/// What an empty generator has for a frame: ended, without a coroutine, never written. So an operation need not ask
-/// whether there is one, and a closed generator is asked for nothing on the path of an item.
+/// The frame of every empty generator: ended, without a coroutine, never written. Because of it an operation need not
+/// test whether there is a frame.
 union ended_frame {
   frame the_frame;
   constexpr ended_frame() noexcept : the_frame(phase::closed) {}
@@ -182,7 +183,7 @@ union ended_frame {
 };
 inline constinit ended_frame no_generator;
 
-/// Not by the address: each shared library may have a `no_generator` of its own.
+/// Does not compare addresses, because each shared library may have a `no_generator` of its own.
 inline auto is_empty(frame const& f) noexcept -> bool { return !f.own.leaf; }
 
 /// A yield_from under way: lives in the delegating body's frame, between its generator and the one it delegates to.
@@ -209,11 +210,11 @@ inline auto handle_of(frame& f) noexcept -> frame_handle { return frame_handle::
 /// Out of line, so that a body's frame on the stack needs no room for an exception.
 AGEN_NOINLINE inline void keep_current(control& c) noexcept { c.keep(std::current_exception()); }
 
-/// Out of line: g++ 12 warns of a dangling pointer where it sees that `stand_in` is on the stack. It is replaced before
-/// its loop ends, by whichever of leave_mark and arrive_elsewhere comes first.
+/// Out of line: g++ 12 warns of a dangling pointer where it sees that `stand_in` is on the stack. Before the loop of
+/// transfer() ends, leave_mark or arrive_elsewhere replaces the pointer.
 AGEN_NOINLINE inline void stand_for_consumer(control& c, pending& stand_in) noexcept { c.link = &stand_in; }
 
-/// Makes `c.leaf` run next: by the loop that is on the stack, or by a loop of its own. Touches nothing afterwards.
+/// Makes `c.leaf` run next, in the loop that is on the stack or else in a loop of its own. Touches nothing afterwards.
 inline void transfer(control& c) noexcept {
   pending* const operation = c.link;
   if (c.now == phase::running) return store(operation->at, passed);
@@ -222,7 +223,7 @@ inline void transfer(control& c) noexcept {
     return;
   }
   resume_loop here{c.leaf};
-  // Without a consumer there is no awaitable to know the loop by: one that stands in for it, until the body answers or
+  // Without a consumer there is no awaitable that could point to the loop. A stand-in does, until the body answers or
   // suspends elsewhere.
   pending stand_in(nobody);
   if (load(operation->at) == nobody) {
@@ -234,8 +235,8 @@ inline void transfer(control& c) noexcept {
   while (here.next) std::exchange(here.next, frame_handle()).resume();
 }
 
-/// The generator that is being closed yielded instead, and it is not the root: it stays suspended, and its parent gets
-/// ignored_generator_exit.
+/// The generator that is being closed, which is not the root, has yielded instead. It stays suspended outside the
+/// chain, and its parent gets ignored_generator_exit.
 inline void refuse_exit(control& c, exit_pending& operation) noexcept {
   frame& inner = *operation.target;
   delegation& at = *inner.own.parent;
@@ -252,7 +253,8 @@ inline void refuse_exit(control& c, exit_pending& operation) noexcept {
   transfer(c);
 }
 
-/// An answer for a consumer that is not on this stack, or that closes. Touches nothing after the consumer is resumed.
+/// The answer goes to a consumer that is not on this stack, or that closes the generator. Touches nothing after the
+/// consumer is resumed.
 AGEN_NOINLINE inline void arrive_elsewhere(control& c, phase after) noexcept {
   pending* const operation = c.link;
   if (c.exiting && after == phase::suspended) {
@@ -277,7 +279,7 @@ AGEN_ALWAYS_INLINE void arrive(control& c, phase after) noexcept {
   c.now = after;
 }
 
-/// The body has ended (its outcome is in its promise and in `own.raised`): goes on with the parent, or with the
+/// The body has ended (its outcome is in its promise and in `own.raised`). Continues with its parent, or answers the
 /// consumer.
 AGEN_NOINLINE inline void finish(frame& f) noexcept {
   control& c = *f.of;
@@ -303,7 +305,8 @@ AGEN_NOINLINE inline void finish(frame& f) noexcept {
   transfer(c);
 }
 
-/// Puts `child`, created or suspended, with whatever it delegates to, below the body of `at.parent` and runs it.
+/// Puts `at.child`, which is created or suspended, below the body of `at.parent`, with everything that the child itself
+/// delegates to, and runs it.
 inline void attach(delegation& at) noexcept {
   control& c = *at.parent->of;
   control& inner = at.child->own;
@@ -323,19 +326,20 @@ inline void attach(delegation& at) noexcept {
 
 // --------------------------------------------------------------------------------------------- the consumer's side
 
-/// The body was resumed and the call has returned: settles with it who continues the consumer. True: the consumer stays
-/// suspended, and nothing of it or of the generator may be touched any more.
+/// The call that resumed the body has returned, but the body has not arrived on this stack. Agrees with the body which
+/// of the two continues the consumer. True: the consumer stays suspended, and neither it nor the generator may be
+/// touched.
 inline auto settle(pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
   operation.consumer = consumer.address();
   unsigned char const before = exchange(operation.at, waiting);
   if (before == foreign) return true;
-  store(operation.at, before);  // it has arrived; or the generator was destroyed meanwhile, and nobody ever will
+  store(operation.at, before);  // it has arrived; or the generator was destroyed meanwhile, and nothing will arrive
   if (before != nobody) return false;
   if (operation.observed) operation.cancellation->on_generator_destroyed(*operation.cancellation);
   return true;
 }
 
-/// After the leaf was resumed and did not arrive: runs the frames that it passed control to, then settles.
+/// The leaf was resumed and did not arrive. Runs the frames that it passed control to, then agrees on the consumer.
 AGEN_NOINLINE inline auto drive_on(control& c, pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
   while (load(operation.at) == passed) {
     store(operation.at, arrived);
@@ -363,8 +367,8 @@ AGEN_ALWAYS_INLINE auto drive(control& c, pending& operation, std::coroutine_han
   return drive_on(c, operation, consumer);
 }
 
-/// The consumer is destroyed while it waits: the body goes on, and its answer is kept for the next operation. An exit
-/// that climbs goes on as an ordinary exception.
+/// The consumer is destroyed while it waits. The body continues, and its answer is kept for the next operation. An exit
+/// that is climbing the chain continues as an ordinary exception.
 AGEN_NOINLINE inline void forget_consumer(control& c) noexcept {
   c.link = const_cast<pending*>(&no_consumer);
   c.exiting = false;

@@ -24,11 +24,11 @@ inline auto state_of(control const& c) noexcept -> state {
   return c.now == phase::elsewhere ? state::running : static_cast<state>(c.now);
 }
 
-// Below, anext and asend test `now == suspended` before they ask the lifecycle: admit() answers `resume` to both of them
-// there, whatever else is the case. Two tests in tests/cpp/lifecycle_test.cpp hold that:
+// Below, anext and asend test `now == suspended` before they ask the lifecycle: admit() answers `resume` to both of
+// them there, whatever else is the case. Two tests in tests/cpp/lifecycle_test.cpp hold that:
 // Lifecycle.ASuspendedGeneratorIsResumedByEverything and Lifecycle.AfterAnIgnoredExitOnlyIterationGoesOn.
 
-/// The answer of the lifecycle, with everything that is not a plain resumption or a plain end already done.
+/// What the lifecycle answers to an operation. Everything but a plain resumption or a plain end is done here already.
 AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -> admission {
   control& c = f.own;
   if (!c.hooked && c.now == phase::created) ask_hooks(f);
@@ -45,22 +45,22 @@ AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -
       break;
     case admission::end:
     case admission::nothing:
-      if (c.handed.item() != nullptr) c.handed.end();  // of no_generator, which all threads share, nothing is written
+      if (c.handed.item() != nullptr) c.handed.end();  // never writes to no_generator, which all threads share
       break;
     case admission::resume: break;
   }
   return answer;
 }
 
-/// The slow half of anext's and asend's await_ready: true if the answer is there already.
+/// The slow path of await_ready of anext and asend: true if the answer is there already.
 AGEN_NOINLINE inline auto iteration_is_ready(operation op, frame& f, bool carries_value) -> bool {
   if (admitted(op, f, carries_value) != admission::resume) return true;
   if (f.own.now != phase::unclaimed) return false;
   f.own.now = phase::suspended;
-  return op == operation::anext;  // the item that an earlier consumer did not live to take
+  return op == operation::anext;  // the item is there: an earlier consumer was destroyed before it could take it
 }
 
-/// Whether a suspended generator can be resumed by nothing: whether its co_yield has something to give back.
+/// Whether anext() can resume a suspended generator: whether co_yield has a value to give back when nothing was sent.
 template <class Send>
 inline constexpr bool sends_nothing = std::is_void_v<Send> || std::is_default_constructible_v<Send>;
 
@@ -68,19 +68,19 @@ inline constexpr bool sends_nothing = std::is_void_v<Send> || std::is_default_co
   throw nothing_sent("anext() has nothing to send: the Send type has no default value, use asend(value)");
 }
 
-/// At the end of an operation without an item: raises what left the body.
+/// Raises the exception that left the body, if there is one. For operations that end without an item.
 AGEN_NOINLINE inline void raise_outcome(control& c) {
   if (c.has_raised) std::rethrow_exception(c.take());
 }
 
-/// In the body, at the yield or yield_from where it is resumed with an exception.
+/// Called in the body, at the yield or yield_from where it is resumed with an exception.
 [[noreturn]] AGEN_NOINLINE inline void rethrow_thrown(frame& body) {
   body.own.throwing = false;
   std::rethrow_exception(body.of->handed.thrown());
 }
 
-/// What every awaitable of an operation is made of. It may be moved until it is awaited: from then on the body knows
-/// its address.
+/// The base of every operation's awaitable. It may be moved until it is awaited; from then on the body knows its
+/// address.
 template <class Pending = pending>
 class operation_base : protected Pending {
  public:
@@ -92,12 +92,14 @@ class operation_base : protected Pending {
       forget_consumer(frame_->own);
   }
 
-  /// For partners: `to` is found by what the body awaits with theirs, in tasks and generators that it awaits, too.
+  /// For partners: what the body awaits through the partner finds `to`, also inside tasks and generators that the body
+  /// awaits.
   void propagate_cancellation(cancellation_scope* to) noexcept {
     this->cancellable = true;
     this->cancellation = to;
   }
-  /// The same for the partner that awaits this operation: `to` lives where it does, and hears of its end, too.
+  /// The same for the partner that awaits this operation: `to` is called, too, when the generator is destroyed
+  /// meanwhile. It must live as long as the operation.
   void observe(cancellation_scope* to) noexcept {
     propagate_cancellation(to);
     this->observed = true;
@@ -106,7 +108,7 @@ class operation_base : protected Pending {
  protected:
   template <class Yield, class Return>
   AGEN_ALWAYS_INLINE auto answer() -> item<Yield, Return> {
-    this->at = arrived;  // as it was; and only so can the compiler drop the destructor's test
+    this->at = arrived;  // it is so already; told so, the compiler drops the destructor's test
     void* const at_item = frame_->own.handed.item();
     if (at_item == nullptr) [[unlikely]]
       raise_outcome(frame_->own);
@@ -138,7 +140,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
 
 template <class Yield, class Send, class Return>
 class asend_awaitable;
-/// There is none; it has a type so that a wrong asend() is one error, not several.
+/// Send is void, so there is no asend(). The type exists so that a wrong asend() gives one error, not several.
 template <class Yield, class Return>
 class asend_awaitable<Yield, void, Return> {};
 template <class Yield, class Send, class Return>
@@ -163,7 +165,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
   Send value_;
 };
 
-/// athrow's await_ready: true if the answer is there already.
+/// await_ready of athrow: true if the answer is there already.
 AGEN_NOINLINE inline auto throw_is_ready(frame& f, std::exception_ptr const& error) -> bool {
   if (error == nullptr) throw nothing_thrown("athrow(): the exception_ptr is null");
   admission const answer = admitted(operation::athrow, f, true);
@@ -171,8 +173,8 @@ AGEN_NOINLINE inline auto throw_is_ready(frame& f, std::exception_ptr const& err
   return answer != admission::resume;
 }
 
-/// The common part of athrow and aclose: they resume the body with an exception, and through a chain of delegation an
-/// exit climbs level by level (PEP 380; PEP 828, "raise ge").
+/// The common part of athrow and aclose, which resume the body with an exception. In a chain of delegation an exit
+/// climbs level by level, from the leaf to the root (PEP 380; PEP 828, "raise ge").
 class throwing_operation : public operation_base<exit_pending> {
  public:
   AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {

@@ -37,7 +37,7 @@ struct yield_awaiter {
   auto await_resume() const -> Send { return take_sent<Send>(*body); }
 };
 
-/// co_yield of a const object from a generator of mutable ones: the item is a copy that lives in the body's frame.
+/// co_yield of a const object from a generator of mutable items: the item is a copy in the body's frame.
 template <class Item, class Send>
 struct yield_copy_awaiter : yield_awaiter<Send> {
   Item copy;
@@ -47,7 +47,7 @@ struct yield_copy_awaiter : yield_awaiter<Send> {
   }
 };
 
-/// co_yield by the library's own bodies, which must know whether a value was sent: gives a pointer to it, or null.
+/// co_yield in the library's own bodies, which need to know whether a value was sent: gives a pointer to it, or null.
 template <class Element>
 struct forwarded {
   Element&& element;
@@ -119,7 +119,7 @@ class generator_promise : public promise_with_return<Return> {
     this->of->handed.yield(erased(address_of(item)));
     return {this};
   }
-  // Temporaries, and what converts to the item type: the temporary lives in the frame until the body is resumed.
+  // Temporaries, and values that convert to the item type: the temporary lives in the frame until the body is resumed.
   auto yield_value(item_type&& item) noexcept -> yield_awaiter<Send>
     requires(!yields_lvalues || std::is_const_v<item_type>)
   {
@@ -132,7 +132,7 @@ class generator_promise : public promise_with_return<Return> {
   {
     return {{this}, item};
   }
-  // An element that the consumer's reference can bind to is handed on as it is, any other is converted into the frame.
+  // An element to which the consumer's reference can bind is passed on as it is. Any other is converted into the frame.
   template <class Element>
   auto yield_value(forwarded<Element> item) {
     constexpr bool binds = std::is_convertible_v<std::remove_reference_t<Element>*, item_type*> &&
@@ -168,7 +168,7 @@ class generator_promise : public promise_with_return<Return> {
  private:
   template <class Temporary>
   static constexpr void check_temporary() noexcept {
-    // Without a reference the constructor has said so.
+    // For an item that is no reference the constructor has checked this.
     static_assert(
         !yields_lvalues || fits_in_frame<Temporary>,
         "co_yield: a temporary aligned more strictly than memory from operator new cannot be kept in a frame; "
@@ -193,7 +193,7 @@ class generator_promise : public promise_with_return<Return> {
     return delegate_awaiter<async_generator<Other, Send, Result>&, Send, Result>(source, *this);
   }
   template <class Source>
-  auto delegate_to(Source&& source);  // delegation.hpp: anything else that can be iterated
+  auto delegate_to(Source&& source);  // in delegation.hpp: for anything else that can be iterated
 };
 
 }  // namespace detail
