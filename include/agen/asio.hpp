@@ -129,7 +129,7 @@ struct asio_cancellation : cancellation_scope {
     requested = requested | type;
     if (awaited != nullptr) awaited->emit(type);
   }
-  /// Destroys the runner, which waits for what never comes, with all that it owns.
+  /// Destroys the runner, whose answer will never come, with all that it owns.
   static void end(cancellation_scope& self) noexcept {
     if (auto const ends = std::exchange(static_cast<asio_cancellation&>(self).runner, nullptr)) ends.destroy();
   }
@@ -214,7 +214,7 @@ struct asio_awaiter_state {
   std::coroutine_handle<> waiting;
   net::cancellation_signal signal;
   asio_cancellation* cancellation = nullptr;
-  bool started = false;  ///< the operation has begun: who destroys its handler ends it
+  bool started = false;  ///< the initiation has returned: destroying the handler ends the operation
   bool gone = false;     ///< the coroutine was destroyed while it waited
 };
 
@@ -227,8 +227,9 @@ class asio_resume_handler {
       : state_(std::move(state)) {}
   asio_resume_handler(asio_resume_handler&&) noexcept = default;
   auto operator=(asio_resume_handler&&) -> asio_resume_handler& = delete;
-  /// Destroyed uncalled, as by the destructor of an execution context: what waits for the body will wait for ever. If
-  /// that is an Asio operation it is destroyed, with all it owns; any other coroutine has an owner of its own.
+  /// The destructor of an execution context destroys handlers that it has not called; then the body would wait for
+  /// ever. If an Asio operation waits for the body, that operation is destroyed with all it owns. Any other coroutine
+  /// has an owner of its own.
   ~asio_resume_handler() {
     if (!state_ || !state_->waiting || !state_->started || state_->gone) return;
     state_->waiting = nullptr;
@@ -276,7 +277,8 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> h) {
     state_ = std::make_shared<state>();
-    auto const kept = state_;  // the body may go on elsewhere, and this awaiter be gone, before the initiation returns
+    auto const kept =
+        state_;  // before the initiation returns, the body may run on another thread and this awaiter be destroyed
     kept->waiting = h;
     kept->cancellation = cancellation_of(h);
     auto const requested = kept->cancellation != nullptr ? kept->cancellation->requested : net::cancellation_type::none;
@@ -293,7 +295,7 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
       throw;
     }
     kept->started = true;
-    // Cancelled before: what is awaited afterwards, in cleanup for instance, still ends early, as in asio::awaitable.
+    // After a cancellation everything that is awaited ends early, also in cleanup, as in an asio::awaitable.
     if (requested != net::cancellation_type::none) kept->signal.emit(requested);
   }
   auto await_resume() -> decltype(auto) {
@@ -319,7 +321,7 @@ namespace asio {
 template <class R, class... Args>
 class async_result<::agen::use_agen_t, R(Args...)> {
  public:
-  using return_type = void;  // meaningless, but bind_cancellation_slot of Asio 1.22 wants one
+  using return_type = void;  // unused, but bind_cancellation_slot of Asio 1.22 needs it
   template <class Initiation, class... InitArgs>
   static auto initiate(Initiation&& initiation, ::agen::use_agen_t /*token*/, InitArgs&&... args) {
     return ::agen::detail::asio_awaiter<std::decay_t<Initiation>, void(Args...), std::tuple<std::decay_t<InitArgs>...>>(
@@ -343,7 +345,7 @@ struct asio_runner {
     static auto initial_suspend() noexcept -> std::suspend_never { return {}; }
     static auto final_suspend() noexcept -> std::suspend_never { return {}; }
     void return_void() noexcept {}
-    // Everything that can throw is caught inside, but for posting the completion without memory.
+    // The body catches every exception, except where there is no memory to post the completion.
     void unhandled_exception() noexcept { std::terminate(); }
   };
 };
@@ -397,12 +399,12 @@ class connected_slot {
   bool connected_ = slot_.is_connected();
 };
 
-/// A handler, and where it is called: on its associated executor, or on `executor` if it has none. Both have work until
-/// then.
+/// A handler and where it is called: on its associated executor, or on `executor` if it has none. Both executors are
+/// kept running until then.
 template <class Handler, class Executor>
 class called_back {
   using own_executor = net::associated_executor_t<Handler, Executor>;
-  // An executor that runs everything inline, such as Asio's own, takes nothing to be run later.
+  // An executor that runs everything inline, such as Asio's own, cannot be given work for later.
   static constexpr bool posts = !net::execution::is_executor<own_executor>::value ||
                                 requires(own_executor const& e) { net::require(e, net::execution::blocking.never); };
 
@@ -500,7 +502,7 @@ auto initiate_operation(Executor executor, Operation operation, Token&& token) {
   return net::async_initiate<Token, typename completion_signature<result>::type>(
       initiation<Executor>(std::move(executor)), token, std::move(operation));
 }
-/// A generator belongs to no executor: Asio's own for operations that have none.
+/// A generator belongs to no executor, so this takes the one that Asio uses in that case.
 template <class Operation, class Token>
 auto initiate_operation(Operation operation, Token&& token) {
   return initiate_operation(net::system_executor(), std::move(operation), static_cast<Token&&>(token));
@@ -572,7 +574,7 @@ auto asio_hooks(Executor executor) -> asyncgen_hooks {
 
 #if defined(ASIO_HAS_POSIX_STREAM_DESCRIPTOR) || defined(BOOST_ASIO_HAS_POSIX_STREAM_DESCRIPTOR)
 /// A way to wait for channel::items() (channel.hpp): on an executor, until the channel's descriptor is readable. The
-/// generator goes on there. Not where Asio has no posix::stream_descriptor, as on Windows.
+/// generator continues there. Not available where Asio has no posix::stream_descriptor, as on Windows.
 ///
 ///     auto gen = std::move(channel).items(agen::readable_on(context.get_executor()));
 template <class Executor>

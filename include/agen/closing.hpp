@@ -14,7 +14,7 @@ inline constexpr bool is_task = false;
 template <class T>
 inline constexpr bool is_task<task<T>> = true;
 
-/// What `body(resource)` comes to when it may be awaitable: its value, or the value of awaiting it.
+/// The value of a call whose result may be awaitable: the result, or what awaiting it gives.
 template <class Result>
 struct awaited_value {
   using type = Result;

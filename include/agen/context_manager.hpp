@@ -8,8 +8,8 @@
 
 namespace agen {
 
-/// A resource with a beginning and an end, both of which may await: what stands before the one `co_yield` of its
-/// generator acquires, the item is the resource, what stands after it releases.
+/// A resource whose acquisition and release may await. The code before the one `co_yield` of its generator acquires it,
+/// the item is the resource, and the code after the co_yield releases it.
 ///
 ///     auto connected(address a) -> agen::async_generator<connection> {
 ///       connection c = co_await connect(a);
@@ -34,8 +34,9 @@ class [[nodiscard]] async_context_manager {
     co_return *item;
   }
 
-  /// Awaitable: releases. `error` is what left the body, or null; true: the generator caught it, and it is to be
-  /// dropped. Throws what the generator raises instead, and context_manager_error if it yields once more. (contextlib,
+  /// Awaitable: releases. `error` is what left the body, or null; true: the generator caught it, so the
+  /// caller drops it. Throws what the generator raises instead, and context_manager_error if it yields once more.
+  /// (contextlib,
   /// `__aexit__`)
   auto exit(std::exception_ptr error) -> task<bool> {
     if (!error) {
@@ -56,7 +57,7 @@ class [[nodiscard]] async_context_manager {
   }
 
  private:
-  // As contextlib: the generator is closed, and whatever that raises, the error comes out.
+  // As in contextlib, the generator is closed first; if that raises, its exception comes out instead.
   auto stop_it(char const* text) -> task<> {
     co_await generator_.aclose();
     throw context_manager_error(text);

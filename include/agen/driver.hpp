@@ -1,6 +1,6 @@
 // Driving a generator from outside any coroutine: by plain calls, with a callback when an answer comes later, and
-// without knowing the types of its items. What a bridge to another language, or a callback interface, stands on. Costs
-// the path of co_await nothing.
+// without knowing the types of its items. Bridges to other languages and callback interfaces are built on it. The path
+// of co_await does not become slower by it.
 #ifndef AGEN_DRIVER_HPP
 #define AGEN_DRIVER_HPP
 
@@ -23,8 +23,8 @@ class resuming_driver;
 /// that resumes it, with answer() telling the step. Refusals of the lifecycle (already_running, just_started) come as
 /// `raised`, too.
 ///
-/// The generator must outlive the driver; the driver may be destroyed at any time, the body then goes on and its answer
-/// waits for the next operation. Not movable: a waiting body knows its address.
+/// The generator must outlive the driver; the driver may be destroyed at any time, the body then continues and its
+/// answer waits for the next operation. Not movable: a waiting body knows its address.
 class driver {
  public:
   using callback = void (*)(void* context) noexcept;
@@ -71,18 +71,20 @@ class driver {
  private:
   friend detail::resuming_driver;
 
-  // A coroutine's frame begins with what resume() and destroy() call, in every ABI with coroutines; that is how code of
-  // different compilers can be linked. A body resumes its consumer through it, and so a callback costs the generator no
-  // branch of its own, and the driver no frame. The compiler must not see which functions these are: clang calls
-  // coroutines by a convention of its own, the same in effect for one pointer, and takes a call that it can see to
-  // disagree for one that never happens.
+  // Stands for a consumer's coroutine. In every ABI a coroutine's frame begins with pointers to the functions that
+  // resume() and destroy() call, so that code of different compilers can be linked; this struct begins with such
+  // pointers. A body "resumes" it like any consumer: the callback costs the generator no branch, and the driver no
+  // frame. The compiler must not see which functions these are. clang calls coroutines by a convention of its own,
+  // which for one pointer has the same effect as the ordinary one, and treats a call whose convention it can see to be
+  // wrong as unreachable.
   struct arrival {
     void (*resume)(arrival*);
     void (*destroy)(arrival*);
     driver* self;
   };
 
-  /// anext and asend, one after the other: an item that comes at once costs the body's path and a few stores.
+  /// The awaitable of every anext and asend, used again and again: an item that comes at once costs the path of the
+  /// body and a few stores.
   class iteration : public detail::operation_base<> {
    public:
     using operation_base::operation_base;
@@ -126,7 +128,7 @@ class driver {
     auto operator*() noexcept -> T& { return value_; }
 
    private:
-    // Out of line: inlined, it makes g++ 12 warn of values that were never there.
+    // Out of line: inlined, it makes g++ 12 warn that the value is uninitialized, which it cannot be.
     AGEN_NOINLINE void destroy() noexcept { value_.~T(); }
 
     union {
@@ -159,9 +161,9 @@ class driver {
     under_way_ = way::none;
     return answer_ = step::yielded;
   }
-  // Out of line: an item that comes at once has arrived.
+  // Out of line, because an item that comes at once does not get here.
   AGEN_NOINLINE auto waits() noexcept -> bool { return iterating_.waits(waiter()); }
-  /// The slow half of iterate: false if the answer is there already.
+  /// The slow path of iterate(): false if the answer is there already.
   AGEN_NOINLINE auto begins_iteration(operation op) noexcept -> bool {
     if (refuses()) return false;
     try {
@@ -191,7 +193,7 @@ class driver {
     return complete();
   }
   /// The operation under way has its answer.
-  // Out of line: an item that comes at once needs none of it.
+  // Out of line, because an item that comes at once does not need it.
   AGEN_NOINLINE auto complete() noexcept -> step {
     way const which = std::exchange(under_way_, way::none);
     if (which != way::closes) {

@@ -1,5 +1,5 @@
-// The hooks of PEP 525, per thread: what an event loop installs in order to know the generators that it iterates, and
-// to close those that were dropped before they finished.
+// The hooks of PEP 525, which each thread has for itself. An event loop installs them to know the generators that it
+// iterates, and to close those that were dropped before they finished.
 #ifndef AGEN_HOOKS_HPP
 #define AGEN_HOOKS_HPP
 
@@ -13,11 +13,11 @@
 
 namespace agen {
 
-/// A generator as the firstiter hook sees it: a name for it, without ownership and without the types of its items.
+/// A generator as the firstiter hook sees it: its identity, without ownership and without the types of its items.
 class generator_ref {
  public:
   explicit generator_ref(detail::frame& f) noexcept : frame_(&f) {}
-  /// The same for one generator from its first iteration to the finalizer, whatever it is moved to meanwhile.
+  /// The same value for one generator from its first iteration to its finalizer, also after the generator was moved.
   [[nodiscard]] auto id() const noexcept -> void const* { return frame_; }
 
  private:
@@ -27,8 +27,8 @@ class generator_ref {
 /// A generator that was started, not finished, and dropped: what the finalizer hook gets. It owns the generator.
 ///
 /// Its holder awaits aclose() where the loop runs, and keeps the object until that is done. Destroying it destroys the
-/// body as it stands: its locals in order, nothing awaited. Either may drop other generators, and so call the finalizer
-/// again before it is done. Move-only; a moved-from one is closed.
+/// body at its co_yield: its locals in order, nothing awaited. Both may drop other generators, so the finalizer may be
+/// called again before they are done. Move-only; a moved-from one is closed.
 class [[nodiscard]] abandoned_generator {
  public:
   explicit abandoned_generator(detail::frame& f) noexcept : frame_(&f) {}

@@ -14,8 +14,8 @@ namespace agen::detail {
 struct frame;
 
 /// Holds a callable `void(Argument)`, or nothing; an Argument is made of a frame. Copies share the callable. Every
-/// generator that was started under a hook holds a copy, possibly on another thread, hence the atomic count (touched
-/// once a generator, never per item).
+/// generator that was started under a hook holds a copy, possibly on another thread, so the count is atomic. It
+/// changes once per generator, not per item.
 template <class Argument>
 class hook {
  public:

@@ -1,5 +1,6 @@
-// Exceptions that cross between Python and C++. None becomes another one by crossing twice: a Python exception is
-// carried through C++ by agen::python::error, a C++ exception through Python by an attribute of its Python twin.
+// Exceptions that cross between Python and C++. An exception that crosses twice is the same object afterwards:
+// agen::python::error carries a Python exception through C++, and an attribute of the Python exception that was made of
+// a C++ exception carries that through Python.
 #ifndef AGEN_PYTHON_ERROR_HPP
 #define AGEN_PYTHON_ERROR_HPP
 
@@ -118,7 +119,7 @@ class error : public std::exception {
       exception = object();
     }
     object exception;
-    std::atomic<std::string const*> text{nullptr};  ///< made by the first who asks
+    std::atomic<std::string const*> text{nullptr};  ///< made by the first call of what()
   };
   std::shared_ptr<shared> shared_;
 };
@@ -149,7 +150,7 @@ inline auto called(PyObject* result) -> object {
 
 }  // namespace detail
 
-/// Sets the Python exception for a C++ exception that it knows, and lets every other one out.
+/// Sets the Python exception for a C++ exception that it knows, and rethrows any other.
 using translator = void (*)(std::exception_ptr const& exception);
 
 namespace detail {
@@ -208,8 +209,8 @@ inline void raise_standard(std::exception_ptr const& exception) {
   }
 }
 
-/// Translates by a binding tool: `thrower` is a function of the tool's that throws the exception. What the tool only
-/// has a general error for is left to the table above.
+/// Translates by a binding tool: `thrower` is a function of the tool's that throws the exception. If the tool
+/// only has a general error for it, the table above decides.
 inline void raise_by_tool(std::exception_ptr const& exception, PyObject* thrower) {
   auto const is_a = [](object const& raised, PyObject* type) {
     return Py_TYPE(raised.get()) == reinterpret_cast<PyTypeObject*>(type);
@@ -235,7 +236,7 @@ inline void raise_translated(std::exception_ptr exception) {
   raise_standard(exception);
 }
 
-// An exception of this module is found again by the capsule's name: its address, which no other module has.
+// The address of this name tells the exceptions of this module from those of another.
 inline AGEN_PYTHON_MODULE_LOCAL char const twin_capsule[] = "agen C++ exception";
 inline constexpr char const* twin_attribute = "__cpp_exception__";
 
@@ -260,8 +261,8 @@ inline void set_twin(PyObject* exception, std::exception_ptr const& twin) noexce
   if (!capsule || PyObject_SetAttrString(exception, twin_attribute, capsule.get()) < 0) PyErr_Clear();
 }
 
-/// The Python exception that a C++ exception carries; empty when it carries none. A binding tool has exceptions of its
-/// own that do.
+/// The Python exception that a C++ exception carries; empty when it carries none. Binding tools have such
+/// exceptions of their own.
 using carrier = object (*)(std::exception_ptr const& exception);
 inline AGEN_PYTHON_MODULE_LOCAL std::vector<carrier> carriers;
 

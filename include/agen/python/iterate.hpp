@@ -22,8 +22,8 @@ inline auto async_iterator(PyObject* iterable) -> object {
   throw error::current();
 }
 
-/// The operations of a Python async iterator: what they answer has to be awaited. Made in the body that awaits it,
-/// where the cyclic collector sees it: the iterator may lead back to the body.
+/// The operations of a Python async iterator; their results have to be awaited. Make it in the body that awaits them:
+/// the iterator may refer back to the body, and the cyclic collector sees it only there.
 class operations {
  public:
   explicit operations(object iterator) noexcept : iterator_(std::move(iterator)) {}
@@ -118,7 +118,7 @@ auto iterate(object iterable) -> async_generator<Yield, Send, Return> {
   }
 }
 
-/// Whether `async for` takes the object, as far as its type says.
+/// Whether `async for` accepts the object, judged by its type.
 inline auto is_async_iterable(PyObject* object) noexcept -> bool {
   PyAsyncMethods const* const methods = Py_TYPE(object)->tp_as_async;
   return methods != nullptr && methods->am_aiter != nullptr;
@@ -137,8 +137,8 @@ auto generator_from(PyObject* source, std::type_identity<async_generator<Yield, 
 }
 }  // namespace detail
 
-/// What a binding tool makes of an argument of type async_generator: a generator that this module made is moved out of
-/// its Python object, which is closed then, if nobody is using it; any other async iterable is iterated.
+/// What a binding tool makes of an argument of type async_generator: a generator of this module that is idle is moved
+/// out of its Python object, which is closed then; any other async iterable is iterated.
 template <class Generator, class Converter = conversions>
 auto from_python(PyObject* source) -> Generator {
   return detail::generator_from<Converter>(source, std::type_identity<Generator>());

@@ -1,4 +1,4 @@
-// Owned references to Python objects, and who may touch them when.
+// Owned references to Python objects, and releasing the GIL.
 #ifndef AGEN_PYTHON_OBJECT_HPP
 #define AGEN_PYTHON_OBJECT_HPP
 
@@ -32,7 +32,7 @@ class object {
     made.pointer_ = pointer;
     return made;
   }
-  /// Adds a reference to an object that somebody else owns.
+  /// Adds a reference to an object that the caller does not own (a "borrowed reference").
   static auto borrow(PyObject* pointer) noexcept -> object {
     Py_XINCREF(pointer);
     return steal(pointer);

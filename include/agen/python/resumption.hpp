@@ -1,5 +1,5 @@
-// How a C++ body awaits Python: the resumption of the body that Python resumes takes the awaitable up to the event
-// loop, and the answer back to the coroutine that waits.
+// How a C++ body awaits Python. The resumption of the body that Python resumes passes the awaitable to the event loop,
+// and the answer back to the coroutine that waits.
 #ifndef AGEN_PYTHON_RESUMPTION_HPP
 #define AGEN_PYTHON_RESUMPTION_HPP
 
@@ -16,8 +16,8 @@ namespace detail {
 
 class awaiting;
 
-/// What a resumption of one body by Python shares with everything that runs inside it: tasks, inner generators. There
-/// is one for each body that Python sees, for as long as that lives.
+/// What one body that Python resumes shares with everything that runs inside it: tasks and inner generators. Each body
+/// that Python sees has one, as long as it lives.
 class resumption {
  public:
   /// \param drive      drives the body
@@ -30,8 +30,8 @@ class resumption {
   /// The resumption that runs on this thread now; null outside of all.
   static auto current() noexcept -> resumption* { return current_; }
 
-  /// A generator that has begun goes from this body to another one: from now on nothing here is seen by the collector,
-  /// as that would take what the other one owns for the own.
+  /// A generator that has begun moves from this body to another. From now on the collector sees nothing of this body,
+  /// because it would count what the other body owns as owned by this one.
   inline void forget_visible() noexcept;
 
   /// Makes the resumption the current one, until leave(). It is not entered again meanwhile.
@@ -56,7 +56,8 @@ class resumption {
   /// Gives the coroutine that waits a result or an exception, to be resumed with.
   inline auto wake(PyObject* result, PyObject* exception) -> std::coroutine_handle<>;
 
-  /// The C++ exception to throw for a Python one. Remembered: where it leaves the body again, it is the same object.
+  /// The C++ exception to throw for a Python one. It is remembered: if it leaves the body again, Python gets the same
+  /// object.
   auto arriving(PyObject* exception) -> std::exception_ptr {
     thrown_ = to_cpp(exception);
     thrown_object_ = object::borrow(exception);
@@ -109,7 +110,7 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
     if (resumption_ != nullptr && resumption_->waiting_ == this) resumption_->waiting_ = nullptr;
   }
 
-  /// The first step is done here: what answers at once costs no suspension.
+  /// The first step is done here, so that an awaitable which answers at once costs no suspension.
   AGEN_OUT_OF_LINE auto await_ready() -> bool {
     resumption* const now = resumption::current();
     if (now == nullptr) {
@@ -194,7 +195,8 @@ inline auto yield_from(object const& iterable) -> detail::awaiting {
 }
 
 /// An owned reference that the cyclic garbage collector sees, in a local variable of a body that Python drives: keep a
-/// Python object in one where that may lead back to the generator. (Others keep such a cycle alive for ever.)
+/// Python object in one if it may refer back to the generator. (An ordinary object would keep such a cycle alive for
+/// ever.)
 ///
 ///     auto notify(agen::python::object callback) -> agen::async_generator<int> {
 ///       agen::python::visible const kept(std::move(callback));
@@ -230,7 +232,7 @@ class visible {
   visible* previous_ = nullptr;
 };
 
-/// What outlives the resumption, in a generator that was taken out of its Python object, forgets it.
+/// A generator that was taken out of its Python object outlives the resumption. What refers to it there forgets it.
 inline detail::resumption::~resumption() {
   if (waiting_ != nullptr) waiting_->resumption_ = nullptr;
   forget_visible();

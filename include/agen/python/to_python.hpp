@@ -13,7 +13,7 @@ namespace agen::python {
 
 namespace detail {
 
-/// A task is a generator that yields nothing.
+/// The item type of a task, which is a generator without items here.
 struct nothing {};
 
 /// A generator, and what drives it from Python.
@@ -30,7 +30,7 @@ class body : resumption {
         drive_(generator_, &body::answered, this) {}
 
   static AGEN_PYTHON_MODULE_LOCAL abi::body_class const kind;
-  /// Of a body that keeps something: from_python() does not take the generator away from that.
+  /// For a body that keeps an object: from_python() does not separate the generator from what it keeps.
   static AGEN_PYTHON_MODULE_LOCAL abi::body_class const keeping;
   [[nodiscard]] auto own_kind() const noexcept -> abi::body_class const* { return kept_ ? &keeping : &kind; }
 
@@ -52,8 +52,8 @@ class body : resumption {
   }
   static void answered(void* self) noexcept { static_cast<body*>(self)->answered_ = true; }
 
-  /// The hot path: a body that stands at a yield and yields again. nanobind compiles with -Os, which inlines nothing.
-  // Whatever else there is is out of line: it would keep registers.
+  /// The hot path: a body that is suspended at a yield and yields again. nanobind compiles with -Os, which inlines
+  /// nothing by itself. Every other path is out of line, because it would occupy registers here.
   AGEN_ALWAYS_INLINE auto iterate(PyObject** out, PyObject** iterator) noexcept -> int {
     enter();
     if (!drive_.is_at_yield()) [[unlikely]]
@@ -70,7 +70,7 @@ class body : resumption {
     leave();
     return abi::yielded;
   }
-  // How it goes on where that does not end with an item: the answer, and the leave() that is still due.
+  // The slow paths of iterate(): each gives the answer, then calls leave().
   AGEN_NOINLINE auto leave_without_item(PyObject** out, PyObject** iterator) noexcept -> int {
     int const told = answer(drive_.finish_anext(), out, iterator);
     leave();
@@ -86,7 +86,7 @@ class body : resumption {
     leave();
     return told;
   }
-  /// answer(), with an item or an await at hand.
+  /// answer(), with a fast path for items and awaits.
   AGEN_ALWAYS_INLINE auto deliver(step answered, PyObject** out, PyObject** iterator) noexcept -> int {
     if (answered != step::yielded) [[unlikely]]
       return answered == step::awaits ? awaited(out, iterator) : answer(answered, out, iterator);
@@ -120,7 +120,7 @@ class body : resumption {
     }
   }();
 
-  /// A value that does not convert is refused: the body keeps standing at its yield.
+  /// A value that does not convert is refused, and the body stays suspended at its yield.
   auto send(PyObject* value, PyObject** out, PyObject** iterator) -> int {
     if constexpr (std::is_void_v<Send>) {
       PyErr_SetString(PyExc_TypeError, "this generator takes no values: its C++ Send type is void");
@@ -158,7 +158,7 @@ class body : resumption {
     raise(std::current_exception());
     return abi::raised;
   }
-  /// What cannot be converted fails in the body, at its co_yield.
+  /// An item that cannot be converted raises in the body, at its co_yield.
   auto fail_item() -> step { return drive_.athrow(arriving(take_exception().get())); }
   AGEN_NOINLINE auto answer_after_failure(PyObject** out, PyObject** iterator) noexcept -> int try {
     return answer(fail_item(), out, iterator);
@@ -219,7 +219,7 @@ auto as_generator(task<T> awaited) -> async_generator<nothing, void, T> {
   co_return co_await std::move(awaited);
 }
 
-/// For the items of as_generator, which never come.
+/// For as_generator, whose body gives no items.
 template <class Converter>
 struct task_converter : Converter {
   using Converter::to_python;
@@ -231,7 +231,7 @@ struct task_converter : Converter {
 /// A C++ generator as a Python async generator: a new reference to an instance of the package's own generator type, or
 /// null with a Python exception set. Needs the GIL. The body, and its destructors, run with the GIL held.
 ///
-/// \param gen   not moved from, not finished, and standing at a yield or not begun
+/// \param gen   not moved from, not finished, and suspended at a yield or not begun
 /// \param name  its __name__ and __qualname__
 /// \param kept  an object that has to live as long as the body, such as the one whose member function the body is
 /// \tparam Converter  how items, sent values and the return value travel: see conversions
@@ -249,8 +249,8 @@ auto to_python(async_generator<Yield, Send, Return>&& gen, char const* name = "a
   return nullptr;
 }
 
-/// A C++ task as a Python coroutine: awaitable once, with send(), throw() and close(), and a warning if nobody awaits
-/// it. Otherwise as for a generator.
+/// A C++ task as a Python coroutine: awaitable once, with send(), throw() and close(), and a warning if it is
+/// never awaited. Otherwise as for a generator.
 template <class Converter = conversions, class T>
 auto to_python(task<T>&& awaited, char const* name = "task", object kept = {}) noexcept -> PyObject* try {
   using body = detail::body<detail::nothing, void, T, detail::task_converter<Converter>>;
