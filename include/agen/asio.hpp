@@ -277,8 +277,8 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> h) {
     state_ = std::make_shared<state>();
-    auto const kept =
-        state_;  // before the initiation returns, the body may run on another thread and this awaiter be destroyed
+    // Before the initiation returns, the body may run on another thread and this awaiter be destroyed.
+    auto const kept = state_;
     kept->waiting = h;
     kept->cancellation = cancellation_of(h);
     auto const requested = kept->cancellation != nullptr ? kept->cancellation->requested : net::cancellation_type::none;

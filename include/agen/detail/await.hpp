@@ -94,7 +94,7 @@ class leave_mark {
       operation.loop = nullptr;
       control_->now = phase::elsewhere;
       store(operation.at, foreign);
-    } else if (load(operation.at) != nobody) {
+    } else if (load(operation.at) != severed) {
       loop_ = std::exchange(operation.loop, nullptr);
     } else {
       stand_in_ = std::exchange(control_->link, const_cast<pending*>(&no_consumer));
@@ -107,7 +107,7 @@ class leave_mark {
       store(operation.at, arrived);
     } else if (stand_in_ != nullptr) {
       control_->link = stand_in_;
-    } else if (load(operation.at) != nobody) {
+    } else if (load(operation.at) != severed) {
       operation.loop = loop_;
     }
   }

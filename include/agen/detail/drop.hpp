@@ -31,7 +31,7 @@ AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
   control& c = root.own;
   // A frame cannot be destroyed while it executes, so there is no correct way to continue.
   if (c.now == phase::running) std::terminate();
-  if (c.now == phase::elsewhere && load(c.link->at) != nobody) return destroy_under_operation(root, hand_over);
+  if (c.now == phase::elsewhere && load(c.link->at) != severed) return destroy_under_operation(root, hand_over);
   if (c.now == phase::closed) {
     if (is_empty(root)) return;
     if (c.has_raised && c.link == &no_consumer) {
@@ -67,8 +67,8 @@ AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
 /// its body awaited, are destroyed.
 inline void destroy_under_operation(frame& root, bool hand_over) noexcept {
   pending& operation = *root.own.link;
-  // If it is not `waiting` yet, its await_suspend is still on the stack, and settle() will see `nobody`.
-  bool const waits = exchange(operation.at, nobody) == waiting;
+  // If it is not `waiting` yet, its await_suspend is still on the stack, and settle() will see `severed`.
+  bool const waits = exchange(operation.at, severed) == waiting;
   cancellation_scope* const cancellation = waits && operation.observed ? operation.cancellation : nullptr;
   destroy_chain(root, hand_over);
   if (cancellation != nullptr) cancellation->on_generator_destroyed(*cancellation);

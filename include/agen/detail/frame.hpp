@@ -39,7 +39,7 @@ enum status : unsigned char {
   passed,   ///< another frame is the leaf now, and await_suspend, which is on the stack, resumes it
   foreign,  ///< the body suspended elsewhere; await_suspend may still be on the stack
   waiting,  ///< the consumer is suspended: the body resumes it when it arrives
-  nobody,   ///< the consumer was destroyed while it waited
+  severed,  ///< the consumer, or the generator, was destroyed while the consumer waited
 };
 
 /// A loop on the stack that resumes one frame after another, so that attaching and finishing never nest (see transfer).
@@ -79,7 +79,7 @@ struct pending {
 };
 
 /// Takes the place of the operation after its consumer was destroyed. Never written.
-inline constinit pending const no_consumer{nobody};
+inline constinit pending const no_consumer{severed};
 
 /// The state of a generator as one byte: `agen::state`, and two more.
 enum class phase : unsigned char {
@@ -225,8 +225,8 @@ inline void transfer(control& c) noexcept {
   resume_loop here{c.leaf};
   // Without a consumer there is no awaitable that could point to the loop. A stand-in does, until the body answers or
   // suspends elsewhere.
-  pending stand_in(nobody);
-  if (load(operation->at) == nobody) {
+  pending stand_in(severed);
+  if (load(operation->at) == severed) {
     stand_in.loop = &here;
     stand_for_consumer(c, stand_in);
   } else {
@@ -261,7 +261,7 @@ AGEN_NOINLINE inline void arrive_elsewhere(control& c, phase after) noexcept {
     auto& closer = static_cast<exit_pending&>(*operation);
     if (&closer.target->own != &c) return refuse_exit(c, closer);
   }
-  if (load(operation->at) == nobody) {
+  if (load(operation->at) == severed) {
     c.now = after == phase::suspended ? phase::unclaimed : after;
     c.link = const_cast<pending*>(&no_consumer);
     return;
@@ -334,7 +334,7 @@ inline auto settle(pending& operation, std::coroutine_handle<> consumer) noexcep
   unsigned char const before = exchange(operation.at, waiting);
   if (before == foreign) return true;
   store(operation.at, before);  // it has arrived; or the generator was destroyed meanwhile, and nothing will arrive
-  if (before != nobody) return false;
+  if (before != severed) return false;
   if (operation.observed) operation.cancellation->on_generator_destroyed(*operation.cancellation);
   return true;
 }
