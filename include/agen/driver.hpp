@@ -184,7 +184,7 @@ class driver {
     auto* const begun = make();
     under_way_ = which;
     try {
-      if (!begun->await_ready() && begun->await_suspend(waiter())) return step::awaits;  // as above
+      if (!begun->await_ready() && begun->await_suspend(waiter())) return step::awaits;  // see resumed()
     } catch (...) {
       under_way_ = way::none;
       fail();

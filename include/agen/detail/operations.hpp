@@ -203,7 +203,7 @@ class throwing_operation : public operation_base<exit_pending> {
     this->closes_root = close;
   }
   void finished() noexcept {
-    if (frame_->own.exiting) frame_->own.exiting = false;  // as above
+    if (frame_->own.exiting) frame_->own.exiting = false;  // never writes to no_generator
   }
   static auto fresh_exit() noexcept -> std::exception_ptr { return std::make_exception_ptr(generator_exit()); }
 
