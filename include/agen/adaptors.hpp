@@ -17,7 +17,7 @@ namespace agen {
 
 namespace detail {
 
-/// Closes what an adaptor owns, and nothing else.
+/// Closes a source that the adaptor owns; does nothing to one that it refers to.
 template <class Source>
 auto close_owned(std::remove_reference_t<Source>& source) {
   if constexpr (!std::is_reference_v<Source> && requires { source.aclose(); }) {
@@ -30,7 +30,7 @@ auto close_owned(std::remove_reference_t<Source>& source) {
 template <class Source>
 using value_of = std::remove_cvref_t<async_reference_t<Source>>;
 template <class Function, class Source>
-using mapped = settled_t<Function&, async_reference_t<Source>>;
+using mapped = awaited_t<Function&, async_reference_t<Source>>;
 
 template <class Source, class Function>
 auto transformed(Source source, Function function) -> async_generator<mapped<Function, Source>> {
@@ -110,7 +110,7 @@ auto enumerated(Source source, std::size_t index)
   if (error) std::rethrow_exception(std::move(error));
 }
 
-/// An item on its way into a container: lvalues are copied, for their generator may still use them; what cannot be
+/// How an item goes into a container: an lvalue is copied, because its generator may still use it; what cannot be
 /// copied is moved.
 template <class Item>
 auto kept(Item&& item) noexcept -> decltype(auto) {
@@ -200,7 +200,7 @@ auto zipped_last(Source source) -> async_generator<std::tuple<async_reference_t<
   if (error) std::rethrow_exception(std::move(error));
 }
 
-/// What stands right of a pipe.
+/// The right side of a pipe.
 template <class Make>
 struct pipe {
   Make make;
@@ -275,7 +275,7 @@ inline auto enumerate(std::size_t start = 0) {
 }
 
 /// Vectors of `size` items (at least 1); the last may be shorter. An item that the source gives as an rvalue (Yield is
-/// T&&, or `*item` a value) is moved, an lvalue copied: its generator may go on using it. What cannot be copied, such
+/// T&&, or `*item` a value) is moved, an lvalue copied: its generator may still use it. What cannot be copied, such
 /// as a std::unique_ptr, is moved in any case.
 template <async_iterable Source>
 auto chunk(Source&& source, std::size_t size) {

@@ -8,7 +8,7 @@
 #include "closing.hpp"
 #include "context_manager.hpp"
 #include "delegation.hpp"
-#include "drive.hpp"
+#include "driver.hpp"
 #include "errors.hpp"
 #include "hooks.hpp"
 #include "item.hpp"

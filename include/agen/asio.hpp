@@ -114,12 +114,13 @@ inline constexpr use_agen_t use_agen{};
 
 namespace detail {
 
-/// Where a request to cancel one operation of a generator meets what its body awaits now. Both happen on one strand, as
-/// Asio demands of every cancellation slot.
-struct cancel_relay : operation_relay {
-  /// \param owner  owns itself, and this relay
-  explicit cancel_relay(std::coroutine_handle<> owner, void (*on_forsaken)(operation_relay&) noexcept = &end) noexcept
-      : operation_relay{on_forsaken}, runner(owner) {}
+/// Passes a request to cancel one operation of a generator on to what its body awaits now. Both happen on one strand,
+/// as Asio demands of every cancellation slot.
+struct asio_cancellation : cancellation_scope {
+  /// \param owner  the coroutine that owns itself and this scope
+  explicit asio_cancellation(std::coroutine_handle<> owner,
+                             void (*on_destroyed)(cancellation_scope&) noexcept = &end) noexcept
+      : cancellation_scope{on_destroyed}, runner(owner) {}
 
   std::coroutine_handle<> runner;
   net::cancellation_type requested = net::cancellation_type::none;
@@ -129,20 +130,20 @@ struct cancel_relay : operation_relay {
     requested = requested | type;
     if (awaited != nullptr) awaited->emit(type);
   }
-  /// Destroys the runner, which waits for what never comes, with all that it owns.
-  static void end(operation_relay& self) noexcept {
-    if (auto const ends = std::exchange(static_cast<cancel_relay&>(self).runner, nullptr)) ends.destroy();
+  /// Destroys the runner, whose answer will never come, with all that it owns.
+  static void end(cancellation_scope& self) noexcept {
+    if (auto const ends = std::exchange(static_cast<asio_cancellation&>(self).runner, nullptr)) ends.destroy();
   }
 };
 
-/// The relay of the operation that a body or a task runs for, if there is one.
+/// The cancellation scope of the operation that a body or a task runs for, if there is one.
 template <class Promise>
-auto relay_of(std::coroutine_handle<Promise> h) noexcept -> cancel_relay* {
+auto cancellation_of(std::coroutine_handle<Promise> h) noexcept -> asio_cancellation* {
   if constexpr (std::is_base_of_v<frame, Promise>) {
     pending* const operation = static_cast<frame&>(h.promise()).of->link;
-    if (operation->cancellable) return static_cast<cancel_relay*>(operation->relay);
+    if (operation->cancellable) return static_cast<asio_cancellation*>(operation->cancellation);
   } else if constexpr (std::is_base_of_v<task_state, Promise>) {
-    return static_cast<cancel_relay*>(h.promise().relay);
+    return static_cast<asio_cancellation*>(h.promise().cancellation);
   }
   return nullptr;
 }
@@ -213,8 +214,8 @@ struct asio_awaiter_state {
   completion<std::decay_t<Args>...> result;
   std::coroutine_handle<> waiting;
   net::cancellation_signal signal;
-  cancel_relay* relay = nullptr;
-  bool started = false;  ///< the operation has begun: who destroys its handler ends it
+  asio_cancellation* cancellation = nullptr;
+  bool started = false;  ///< the initiation has returned: destroying the handler ends the operation
   bool gone = false;     ///< the coroutine was destroyed while it waited
 };
 
@@ -227,12 +228,13 @@ class asio_resume_handler {
       : state_(std::move(state)) {}
   asio_resume_handler(asio_resume_handler&&) noexcept = default;
   auto operator=(asio_resume_handler&&) -> asio_resume_handler& = delete;
-  /// Destroyed uncalled, as by the destructor of an execution context: what waits for the body will wait for ever. If
-  /// that is an Asio operation it is destroyed, with all it owns; any other coroutine has an owner of its own.
+  /// The destructor of an execution context destroys handlers that it has not called; then the body would wait for
+  /// ever. If an Asio operation waits for the body, that operation is destroyed with all it owns. Any other coroutine
+  /// has an owner of its own.
   ~asio_resume_handler() {
     if (!state_ || !state_->waiting || !state_->started || state_->gone) return;
     state_->waiting = nullptr;
-    if (state_->relay != nullptr) cancel_relay::end(*state_->relay);
+    if (state_->cancellation != nullptr) asio_cancellation::end(*state_->cancellation);
   }
 
   [[nodiscard]] auto get_cancellation_slot() const noexcept -> cancellation_slot_type { return state_->signal.slot(); }
@@ -240,7 +242,7 @@ class asio_resume_handler {
   void operator()(Args... args) {
     auto const state = std::move(state_);
     if (state->gone) return;
-    if (state->relay != nullptr) state->relay->awaited = nullptr;
+    if (state->cancellation != nullptr) state->cancellation->awaited = nullptr;
     state->result.put(std::move(args)...);
     std::exchange(state->waiting, nullptr).resume();
   }
@@ -267,7 +269,7 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
   auto operator=(asio_awaiter&&) -> asio_awaiter& = delete;
   ~asio_awaiter() {
     if (!state_ || !state_->waiting) return;
-    if (state_->relay != nullptr) state_->relay->awaited = nullptr;
+    if (state_->cancellation != nullptr) state_->cancellation->awaited = nullptr;
     state_->gone = true;
     state_->signal.emit(net::cancellation_type::terminal);
   }
@@ -276,11 +278,12 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> h) {
     state_ = std::make_shared<state>();
-    auto const kept = state_;  // the body may go on elsewhere, and this awaiter be gone, before the initiation returns
+    // Before the initiation returns, the body may run on another thread and this awaiter be destroyed.
+    auto const kept = state_;
     kept->waiting = h;
-    kept->relay = relay_of(h);
-    auto const requested = kept->relay != nullptr ? kept->relay->requested : net::cancellation_type::none;
-    if (kept->relay != nullptr) kept->relay->awaited = &kept->signal;
+    kept->cancellation = cancellation_of(h);
+    auto const requested = kept->cancellation != nullptr ? kept->cancellation->requested : net::cancellation_type::none;
+    if (kept->cancellation != nullptr) kept->cancellation->awaited = &kept->signal;
     try {
       std::apply(
           [&](auto&&... args) {
@@ -288,12 +291,12 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
           },
           std::move(args_));
     } catch (...) {
-      if (kept->relay != nullptr) kept->relay->awaited = nullptr;
+      if (kept->cancellation != nullptr) kept->cancellation->awaited = nullptr;
       state_.reset();
       throw;
     }
     kept->started = true;
-    // Cancelled before: what is awaited afterwards, in cleanup for instance, still ends early, as in asio::awaitable.
+    // After a cancellation everything that is awaited ends early, also in cleanup, as in an asio::awaitable.
     if (requested != net::cancellation_type::none) kept->signal.emit(requested);
   }
   auto await_resume() -> decltype(auto) {
@@ -319,7 +322,7 @@ namespace asio {
 template <class R, class... Args>
 class async_result<::agen::use_agen_t, R(Args...)> {
  public:
-  using return_type = void;  // meaningless, but bind_cancellation_slot of Asio 1.22 wants one
+  using return_type = void;  // unused, but bind_cancellation_slot of Asio 1.22 needs it
   template <class Initiation, class... InitArgs>
   static auto initiate(Initiation&& initiation, ::agen::use_agen_t /*token*/, InitArgs&&... args) {
     return ::agen::detail::asio_awaiter<std::decay_t<Initiation>, void(Args...), std::tuple<std::decay_t<InitArgs>...>>(
@@ -343,7 +346,7 @@ struct asio_runner {
     static auto initial_suspend() noexcept -> std::suspend_never { return {}; }
     static auto final_suspend() noexcept -> std::suspend_never { return {}; }
     void return_void() noexcept {}
-    // Everything that can throw is caught inside, but for posting the completion without memory.
+    // The body catches every exception, except where there is no memory to post the completion.
     void unhandled_exception() noexcept { std::terminate(); }
   };
 };
@@ -377,16 +380,17 @@ struct completed<void> {
   }
 };
 
-/// Connects a cancellation slot with a relay, for as long as that lives.
+/// Connects a cancellation slot with a cancellation scope for as long as this object lives.
 template <class Slot>
-class relay_slot {
+class connected_slot {
  public:
-  relay_slot(Slot slot, cancel_relay& relay) : slot_(slot) {
-    if (slot_.is_connected()) slot_.assign([&relay](net::cancellation_type type) { relay.request(type); });
+  connected_slot(Slot slot, asio_cancellation& cancellation) : slot_(slot) {
+    if (slot_.is_connected())
+      slot_.assign([&cancellation](net::cancellation_type type) { cancellation.request(type); });
   }
-  relay_slot(relay_slot const&) = delete;
-  auto operator=(relay_slot const&) -> relay_slot& = delete;
-  ~relay_slot() { clear(); }
+  connected_slot(connected_slot const&) = delete;
+  auto operator=(connected_slot const&) -> connected_slot& = delete;
+  ~connected_slot() { clear(); }
   void clear() noexcept {
     if (std::exchange(connected_, false)) slot_.clear();
   }
@@ -396,12 +400,12 @@ class relay_slot {
   bool connected_ = slot_.is_connected();
 };
 
-/// A handler, and where it is called: on its associated executor, or on `executor` if it has none. Both have work until
-/// then.
+/// A handler and where it is called: on its associated executor, or on `executor` if it has none. Both executors are
+/// kept running until then.
 template <class Handler, class Executor>
 class called_back {
   using own_executor = net::associated_executor_t<Handler, Executor>;
-  // An executor that runs everything inline, such as Asio's own, takes nothing to be run later.
+  // An executor that runs everything inline, such as Asio's own, cannot be given work for later.
   static constexpr bool posts = !net::execution::is_executor<own_executor>::value ||
                                 requires(own_executor const& e) { net::require(e, net::execution::blocking.never); };
 
@@ -426,34 +430,34 @@ class called_back {
   Handler handler_;
 };
 
-/// The relay of an operation that ends in a call of a handler.
+/// The cancellation scope of an operation that ends in a call of a handler.
 template <class Result, class Handler, class Executor>
-struct handler_relay : cancel_relay {
+struct handler_cancellation : asio_cancellation {
   called_back<Handler, Executor> callback;
 
-  handler_relay(std::coroutine_handle<> owner, Handler&& handler, Executor const& executor)
-      : cancel_relay(owner, &abort), callback(std::move(handler), executor) {}
+  handler_cancellation(std::coroutine_handle<> owner, Handler&& handler, Executor const& executor)
+      : asio_cancellation(owner, &abort), callback(std::move(handler), executor) {}
   /// The generator was dropped, and with it the answer that the runner waits for: the handler gets an error.
-  static void abort(operation_relay& self) noexcept {
-    auto kept = std::move(static_cast<handler_relay&>(self).callback);
-    cancel_relay::end(self);
+  static void abort(cancellation_scope& self) noexcept {
+    auto kept = std::move(static_cast<handler_cancellation&>(self).callback);
+    asio_cancellation::end(self);
     asio_error_code const aborted = net::error::operation_aborted;
     kept.post(completed<Result>{std::make_exception_ptr(asio_system_error(aborted))});
   }
 };
 
-/// Awaits `operation` with a relay in reach of the body, then posts the result to the handler's executor.
+/// Awaits `operation` with a cancellation scope in reach of the body, then posts the result to the handler's executor.
 template <class Operation, class Handler, class Executor>
 auto run_operation(Operation operation, Handler handler, Executor executor) -> asio_runner {
   using result = std::remove_cvref_t<await_result<Operation>>;
-  handler_relay<result, Handler, Executor> relay(co_await own_handle(), std::move(handler), executor);
-  relay_slot slot(net::get_associated_cancellation_slot(relay.callback.handler()), relay);
+  handler_cancellation<result, Handler, Executor> cancellation(co_await own_handle(), std::move(handler), executor);
+  connected_slot slot(net::get_associated_cancellation_slot(cancellation.callback.handler()), cancellation);
   completed<result> outcome;
   try {
-    if constexpr (requires { operation.watch(&relay); }) {
-      operation.watch(&relay);
+    if constexpr (requires { operation.observe(&cancellation); }) {
+      operation.observe(&cancellation);
     } else {
-      operation.carry(&relay);
+      operation.propagate_cancellation(&cancellation);
     }
     if constexpr (std::is_void_v<result>) {
       co_await std::move(operation);
@@ -464,7 +468,7 @@ auto run_operation(Operation operation, Handler handler, Executor executor) -> a
     outcome.error = std::current_exception();
   }
   slot.clear();
-  relay.callback.post(std::move(outcome));
+  cancellation.callback.post(std::move(outcome));
 }
 
 template <class T>
@@ -499,7 +503,7 @@ auto initiate_operation(Executor executor, Operation operation, Token&& token) {
   return net::async_initiate<Token, typename completion_signature<result>::type>(
       initiation<Executor>(std::move(executor)), token, std::move(operation));
 }
-/// A generator belongs to no executor: Asio's own for operations that have none.
+/// A generator belongs to no executor, so this takes the one that Asio uses in that case.
 template <class Operation, class Token>
 auto initiate_operation(Operation operation, Token&& token) {
   return initiate_operation(net::system_executor(), std::move(operation), static_cast<Token&&>(token));
@@ -513,10 +517,10 @@ auto on_executor(Executor executor, task<T> body) -> task<T> {
 }
 
 inline auto close_abandoned(abandoned_generator gen) -> asio_runner {
-  cancel_relay relay{co_await own_handle()};
+  asio_cancellation cancellation{co_await own_handle()};
   try {
     auto operation = gen.aclose();
-    operation.carry(&relay);
+    operation.propagate_cancellation(&cancellation);
     co_await std::move(operation);
   } catch (...) {
     report_unraisable(std::current_exception());
@@ -574,7 +578,7 @@ auto asio_hooks(Executor executor) -> asyncgen_hooks {
 
 #if defined(ASIO_HAS_POSIX_STREAM_DESCRIPTOR) || defined(BOOST_ASIO_HAS_POSIX_STREAM_DESCRIPTOR)
 /// A way to wait for channel::items() (channel.hpp): on an executor, until the channel's descriptor is readable. The
-/// generator goes on there. Not where Asio has no posix::stream_descriptor, as on Windows.
+/// generator continues there. Not available where Asio has no posix::stream_descriptor, as on Windows.
 ///
 ///     auto gen = std::move(channel).items(agen::readable_on(context.get_executor()));
 template <class Executor>

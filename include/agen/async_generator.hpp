@@ -5,8 +5,8 @@
 // Writing one
 //   A coroutine that returns async_generator<Yield, Send, Return> is an async generator:
 //       agen::async_generator<int> count(int n) { for (int i = 0; i < n; ++i) co_yield i; }
-//   Its body begins with the first operation. It may await anything awaitable (what it awaits decides where it goes
-//   on), delegate with `co_await yield_from(source)`, and end by co_return or by an exception.
+//   Its body begins with the first operation. It may await anything awaitable (what it awaits decides on which thread
+//   it continues), delegate with `co_await yield_from(source)`, and end by co_return or by an exception.
 //
 // Items
 //   An item is handed over by reference, never copied: `co_yield x` suspends the body, and the consumer gets a
@@ -30,14 +30,14 @@
 //
 // Dropping
 //   Destroying a generator at a co_yield runs the destructors of its locals in order, but awaits nothing. Cleanup that
-//   has to be awaited needs aclose(): see closing.hpp, and hooks.hpp for those who forget. A generator may be destroyed
-//   while its body awaits something: what it awaits is destroyed with it. It must not be destroyed by its own body
-//   while that executes.
+//   has to be awaited needs aclose(): see closing.hpp, and hooks.hpp for generators that are dropped without it. A
+//   generator may be destroyed while its body awaits something: what it awaits is destroyed with it. It must not be
+//   destroyed by its own body while that executes.
 //
 // Threads
 //   A generator is used like any other object: operations on it must not race, each must happen after the one before.
-//   The body may be resumed on another thread by whatever it awaits; the consumer then goes on there, unless the
-//   operation had already answered. An operation begun while another is under way is refused with already_running,
+//   The body may be resumed on another thread by whatever it awaits; the consumer then continues there, unless
+//   the operation had already answered. An operation begun while another is under way is refused with already_running,
 //   which catches overlap, not races. Nothing is locked, and an item that comes at once costs no atomic operation.
 //
 // Sources: PEP 525 for the operations and the hooks, PEP 380 and PEP 828 for delegation and return values.
@@ -51,7 +51,9 @@
 #include <new>
 #include <utility>
 
+#include "delegation.hpp"
 #include "detail/allocator.hpp"
+#include "detail/drop.hpp"
 #include "detail/operations.hpp"
 #include "detail/promise.hpp"
 #include "errors.hpp"
@@ -126,7 +128,7 @@ class [[nodiscard]] async_generator {
   /// the body. On a generator that has not begun, or is closed, there is nothing to wait for. (PEP 525, `aclose`)
   auto aclose() noexcept -> detail::aclose_awaitable { return detail::aclose_awaitable(*frame_); }
 
-  /// Where the body stands.
+  /// The state of the body.
   [[nodiscard]] auto state() const noexcept -> agen::state { return detail::state_of(frame_->own); }
   /// An operation is under way, or another generator delegates to this one (`ag_running`).
   [[nodiscard]] auto running() const noexcept -> bool { return state() == agen::state::running; }
@@ -134,17 +136,18 @@ class [[nodiscard]] async_generator {
   [[nodiscard]] auto closed() const noexcept -> bool { return state() == agen::state::closed; }
   /// False for an empty one.
   [[nodiscard]] explicit operator bool() const noexcept { return !detail::is_empty(*frame_); }
-  /// A name for the generator that the hooks know it by, too. Null for an empty one.
+  /// Identifies the generator, also in the hooks. Null for an empty one.
   [[nodiscard]] auto id() const noexcept -> void const* { return *this ? frame_ : nullptr; }
 
-  /// What the body gave to co_return, by reference into its frame. Throws no_return_value if it did not end so.
+  /// What the body gave to co_return, by reference into its frame. Throws no_return_value if the body did not end by
+  /// that.
   auto returned() -> std::add_rvalue_reference_t<Return>
     requires(!std::is_void_v<Return>)
   {
     return detail::returned_value<Return>(*frame_);
   }
 
-  /// \internal For the library's other headers: the frame, still owned.
+  /// \internal For the library's other headers: the frame, which the generator still owns.
   auto frame() noexcept -> detail::frame& { return *frame_; }
   /// \internal The frame, no longer owned.
   auto release() noexcept -> detail::frame* { return std::exchange(frame_, &detail::no_generator.the_frame); }
@@ -157,7 +160,5 @@ class [[nodiscard]] async_generator {
 };
 
 }  // namespace agen
-
-#include "delegation.hpp"
 
 #endif  // AGEN_ASYNC_GENERATOR_HPP

@@ -1,11 +1,11 @@
 // A channel carries items from threads to an async generator. Any number of producers push, on threads of their own,
-// without a word to the event loop that the generator runs on.
+// and never touch the event loop that the generator runs on.
 //
 //     auto tokens(engine& e, std::string prompt) -> agen::async_generator<std::string> {
 //       agen::channel<std::string> channel(1024);
 //       std::thread([out = channel.producer(), &e, prompt] {
 //         while (auto token = e.next(prompt)) {
-//           if (!out.push(std::move(*token))) return;  // nobody wants more
+//           if (!out.push(std::move(*token))) return;  // no more are wanted
 //         }
 //       }).detach();
 //       return std::move(channel).items(wait);
@@ -71,13 +71,13 @@ template <class T>
 class channel_state {
  public:
   explicit channel_state(std::size_t capacity) : capacity_(capacity) {
-    if (capacity == 0) throw std::invalid_argument("agen::channel: a capacity of 0; it has to hold one item at least");
+    if (capacity == 0) throw std::invalid_argument("agen::channel: the capacity has to be at least 1");
   }
 
   // The producers' side.
 
-  /// Appends an item: true. False if nobody wants it, or at once if `waits` is false and the channel is full: `value`
-  /// is then untouched. It is, too, if making the item throws.
+  /// Appends an item: true. False if no item is wanted, or, with `waits` false, if the channel is full. `value` is
+  /// untouched then, and also if making the item throws.
   template <class Value>
   auto push(Value&& value, bool waits) -> bool {
     std::shared_ptr<bell> rung;
@@ -121,7 +121,7 @@ class channel_state {
 
   // The consumer's side.
 
-  /// From now on the last producer's going closes the channel.
+  /// From now on the channel closes when its last producer is gone.
   void consume() noexcept {
     std::lock_guard const lock(mutex_);
     consumed_ = true;
@@ -142,23 +142,23 @@ class channel_state {
     if (wake) changed_.notify_all();
     return true;
   }
-  /// The next change rings `heard`: true. False if take() has something to tell at once.
+  /// True: the next change rings `heard`. False: take() has an answer at once.
   auto waits_for_items(std::shared_ptr<bell> const& heard) noexcept -> bool {
     std::lock_guard const lock(mutex_);
     return waits(items_.empty() && !closed_, heard);
   }
-  /// The same for deserted().
+  /// The same for producers_gone().
   auto waits_for_end(std::shared_ptr<bell> const& heard) noexcept -> bool {
     std::lock_guard const lock(mutex_);
     return waits(producers_ != 0, heard);
   }
   /// Whether the last producer is gone.
-  auto deserted() noexcept -> bool {
+  auto producers_gone() noexcept -> bool {
     if (forked()) return true;
     std::lock_guard const lock(mutex_);
     return producers_ == 0;
   }
-  /// Tells the producers that nobody wants more. Never waits for them.
+  /// Tells the producers that no more items are wanted. Never waits for them.
   void stop() noexcept {
     if (forked()) return;  // the lock may be held by a thread that this process does not have
     std::deque<T> unwanted;
@@ -207,13 +207,13 @@ class channel_state {
   ::pid_t const process_ = ::getpid();
   std::mutex mutex_;
   std::condition_variable changed_;  ///< what producers blocked in push() wait for
-  std::deque<T> items_;              ///< its emplace_back leaves it as it was when making the item throws
+  std::deque<T> items_;              ///< a deque, because emplace_back leaves it unchanged if making the item throws
   std::size_t producers_ = 0;
   std::size_t blocked_ = 0;  ///< producers in push() that wait for space
   bool consumed_ = false;
   bool closed_ = false;                ///< no item will come
-  bool waiting_ = false;               ///< the consumer waits, and nobody has woken it yet
-  std::shared_ptr<bell> bell_;         ///< which one it then hears
+  bool waiting_ = false;               ///< the consumer waits, and was not woken yet
+  std::shared_ptr<bell> bell_;         ///< the bell that wakes the waiting consumer
   std::atomic<bool> stopped_ = false;  ///< no item is wanted; read without the lock, too
   std::exception_ptr error_;
 #ifdef __cpp_lib_jthread
@@ -247,7 +247,7 @@ attempt(Make) -> attempt<std::invoke_result_t<Make&>>;
 
 // How the consumer of a channel waits:
 //   begin(arm)   calls arm(bell) with the bell that it will hear; false if that says so: there is nothing to wait for
-//   operator()   after it, the awaitable; closing(): the same where it is the producers' end that is awaited
+//   operator()   after it, the awaitable; for_end(): the same where the end of the producers is awaited
 //   woken()      after that; gives_up(): whether the end has been awaited for long enough
 
 /// By a descriptor of its own, in a way that the user gives.
@@ -261,7 +261,7 @@ class waits_by_descriptor {
     return arm(bell_);
   }
   auto operator()() -> decltype(auto) { return wait_(bell_->wake().descriptor()); }
-  auto closing() -> decltype(auto) { return (*this)(); }
+  auto for_end() -> decltype(auto) { return (*this)(); }
   void woken() const noexcept { bell_->wake().drain(); }
   [[nodiscard]] static auto gives_up() noexcept -> bool { return false; }
 
@@ -311,8 +311,8 @@ class producer {
   /// The same, but the generator then throws `error`; without an argument, what the catch block around has caught.
   /// Nothing if the channel is closed or stopped already.
   void fail(std::exception_ptr error = std::current_exception()) const noexcept { state_->close(std::move(error)); }
-  /// Nobody wants more items: the generator has ended, is being closed, or was dropped. A producer that goes on for
-  /// long between two pushes looks here.
+  /// No more items are wanted: the generator has ended, is being closed, or was dropped. For producers that work for
+  /// long between two pushes.
   [[nodiscard]] auto stop_requested() const noexcept -> bool { return state_->stopped(); }
 #ifdef __cpp_lib_jthread
   /// The same as a token, for std::stop_callback: the callback runs on the thread that closes or drops the generator,
@@ -384,13 +384,14 @@ class channel {
     }
     if (!state.stopped()) {
       state.stop();
-      while (!state.deserted() && !wait.gives_up()) {
-        // Where there is nothing to wait with, as when a generator is closed after its event loop, nobody waits.
+      while (!state.producers_gone() && !wait.gives_up()) {
+        // Where waiting is impossible, as when a generator is closed after its event loop, the producers are left
+        // alone.
         detail::attempt begun(
             [&] { return wait.begin([&](auto const& heard) { return state.waits_for_end(heard); }); });
         if (!begun) break;
         if (!*begun) continue;
-        detail::attempt awaited([&] { return wait.closing(); });
+        detail::attempt awaited([&] { return wait.for_end(); });
         if (!awaited) break;
         co_await std::move(*awaited);
         wait.woken();

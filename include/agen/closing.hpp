@@ -14,18 +14,18 @@ inline constexpr bool is_task = false;
 template <class T>
 inline constexpr bool is_task<task<T>> = true;
 
-/// What `body(resource)` comes to when it may be awaitable: its value, or the value of awaiting it.
+/// The value of a call whose result may be awaitable: the result, or what awaiting it gives.
 template <class Result>
-struct settled {
+struct awaited_value {
   using type = Result;
 };
 template <class Result>
   requires(natively_awaitable<Result>)
-struct settled<Result> {
+struct awaited_value<Result> {
   using type = await_result<Result>;
 };
 template <class F, class... Args>
-using settled_t = typename settled<std::invoke_result_t<F, Args...>>::type;
+using awaited_t = typename awaited_value<std::invoke_result_t<F, Args...>>::type;
 }  // namespace detail
 
 /// `co_await aclosing(generator, body)`: calls `body(generator)`, awaits what it returns, and awaits
@@ -42,14 +42,14 @@ using settled_t = typename settled<std::invoke_result_t<F, Args...>>::type;
 ///
 /// C++ cannot await in a destructor; a scope written as a function is the form in which nothing can be forgotten.
 template <class Generator, class Body>
-auto aclosing(Generator&& generator, Body body) -> task<detail::settled_t<Body&, std::remove_reference_t<Generator>&>>;
+auto aclosing(Generator&& generator, Body body) -> task<detail::awaited_t<Body&, std::remove_reference_t<Generator>&>>;
 
 namespace detail {
 
 template <class Generator, class Body>
-auto aclose_after(Generator generator, Body body) -> task<settled_t<Body&, std::remove_reference_t<Generator>&>> {
+auto aclose_after(Generator generator, Body body) -> task<awaited_t<Body&, std::remove_reference_t<Generator>&>> {
   using raw = std::invoke_result_t<Body&, std::remove_reference_t<Generator>&>;
-  using result = settled_t<Body&, std::remove_reference_t<Generator>&>;
+  using result = awaited_t<Body&, std::remove_reference_t<Generator>&>;
   std::exception_ptr error;
   if constexpr (std::is_void_v<result>) {
     try {
@@ -82,7 +82,7 @@ auto aclose_after(Generator generator, Body body) -> task<settled_t<Body&, std::
 }  // namespace detail
 
 template <class Generator, class Body>
-auto aclosing(Generator&& generator, Body body) -> task<detail::settled_t<Body&, std::remove_reference_t<Generator>&>> {
+auto aclosing(Generator&& generator, Body body) -> task<detail::awaited_t<Body&, std::remove_reference_t<Generator>&>> {
   static_assert(
       requires(std::remove_reference_t<Generator>& g) { g.aclose(); },
       "aclosing(generator, body): the first argument needs an awaitable aclose()");

@@ -8,8 +8,8 @@
 
 namespace agen {
 
-/// A resource with a beginning and an end, both of which may await: what stands before the one `co_yield` of its
-/// generator acquires, the item is the resource, what stands after it releases.
+/// A resource whose acquisition and release may await. The code before the one `co_yield` of its generator acquires it,
+/// the item is the resource, and the code after the co_yield releases it.
 ///
 ///     auto connected(address a) -> agen::async_generator<connection> {
 ///       connection c = co_await connect(a);
@@ -35,8 +35,9 @@ class [[nodiscard]] async_context_manager {
     co_return *item;
   }
 
-  /// Awaitable: releases. `error` is what left the body, or null; true: the generator caught it, and it is to be
-  /// dropped. Throws what the generator raises instead, and context_manager_error if it yields once more. (contextlib,
+  /// Awaitable: releases. `error` is what left the body, or null; true: the generator caught it, so the
+  /// caller drops it. Throws what the generator raises instead, and context_manager_error if it yields once more.
+  /// (contextlib,
   /// `__aexit__`)
   auto exit(std::exception_ptr error) -> task<bool> {
     if (!error) {
@@ -57,7 +58,7 @@ class [[nodiscard]] async_context_manager {
   }
 
  private:
-  // As contextlib: the generator is closed, and whatever that raises, the error comes out.
+  // As in contextlib, the generator is closed first; if that raises, its exception comes out instead.
   auto stop_it(char const* text) -> task<> {
     co_await generator_.aclose();
     throw context_manager_error(text);
@@ -78,9 +79,9 @@ using with_result = std::conditional_t<std::is_void_v<Result>, bool, std::option
 /// swallowed; if it rethrows it, or raises another, that comes out. Errors: see async_context_manager.
 template <class Yield, class Body>
 auto async_with(async_context_manager<Yield> manager, Body body)
-    -> task<with_result<detail::settled_t<Body&, detail::reference_of<Yield>>>> {
+    -> task<with_result<detail::awaited_t<Body&, detail::reference_of<Yield>>>> {
   using raw = std::invoke_result_t<Body&, detail::reference_of<Yield>>;
-  using result = detail::settled_t<Body&, detail::reference_of<Yield>>;
+  using result = detail::awaited_t<Body&, detail::reference_of<Yield>>;
   with_result<result> kept{};
   std::exception_ptr error;
   detail::reference_of<Yield> resource = co_await manager.enter();

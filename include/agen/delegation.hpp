@@ -1,8 +1,11 @@
-// yield_from: a body delegates to another generator, to anything else with anext(), or to a range.
+// yield_from: a body delegates to another generator, to anything else with anext(), or to a range. Comes with
+// async_generator.hpp, which a body needs in any case; here are templates only, and the generator is an incomplete
+// type.
 #ifndef AGEN_DELEGATION_HPP
 #define AGEN_DELEGATION_HPP
 
-#include "async_generator.hpp"
+#include "detail/promise.hpp"
+#include "errors.hpp"
 #include "traits.hpp"
 
 namespace agen {
@@ -14,10 +17,10 @@ namespace agen {
 /// catch it. Closing the body closes `source` first, then throws a generator_exit of its own into the body.
 ///
 ///   - an async_generator with the same items and Send, any Return: attached in O(1), whatever it has done so far and
-///     delegates to itself; an item costs the same at any depth. While it is attached it is running for everybody else.
+///     delegates to itself; an item costs the same at any depth. While it is attached, any other operation on it finds
+///     it running.
 ///   - anything else with anext(), whose answer is true and is dereferenced for an item: asend, athrow and aclose are
-///   used
-///     where it has them, `returned()` of its last answer gives the value. A helper generator iterates it.
+///     used where it has them, `returned()` of its last answer gives the value. A helper generator iterates it.
 ///   - a range: each element. What is thrown comes out of the expression. A helper generator iterates it.
 ///
 /// An rvalue is moved into the body's frame, an lvalue is referred to and stays the caller's.
@@ -37,7 +40,7 @@ template <class Source>
 namespace detail {
 
 template <class Yield, class Send, class Range>
-auto each_of(Range source) -> async_generator<Yield, Send> {
+auto each_of(Range source) -> async_generator<Yield, Send, void> {
   for (auto&& element : source) {
     if constexpr (std::is_void_v<Send>) {
       co_yield forward_item(static_cast<decltype(element)>(element));
@@ -63,7 +66,7 @@ struct return_of<Answer> {
   using type = std::remove_cvref_t<decltype(std::declval<Answer&>().returned())>;
 };
 
-/// One answer of a source that may not be assignable.
+/// Holds one answer of a source; the type of the answer need not be assignable.
 template <class Answer>
 class answer_box {
  public:
@@ -89,7 +92,7 @@ class answer_box {
   bool full_ = false;
 };
 
-/// Forwards what its consumer asks to `source`, one operation for one: the fallback where chains cannot be joined.
+/// Forwards each operation of its consumer to `source`: the fallback where the source cannot be attached to the chain.
 template <class Yield, class Send, class Source>
 auto each_awaited(Source source) -> async_generator<Yield, Send, typename return_of<anext_answer<Source>>::type> {
   using returned = typename return_of<anext_answer<Source>>::type;
@@ -103,7 +106,7 @@ auto each_awaited(Source source) -> async_generator<Yield, Send, typename return
         co_yield forward_item(*answer.get());
       } else {
         auto* const given = co_yield forward_item(*answer.get());
-        sent = given;  // in one expression, g++ 12 dies of an internal error
+        sent = given;  // as one expression this is an internal error of g++ 12
       }
     } catch (...) {
       thrown = std::current_exception();
@@ -134,7 +137,7 @@ auto each_awaited(Source source) -> async_generator<Yield, Send, typename return
 template <class Yield, class Send, class Return>
 template <class Source>
 auto generator_promise<Yield, Send, Return>::delegate_to(Source&& source) {
-  // An lvalue stays the caller's: the helper's parameter is a reference then.
+  // For an lvalue the helper's parameter is a reference, and the caller keeps the source.
   if constexpr (async_iterable<Source>) {
     auto helper = each_awaited<Yield, Send, Source>(static_cast<Source&&>(source));
     using result = typename decltype(helper)::return_type;
@@ -143,7 +146,7 @@ auto generator_promise<Yield, Send, Return>::delegate_to(Source&& source) {
     auto helper = each_of<Yield, Send, Source>(static_cast<Source&&>(source));
     return delegate_awaiter<decltype(helper), Send, void>(std::move(helper), *this);
   } else {
-    return std::suspend_never();  // yield_from has said what is wrong
+    return std::suspend_never();  // the static_assert of yield_from reports it
   }
 }
 

@@ -1,4 +1,4 @@
-// The exceptions that the library itself raises. Nothing here throws: what raises which is said where it is raised.
+// The exceptions that the library itself raises. Each function says which of them it throws.
 #ifndef AGEN_ERRORS_HPP
 #define AGEN_ERRORS_HPP
 
@@ -57,7 +57,7 @@ class nothing_thrown : public generator_error {
   using generator_error::generator_error;
 };
 
-/// A value was sent to a generator that delegates to something which takes none (PEP 380: AttributeError). Raised in
+/// A value was sent to a generator that delegates to a source without asend() (PEP 380: AttributeError). Raised in
 /// the delegating body, at its `yield_from`.
 class send_unsupported : public generator_error {
  public:
@@ -84,7 +84,7 @@ class context_manager_error : public generator_error {
 };
 
 namespace detail {
-/// Whether an exception is a generator_exit. Looks into it by throwing it once more: only where that is rare.
+/// Whether an exception is a generator_exit. It throws the exception to find out, so it is for rare paths only.
 inline auto is_exit(std::exception_ptr const& error) noexcept -> bool {
   try {
     std::rethrow_exception(error);

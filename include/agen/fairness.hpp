@@ -10,13 +10,13 @@
 namespace agen {
 
 /// How long a generator may give items without a pause before fair() lets others run. A checkpoint costs an event loop
-/// a few microseconds, which is 1 or 2 % of this. Others wait for a turn that long, and for one round of the consumer's
-/// own loop; a timer of asyncio needs three turns from its time to its task.
+/// a few microseconds, which is 1 or 2 % of this. Other tasks wait for their turn that long, plus one round of the
+/// consumer's own loop. A timer of asyncio needs three turns from its time to its task.
 inline constexpr std::chrono::nanoseconds default_slice = std::chrono::microseconds(250);
 
 namespace detail {
 
-/// Passes an operation on and writes down whether it suspended.
+/// Awaits an operation and records whether it suspended.
 template <class Awaiter>
 struct noticing_awaiter {
   Awaiter inner;
@@ -31,10 +31,10 @@ struct noticing_awaiter {
     return false;
   }
   auto await_resume() -> decltype(auto) { return inner.await_resume(); }
-  void carry(operation_relay* to) noexcept
-    requires requires(Awaiter& a) { a.carry(to); }
+  void propagate_cancellation(cancellation_scope* to) noexcept
+    requires requires(Awaiter& a) { a.propagate_cancellation(to); }
   {
-    inner.carry(to);
+    inner.propagate_cancellation(to);
   }
 };
 

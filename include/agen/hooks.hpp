@@ -1,19 +1,24 @@
-// The hooks of PEP 525, per thread: what an event loop installs in order to know the generators that it iterates, and
-// to close those that were dropped before they finished.
+// The hooks of PEP 525, which each thread has for itself. An event loop installs them to know the generators that it
+// iterates, and to close those that were dropped before they finished.
 #ifndef AGEN_HOOKS_HPP
 #define AGEN_HOOKS_HPP
 
+#include "detail/compiler.hpp"  // first: see there
+
+#include <utility>
+
 #include "detail/drop.hpp"
+#include "detail/hooks.hpp"
 #include "detail/operations.hpp"
 
 namespace agen {
 
-/// A generator as the firstiter hook sees it: a name for it, without ownership and without the types of its items.
+/// A generator as the firstiter hook sees it: its identity, without ownership and without the types of its items.
 class generator_ref {
  public:
   /// \internal Made for the hook.
   explicit generator_ref(detail::frame& f) noexcept : frame_(&f) {}
-  /// The same for one generator from its first iteration to the finalizer, whatever it is moved to meanwhile.
+  /// The same value for one generator from its first iteration to its finalizer, also after the generator was moved.
   [[nodiscard]] auto id() const noexcept -> void const* { return frame_; }
 
  private:
@@ -23,8 +28,8 @@ class generator_ref {
 /// A generator that was started, not finished, and dropped: what the finalizer hook gets. It owns the generator.
 ///
 /// Its holder awaits aclose() where the loop runs, and keeps the object until that is done. Destroying it destroys the
-/// body as it stands: its locals in order, nothing awaited. Either may drop other generators, and so call the finalizer
-/// again before it is done. Move-only; a moved-from one is closed.
+/// body at its co_yield: its locals in order, nothing awaited. Both may drop other generators, so the finalizer may be
+/// called again before they are done. Move-only; a moved-from one is closed.
 class [[nodiscard]] abandoned_generator {
  public:
   /// \internal Made for the hook.
@@ -58,37 +63,16 @@ struct asyncgen_hooks {
   detail::hook<abandoned_generator> finalizer;  ///< called when an unfinished generator is dropped
 };
 
-namespace detail {
-inline auto current_hooks() noexcept -> asyncgen_hooks& {
-  thread_local asyncgen_hooks hooks;
-  return hooks;
-}
-
-inline void ask_hooks(frame& f) {
-  f.own.hooked = true;
-  asyncgen_hooks const& hooks = current_hooks();
-  f.own.finalizer = hooks.finalizer;
-  if (hooks.firstiter) {
-    auto const firstiter = hooks.firstiter;  // the call may replace the hooks
-    firstiter(generator_ref(f));
-  }
-}
-
-inline void abandon(frame& f) noexcept {
-  auto const finalizer = std::move(f.own.finalizer);
-  try {
-    finalizer(abandoned_generator(f));
-  } catch (...) {
-    report_unraisable(std::current_exception());
-  }
-}
-}  // namespace detail
-
 /// Replaces the calling thread's hooks (sys.set_asyncgen_hooks). Generators that have started keep theirs.
-inline void set_asyncgen_hooks(asyncgen_hooks hooks) noexcept { detail::current_hooks() = std::move(hooks); }
+inline void set_asyncgen_hooks(asyncgen_hooks hooks) noexcept {
+  detail::current_hooks() = {std::move(hooks.firstiter), std::move(hooks.finalizer)};
+}
 
 /// The calling thread's hooks (sys.get_asyncgen_hooks).
-[[nodiscard]] inline auto get_asyncgen_hooks() noexcept -> asyncgen_hooks { return detail::current_hooks(); }
+[[nodiscard]] inline auto get_asyncgen_hooks() noexcept -> asyncgen_hooks {
+  auto const& [firstiter, finalizer] = detail::current_hooks();
+  return {firstiter, finalizer};
+}
 
 }  // namespace agen
 

@@ -1,5 +1,8 @@
 // The rules of PEP 525 that say which operation is legal in which state and what it answers.
-// No Python, no coroutine and no memory here: both faces of the library ask these functions.
+//
+// Both faces of the library ask these functions, so there is no Python, no coroutine and no memory here: the awaitables
+// of the C++ library (detail/operations.hpp, detail/delegate.hpp) and the engine of the Python package. Code that
+// decides by a test of its own, for speed, names the test that holds it to these rules.
 #ifndef AGEN_LIFECYCLE_HPP
 #define AGEN_LIFECYCLE_HPP
 
@@ -10,7 +13,7 @@ namespace agen {
 /// What a consumer asks of a generator (PEP 525, "Asynchronous Generator Object").
 enum class operation : unsigned char { anext, asend, athrow, aclose };
 
-/// Where a generator's body stands. `suspended` is zero so that the common test is the cheapest one.
+/// The state of a generator. `suspended` is zero so that the common test is the cheapest one.
 enum class state : unsigned char {
   suspended,  ///< at a yield
   created,    ///< the body has not begun
@@ -36,8 +39,9 @@ enum class admission : unsigned char {
 /// async_gen_athrow_send).
 ///
 /// \param carries_value  asend with a value other than None
-/// \param exit_ignored   an earlier aclose ended in "ignored GeneratorExit": the body lives on, iteration goes on,
-///                       and both athrow and aclose answer `end`
+/// \param exit_ignored   an earlier aclose ended in "ignored GeneratorExit": the body is still alive and can be
+/// iterated,
+///                       but athrow and aclose answer `end`
 constexpr auto admit(operation op, state now, bool carries_value = false, bool exit_ignored = false) noexcept
     -> admission {
   if (now == state::running) return admission::already_running;
@@ -50,8 +54,8 @@ constexpr auto admit(operation op, state now, bool carries_value = false, bool e
   return op == operation::athrow ? admission::throw_unstarted : admission::close_unstarted;
 }
 
-/// How an aclose goes on after a step of the body.
-enum class closing : unsigned char {
+/// What an aclose comes to after a step of the body.
+enum class close_outcome : unsigned char {
   pending,       ///< cleanup awaits something: pass it on and come back
   done,          ///< the body ended; what it returned is dropped
   ignored_exit,  ///< the body yielded: RuntimeError "async generator ignored GeneratorExit"
@@ -59,14 +63,14 @@ enum class closing : unsigned char {
 };
 
 /// \param exit_or_end  with `step::raised`: the exception is GeneratorExit or StopAsyncIteration
-constexpr auto after_exit(step answer, bool exit_or_end) noexcept -> closing {
+constexpr auto after_exit(step answer, bool exit_or_end) noexcept -> close_outcome {
   switch (answer) {
-    case step::awaits: return closing::pending;
-    case step::yielded: return closing::ignored_exit;
-    case step::returned: return closing::done;
+    case step::awaits: return close_outcome::pending;
+    case step::yielded: return close_outcome::ignored_exit;
+    case step::returned: return close_outcome::done;
     case step::raised: break;
   }
-  return exit_or_end ? closing::done : closing::raises;
+  return exit_or_end ? close_outcome::done : close_outcome::raises;
 }
 
 }  // namespace agen

@@ -64,9 +64,9 @@ template <async_iterable Source>
 class async_iterator {
   using operation = decltype(std::declval<Source&>().anext());
   using answer = std::remove_cvref_t<detail::await_result<operation>>;
-  static constexpr bool has_end = detail::is_item<answer>;  ///< an answer made of nothing is an end
+  static constexpr bool has_end = detail::is_item<answer>;  ///< a default-constructed answer is an end
 
-  /// anext(), whose answer goes into an iterator. Without one, because something throws, that is at its end.
+  /// anext(), whose answer goes into an iterator. If anext() throws, the iterator is at its end.
   struct stepping : detail::adapted_awaiter<operation> {
     using base = detail::adapted_awaiter<operation>;
     async_iterator* self;
@@ -142,7 +142,7 @@ constexpr auto end(Source& /*source*/) noexcept -> async_sentinel {
 /// awaits.
 #define AGEN_FOR_CO_AWAIT(declaration, ...) AGEN_DETAIL_FOR(declaration, __LINE__, (__VA_ARGS__))
 
-// Names that differ from line to line, so that loops can be nested without warnings of shadowing.
+// The names contain the line, so that nested loops cause no warning about shadowing.
 #define AGEN_DETAIL_FOR(declaration, line, source) AGEN_DETAIL_FOR_NAMED(declaration, line, source)
 #define AGEN_DETAIL_FOR_NAMED(declaration, line, source)                                     \
   if (auto&& agen_source_##line = source; false) {                                           \

@@ -1,5 +1,5 @@
 // nanobind: functions that return agen::async_generator or agen::task return Python async generators and coroutines;
-// what they yield, are sent and return is converted by nanobind's own casters.
+// nanobind's own casters convert what they yield, are sent and return.
 //
 //     m.def("count", [](int n) -> agen::async_generator<int> { for (int i = 0; i < n; ++i) co_yield i; });
 //
@@ -38,7 +38,8 @@ struct nanobind_conversions {
     try {
       return nanobind::cast<T>(nanobind::handle(value));
     } catch (nanobind::cast_error const&) {
-      PyErr_Format(PyExc_TypeError, "an object of type '%.100s' does not convert to the C++ type of this place",
+      PyErr_Format(PyExc_TypeError,
+                   "an object of type '%.100s' cannot be converted to the C++ type that is expected here",
                    Py_TYPE(value)->tp_name);
       throw python::error::current();
     }
@@ -72,7 +73,7 @@ inline auto carried_by_nanobind(std::exception_ptr const& exception) -> python::
   }
 }
 
-/// Translates by what was registered with nanobind.
+/// Translates by the translators that were registered with nanobind.
 inline void raise_by_nanobind(std::exception_ptr const& exception) {
   auto const thrower = nanobind::cpp_function([&exception] { std::rethrow_exception(exception); });
   python::detail::raise_by_tool(exception, thrower.ptr());
@@ -151,8 +152,8 @@ auto member_of(Return (Class::*function)(Args...) const) {
 
 NAMESPACE_BEGIN(NB_NAMESPACE)
 
-// nanobind's functions of the same names, for what returns a generator or task: class_ and module_ find them by their
-// arguments, and the constraint makes them the better ones.
+// Overloads of nanobind's own functions, for functions that return a generator or task. class_ and module_ find them by
+// argument-dependent lookup, and their constraint makes them the better match.
 
 template <typename = void, typename Return, typename... Args, typename... Extra>
   requires agen::python::detail::driven<Return>
@@ -211,8 +212,8 @@ struct agen_name<void> {
   static constexpr auto name = const_name("None");
 };
 
-/// What a generator is called as an argument, which may be any async iterable, and as a result. An argument that is
-/// sent values says of which type.
+/// What a generator is called as an argument, which may be any async iterable, and as a result. If values are sent
+/// to an argument, its name says of which type.
 template <class Yield, class Send>
 constexpr auto agen_argument_or_result() {
   if constexpr (std::is_void_v<Send>) {
@@ -239,7 +240,7 @@ struct type_caster<agen::async_generator<Yield, Send, Return>> {
     source = from;
     return agen::python::is_async_iterable(from.ptr());
   }
-  // Only here is a generator moved out of its Python object: another overload may be the one that is called.
+  // A generator is moved out of its Python object only here, because before this nanobind may choose another overload.
   explicit operator Value() { return agen::python::from_python<Value, agen::nanobind_conversions>(source.ptr()); }
   static auto from_cpp(Value&& gen, rv_policy, cleanup_list*) noexcept -> handle {
     return agen::python::to_python<agen::nanobind_conversions>(std::move(gen), "async_generator",

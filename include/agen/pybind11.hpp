@@ -1,5 +1,5 @@
 // pybind11: functions that return agen::async_generator or agen::task return Python async generators and coroutines;
-// what they yield, are sent and return is converted by pybind11's own casters.
+// pybind11's own casters convert what they yield, are sent and return.
 //
 //     m.def("count", [](int n) -> agen::async_generator<int> { for (int i = 0; i < n; ++i) co_yield i; });
 //
@@ -30,7 +30,8 @@ struct pybind11_conversions {
     try {
       return pybind11::cast<T>(pybind11::reinterpret_borrow<pybind11::object>(value));
     } catch (pybind11::cast_error const&) {
-      PyErr_Format(PyExc_TypeError, "an object of type '%.100s' does not convert to the C++ type of this place",
+      PyErr_Format(PyExc_TypeError,
+                   "an object of type '%.100s' cannot be converted to the C++ type that is expected here",
                    Py_TYPE(value)->tp_name);
       throw python::error::current();
     }
@@ -66,7 +67,7 @@ inline auto carried_by_pybind11(std::exception_ptr const& exception) -> python::
   }
 }
 
-/// Translates by what was registered with pybind11.
+/// Translates by the translators that were registered with pybind11.
 inline void raise_by_pybind11(std::exception_ptr const& exception) {
   pybind11::cpp_function const thrower([&exception] { std::rethrow_exception(exception); });
   python::detail::raise_by_tool(exception, thrower.ptr());
@@ -126,7 +127,8 @@ inline auto kept_by_pybind11([[maybe_unused]] pybind11::handle first) -> python:
 namespace pybind11::detail {
 
 #if PYBIND11_VERSION_HEX >= 0x03010000
-/// What pybind11 calls a bound function through, for those that return a generator or task.
+/// pybind11 calls every bound function through its function_ref; this one is for functions that return a generator or
+/// task.
 template <agen::python::detail::driven Return, class... Args>
 class function_ref<Return(Args...)> {
  public:
@@ -157,8 +159,8 @@ struct agen_name<void> {
   static constexpr auto name = const_name("None");
 };
 
-/// What a generator is called as an argument, which may be any async iterable, and as a result. An argument that is
-/// sent values says of which type.
+/// What a generator is called as an argument, which may be any async iterable, and as a result. If values are sent
+/// to an argument, its name says of which type.
 template <class Yield, class Send>
 constexpr auto agen_argument_or_result() {
 #if PYBIND11_VERSION_HEX < 0x03000000
@@ -188,7 +190,7 @@ class type_caster<agen::async_generator<Yield, Send, Return>> {
     source_ = from;
     return agen::python::is_async_iterable(from.ptr());
   }
-  // Only here is a generator moved out of its Python object: another overload may be the one that is called.
+  // A generator is moved out of its Python object only here, because before this pybind11 may choose another overload.
   operator generator() {  // NOLINT(google-explicit-constructor): pybind11 converts so
     return agen::python::from_python<generator, agen::pybind11_conversions>(source_.ptr());
   }

@@ -25,7 +25,7 @@
 #include "python/event_loop.hpp"
 #include "python/iterate.hpp"
 #include "python/object.hpp"
-#include "python/session.hpp"
+#include "python/resumption.hpp"
 #include "python/to_python.hpp"
 
 #endif  // AGEN_PYTHON_HPP

@@ -1,5 +1,5 @@
-// sync_wait: blocks the calling thread until something awaitable is done. For main(), tests and benchmarks; on a thread
-// that has to run what is awaited it would wait for itself.
+// sync_wait: blocks the calling thread until something awaitable is done. For main(), tests and benchmarks. It
+// deadlocks on a thread that has to run what is awaited.
 #ifndef AGEN_SYNC_WAIT_HPP
 #define AGEN_SYNC_WAIT_HPP
 

@@ -1,5 +1,5 @@
-// task<T>: a lazily started coroutine that gives one value to the one that awaits it. What a program needs to run
-// generators with nothing else; sync_wait.hpp runs one to its end. Not a runtime: no scheduler, no cancellation.
+// task<T>: a lazily started coroutine that gives one value to the coroutine that awaits it. Enough to run generators
+// without any other library; sync_wait.hpp runs one to its end. Not a runtime: no scheduler, no cancellation.
 #ifndef AGEN_TASK_HPP
 #define AGEN_TASK_HPP
 
@@ -20,14 +20,14 @@ class task;
 
 namespace detail {
 
-/// Where a task keeps what it came to. Task and awaiter settle by one atomic exchange who goes on, as generators do for
-/// a body that suspended elsewhere: no symmetric transfer, so that loops over tasks that finish at once do not grow the
-/// stack.
+/// Where a task keeps its result. The task and its awaiter agree by one atomic exchange which of them continues the
+/// consumer, as a generator's body does after it has suspended in something foreign. There is no symmetric transfer, so
+/// a loop over tasks that finish at once does not grow the stack.
 struct task_state {
   std::coroutine_handle<> continuation;
   std::exception_ptr raised;
-  operation_relay* relay = nullptr;  ///< see operation_base::carry
-  unsigned char at = passed;         ///< neither side has come
+  cancellation_scope* cancellation = nullptr;  ///< see operation_base::propagate_cancellation
+  unsigned char at = passed;                   ///< neither side has done its exchange
 
   void unhandled_exception() noexcept { raised = std::current_exception(); }
 };
@@ -97,9 +97,9 @@ struct task_awaits {
   auto await_ready() -> bool { return inner.await_ready() ? true : false; }
   template <class Promise>
   auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
-    if constexpr (requires(operation_relay* to) { inner.carry(to); }) {
-      if (h.promise().relay != nullptr) [[unlikely]]
-        inner.carry(h.promise().relay);
+    if constexpr (requires(cancellation_scope* to) { inner.propagate_cancellation(to); }) {
+      if (h.promise().cancellation != nullptr) [[unlikely]]
+        inner.propagate_cancellation(h.promise().cancellation);
     }
     return inner.await_suspend(h);
   }
@@ -121,7 +121,7 @@ class task_promise : public task_result<T> {
     } else {
       constexpr bool delegates = is_delegated<std::remove_cvref_t<Awaited>>;
       static_assert(!delegates,
-                    "yield_from belongs into the body of an async generator; a task has no consumer to give items to");
+                    "yield_from belongs in the body of an async generator; a task has no consumer to give items to");
       static_assert(delegates || natively_awaitable<Awaited>,
                     "co_await in a task: this type is not awaitable; give it an operator co_await, the three await_ "
                     "members, or specialise agen::await_adapter for it");
@@ -147,7 +147,7 @@ class task_awaiter {
     return exchange(state.at, waiting) != arrived;
   }
   auto await_resume() const -> T { return body_.promise().take(); }
-  void carry(operation_relay* to) const noexcept { body_.promise().relay = to; }
+  void propagate_cancellation(cancellation_scope* to) const noexcept { body_.promise().cancellation = to; }
 
  private:
   std::coroutine_handle<task_promise<T>> body_;
@@ -159,7 +159,7 @@ class task_awaiter {
 /// suspended.
 ///
 /// `co_await std::move(t)` or `co_await f()`: gives what the body returned (T, or a reference), or throws what left it.
-/// A body may be resumed on other threads; the awaiting coroutine then goes on there.
+/// A body may be resumed on other threads; the awaiting coroutine then continues there.
 ///
 /// \tparam T  what the body returns, which may be a reference; void, the default: nothing
 template <class T>
@@ -186,8 +186,8 @@ class [[nodiscard("a task does nothing until it is awaited")]] task {
   /// The body has ended. Not for a task that was moved from.
   [[nodiscard]] auto done() const noexcept -> bool { return body_.done(); }
 
-  /// \internal For partners: `to` is found by what the body awaits with theirs; see asio.hpp.
-  void carry(detail::operation_relay* to) noexcept { body_.promise().relay = to; }
+  /// \internal For partners: what the body awaits through the partner finds `to`; see asio.hpp.
+  void propagate_cancellation(detail::cancellation_scope* to) noexcept { body_.promise().cancellation = to; }
 
  private:
   friend promise_type;

@@ -89,8 +89,8 @@ concept async_iterable = requires(T& t) {
   };
 };
 
-/// An async_iterable that can be thrown into and closed as PEP 525 says: an async generator, or a wrapper that keeps
-/// its manners. asend is left out, as a generator without Send has none.
+/// An async_iterable that can be thrown into and closed as PEP 525 says: an async generator, or a wrapper with
+/// the same operations. asend is left out, as a generator without Send has none.
 template <class T>
 concept async_generator_like = async_iterable<T> && requires(T& t, std::exception_ptr error) {
   requires detail::natively_awaitable<decltype(t.athrow(error))>;

@@ -1,4 +1,4 @@
-// Where exceptions go that nobody is there to catch: the C++ counterpart of sys.unraisablehook.
+// Where exceptions go that no caller can catch: the C++ counterpart of sys.unraisablehook.
 #ifndef AGEN_UNRAISABLE_HPP
 #define AGEN_UNRAISABLE_HPP
 

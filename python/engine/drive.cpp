@@ -376,12 +376,12 @@ auto ChainDriver::hand_up(Step step) -> Step {
 auto ChainDriver::hand_up_closed(StepKind kind, Object exception, Object exit) -> Step {
   bool const ended = exception && is_generator_exit(exception.get());
   switch (agen::after_exit(lifecycle_step(kind), ended)) {
-    case agen::closing::ignored_exit: exception = ignored_exit(); break;
-    case agen::closing::done:
+    case agen::close_outcome::ignored_exit: exception = ignored_exit(); break;
+    case agen::close_outcome::done:
       exception = exit ? std::move(exit) : steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
       break;
-    case agen::closing::pending:
-    case agen::closing::raises: break;
+    case agen::close_outcome::pending:
+    case agen::close_outcome::raises: break;
   }
   if (!exception) return raise_current();
   return resume_throw(std::move(exception));

@@ -72,13 +72,13 @@ auto answer_at_once(Awaitable& awaitable, admission admitted) -> Step {
   bool const ended = step.is(StepKind::raised) &&
                      (PyErr_ExceptionMatches(PyExc_GeneratorExit) || PyErr_ExceptionMatches(PyExc_StopAsyncIteration));
   auto const closing = agen::after_exit(lifecycle_step(step.kind), ended);
-  if (closing == agen::closing::ignored_exit) generator.state.ignore_exit();
+  if (closing == agen::close_outcome::ignored_exit) generator.state.ignore_exit();
   step.take().reset();  // which may run code
   switch (closing) {
-    case agen::closing::ignored_exit: set_ignored_exit(); return Step::raised();
-    case agen::closing::done: PyErr_Clear(); return Step::returned(none());
-    case agen::closing::pending:
-    case agen::closing::raises: break;
+    case agen::close_outcome::ignored_exit: set_ignored_exit(); return Step::raised();
+    case agen::close_outcome::done: PyErr_Clear(); return Step::returned(none());
+    case agen::close_outcome::pending:
+    case agen::close_outcome::raises: break;
   }
   return Step::raised();
 }

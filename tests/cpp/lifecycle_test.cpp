@@ -46,13 +46,13 @@ TEST(Lifecycle, AfterAnIgnoredExitOnlyIterationGoesOn) {
 
 TEST(Lifecycle, AcloseGoesOnAsTheBodyAnswers) {
   using agen::after_exit;
-  using agen::closing;
+  using agen::close_outcome;
   using agen::step;
-  EXPECT_EQ(after_exit(step::awaits, false), closing::pending);
-  EXPECT_EQ(after_exit(step::yielded, false), closing::ignored_exit);
-  EXPECT_EQ(after_exit(step::returned, false), closing::done);
-  EXPECT_EQ(after_exit(step::raised, true), closing::done);
-  EXPECT_EQ(after_exit(step::raised, false), closing::raises);
+  EXPECT_EQ(after_exit(step::awaits, false), close_outcome::pending);
+  EXPECT_EQ(after_exit(step::yielded, false), close_outcome::ignored_exit);
+  EXPECT_EQ(after_exit(step::returned, false), close_outcome::done);
+  EXPECT_EQ(after_exit(step::raised, true), close_outcome::done);
+  EXPECT_EQ(after_exit(step::raised, false), close_outcome::raises);
 }
 
 static_assert(static_cast<int>(state::suspended) == 0, "the common test is against zero");

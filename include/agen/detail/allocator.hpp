@@ -30,7 +30,7 @@ concept resource_pointer = std::is_pointer_v<T> && requires(T resource, void* p,
 };
 template <class T>
 concept gives_memory = allocator<T> || resource_pointer<T>;
-// std::allocator_arg_t cannot be named without <memory>; no other empty class stands before an allocator in practice.
+// std::allocator_arg_t cannot be named without <memory>; no other empty class comes before an allocator in practice.
 template <class Tag, class Allocator>
 concept allocator_follows = gives_memory<std::remove_cvref_t<Allocator>> && !gives_memory<std::remove_cvref_t<Tag>> &&
                             std::is_empty_v<std::remove_cvref_t<Tag>>;  // last: a lambda's type may be incomplete here
@@ -65,7 +65,7 @@ struct rebind<Resource*, U> {
   using type = resource_allocator<U, Resource>;
 };
 
-/// Adds to a promise the allocation of its frame by `Allocator`, a copy of which stands behind the frame. `Parameters`
+/// Adds to a promise the allocation of its frame by `Allocator`, a copy of which is kept behind the frame. `Parameters`
 /// are the coroutine's own: with a template in place of the exact signature g++ warns of a mismatched operator delete.
 template <class Promise, class Allocator, class... Parameters>
 class allocating_promise : public Promise {

@@ -1,5 +1,5 @@
-// How a body awaits: finding the awaiter of an expression, the point where other runtimes plug in theirs, and the
-// wrapper that tells the protocol that the body suspends in something foreign.
+// How a body awaits: how the awaiter of an expression is found, where other runtimes plug in their own, and the wrapper
+// that tells the protocol (frame.hpp) that the body suspends in something foreign.
 #ifndef AGEN_DETAIL_AWAIT_HPP
 #define AGEN_DETAIL_AWAIT_HPP
 
@@ -52,7 +52,7 @@ auto get_awaiter(T&& a) -> decltype(auto) {
 template <class T>
 using awaiter_of = decltype(detail::get_awaiter(std::declval<T>()));
 
-/// What an await_adapter returned, beside its awaiter, which may refer to it.
+/// What an await_adapter returned, together with its awaiter, which may refer to it.
 template <class Awaitable>
 struct adapted_awaiter {
   Awaitable awaitable;
@@ -64,17 +64,17 @@ struct adapted_awaiter {
     return inner.await_suspend(h);
   }
   auto await_resume() -> decltype(auto) { return inner.await_resume(); }
-  void carry(operation_relay* to) noexcept
-    requires requires { inner.carry(to); }
+  void propagate_cancellation(cancellation_scope* to) noexcept
+    requires requires { inner.propagate_cancellation(to); }
   {
-    inner.carry(to);
+    inner.propagate_cancellation(to);
   }
 };
 
 template <class T>
 using await_result = decltype(std::declval<std::remove_reference_t<awaiter_of<T>>&>().await_resume());
 
-/// What yield_from returns: says that a source is to be delegated to. Lives no longer than its full expression.
+/// What yield_from returns: a request to delegate to `source`. It lives no longer than its full expression.
 template <class Source>
 struct delegated {
   Source&& source;
@@ -84,44 +84,44 @@ inline constexpr bool is_delegated = false;
 template <class Source>
 inline constexpr bool is_delegated<delegated<Source>> = true;
 
-/// Says that the body suspends in something foreign before it does, and takes that back if it does not. Nothing may be
-/// written after a true suspension: the body may already run elsewhere, or be gone.
+/// Marks the body as suspended in something foreign before it suspends, and takes that back if it does not. After a
+/// true suspension nothing may be written: the body may already run on another thread, or be destroyed.
 class leave_mark {
  public:
   explicit leave_mark(frame& f) noexcept : control_(f.of), before_(control_->now) {
     pending& operation = *control_->link;
-    if (before_ == stage::running) {
+    if (before_ == phase::running) {
       operation.loop = nullptr;
-      control_->now = stage::elsewhere;
+      control_->now = phase::elsewhere;
       store(operation.at, foreign);
-    } else if (load(operation.at) != nobody) {
+    } else if (load(operation.at) != severed) {
       loop_ = std::exchange(operation.loop, nullptr);
     } else {
-      deserted_ = std::exchange(control_->link, const_cast<pending*>(&no_consumer));
+      stand_in_ = std::exchange(control_->link, const_cast<pending*>(&no_consumer));
     }
   }
   void take_back() noexcept {
     pending& operation = *control_->link;
-    if (before_ == stage::running) {
-      control_->now = stage::running;
+    if (before_ == phase::running) {
+      control_->now = phase::running;
       store(operation.at, arrived);
-    } else if (deserted_ != nullptr) {
-      control_->link = deserted_;
-    } else if (load(operation.at) != nobody) {
+    } else if (stand_in_ != nullptr) {
+      control_->link = stand_in_;
+    } else if (load(operation.at) != severed) {
       operation.loop = loop_;
     }
   }
 
  private:
   control* control_;
-  hop* loop_ = nullptr;
-  pending* deserted_ = nullptr;  ///< what stood for the consumer that is gone: see transfer()
-  stage before_;
+  resume_loop* loop_ = nullptr;
+  pending* stand_in_ = nullptr;  ///< takes the place of a destroyed consumer: see transfer()
+  phase before_;
 };
 
 /// Wraps the awaiter of everything that a body awaits. The inner await_suspend gets the body's own handle, so that
-/// awaiters which look at the promise find it. One whose `stays(frame)` is true has the body resumed by its driver
-/// (driver::go_on): that goes on where it was, and nothing has to be settled.
+/// awaiters which look at the promise find it. An awaiter may have a member is_resumed_by_owner(frame): if that gives
+/// true, the owner of the body's driver resumes the body (resuming_driver::resume), and no handshake is needed.
 template <class Awaiter>
 struct foreign_awaiter {
   Awaiter inner;  // a reference where the awaitable is its own awaiter
@@ -131,13 +131,13 @@ struct foreign_awaiter {
   template <class Promise>
   AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
     using result = decltype(inner.await_suspend(h));
-    if constexpr (requires(operation_relay* to) { inner.carry(to); }) {
+    if constexpr (requires(cancellation_scope* to) { inner.propagate_cancellation(to); }) {
       pending const& operation = *body->of->link;
       if (operation.cancellable) [[unlikely]]
-        inner.carry(operation.relay);
+        inner.propagate_cancellation(operation.cancellation);
     }
-    if constexpr (requires { inner.stays(*body); }) {
-      if (inner.stays(*body)) return inner.await_suspend(h);
+    if constexpr (requires { inner.is_resumed_by_owner(*body); }) {
+      if (inner.is_resumed_by_owner(*body)) return inner.await_suspend(h);
     }
     leave_mark mark(*body);
     try {
@@ -148,7 +148,7 @@ struct foreign_awaiter {
       } else {
         return inner.await_suspend(h);
       }
-    } catch (...) {  // the body goes on with the exception: it has not suspended
+    } catch (...) {  // the body has not suspended: it gets the exception
       mark.take_back();
       throw;
     }
@@ -156,7 +156,7 @@ struct foreign_awaiter {
   auto await_resume() noexcept(noexcept(inner.await_resume())) -> decltype(auto) { return inner.await_resume(); }
 };
 
-/// What await_transform returns for anything that is not the library's own.
+/// What await_transform returns for everything but yield_from.
 template <class T>
 auto await_foreign(frame& body, T&& awaited) -> decltype(auto) {
   if constexpr (adapted<T>) {

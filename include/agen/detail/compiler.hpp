@@ -1,12 +1,13 @@
-// Everything in which compilers differ: attributes and the few atomic accesses of the protocol. Nothing else in the
-// library names a compiler.
+// Everything in which compilers differ: attributes, and the few atomic accesses of the protocol (frame.hpp). No other
+// header names a compiler.
 #ifndef AGEN_DETAIL_COMPILER_HPP
 #define AGEN_DETAIL_COMPILER_HPP
 
-// Headers that begin with <coroutine>, or with what needs it, include this first: so that this is the first thing said.
+// Headers that begin with <coroutine>, or with a header that needs it, include this one first, so that this is the
+// first error.
 #if (defined(_MSVC_LANG) ? _MSVC_LANG : __cplusplus) < 202002L
 #error "agen needs C++20 or newer: compile with -std=c++20 (/std:c++20)"
-#include <agen/needs_cpp20>  // is not there, and nothing else ends a compilation before two thousand further errors
+#include <agen/needs_cpp20>  // does not exist: only a missing file ends the compilation before two thousand more errors
 #endif
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -20,26 +21,41 @@
 #define AGEN_ALWAYS_INLINE __attribute__((always_inline)) inline
 #endif
 
-// Before version 17 clang keeps locals of an inlined await_suspend in the coroutine's frame, where another thread may
-// be by then (LLVM issue 56301). For those that do something after they have handed the coroutine on.
+// Before version 17 clang keeps locals of an inlined await_suspend in the coroutine's frame, which another thread may
+// run by then (LLVM issue 56301). For every await_suspend that still does something after another side may resume the
+// body.
 #if defined(__clang__) && __clang_major__ < 17
 #define AGEN_AWAIT_SUSPEND __attribute__((noinline))
 #else
 #define AGEN_AWAIT_SUSPEND
 #endif
 
-// Of what is never destroyed. g++ has an empty destructor called at exit unless it is constexpr, which clang 19 refuses
-// it to be where a member's is not; clang leaves out a call that does nothing.
+// For the destructor of an object that is never destroyed. g++ calls an empty destructor at exit unless it is
+// constexpr. clang 19 rejects constexpr where the destructor of a member is not, but leaves out a call that does
+// nothing.
 #if defined(__GNUC__) && !defined(__clang__)
 #define AGEN_EMPTY_DESTRUCTOR constexpr
 #else
 #define AGEN_EMPTY_DESTRUCTOR
 #endif
 
+// For variables of which each extension module has its own, whatever visibility the module is compiled with.
+#if defined(__GNUC__) && !defined(_WIN32)
+#define AGEN_PYTHON_MODULE_LOCAL __attribute__((visibility("hidden")))
+#else
+#define AGEN_PYTHON_MODULE_LOCAL
+#endif
+// For a thread-local that every resumption reads: no call of __tls_get_addr where the platform can do without.
+#if defined(__ELF__)
+#define AGEN_PYTHON_FAST_TLS __attribute__((tls_model("initial-exec")))
+#else
+#define AGEN_PYTHON_FAST_TLS
+#endif
+
 namespace agen::detail {
 
-// <atomic> costs half a second of compile time under g++ 12, hence the built-ins where there are some. Loads and
-// stores of one byte are plain moves on x86; only `exchange` costs anything, and no item that comes at once meets it.
+// <atomic> costs half a second of compile time under g++ 12, hence the built-ins where the compiler has them. Loads
+// and stores of one byte are plain moves on x86. Only `exchange` has a cost, and an item that comes at once needs none.
 #if defined(_MSC_VER) && !defined(__clang__)
 inline auto load(unsigned char const& from) noexcept -> unsigned char {
   return std::atomic_ref(const_cast<unsigned char&>(from)).load(std::memory_order_acquire);
@@ -68,7 +84,13 @@ inline void count_up(int& owners) noexcept { __atomic_fetch_add(&owners, 1, __AT
 inline auto count_down(int& owners) noexcept -> int { return __atomic_sub_fetch(&owners, 1, __ATOMIC_ACQ_REL); }
 #endif
 
-/// The same pointer, of which the compiler knows nothing any more.
+/// std::addressof without <memory>.
+template <class T>
+constexpr auto address_of(T& object) noexcept -> T* {
+  return __builtin_addressof(object);
+}
+
+/// The same pointer, but the compiler no longer knows what it points to.
 template <class T>
 auto opaque(T* pointer) noexcept -> T* {
 #if defined(_MSC_VER) && !defined(__clang__)

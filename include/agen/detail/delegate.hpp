@@ -7,7 +7,7 @@
 
 namespace agen::detail {
 
-/// In the body of `at.parent`, when it goes on after its yield_from: raises what has to be raised there.
+/// Called in the body of `at.parent` when that continues after its yield_from: raises what has to be raised there.
 AGEN_NOINLINE inline void raise_delegated(delegation& at) {
   control& c = *at.parent->of;
   if (at.destroyed) {
@@ -22,12 +22,12 @@ AGEN_NOINLINE inline void raise_delegated(delegation& at) {
   }
   if (!at.exit) return;
   if (at.parent != &c.leaf.promise() || &at.parent->own != &c) throw generator_exit();
-  auto& closer = static_cast<closing_pending&>(*c.link);
-  if (!closer.closes) c.closing = false;
+  auto& closer = static_cast<exit_pending&>(*c.link);
+  if (!closer.closes_root) c.exiting = false;
   std::rethrow_exception(closer.exit);
 }
 
-/// `Owner` is the generator by value, or a reference to one that somebody else keeps.
+/// `Owner` is the generator by value, or a reference to a generator that its owner keeps alive.
 template <class Owner, class Send, class Return>
 class delegate_awaiter : delegation {
  public:
@@ -39,7 +39,7 @@ class delegate_awaiter : delegation {
   delegate_awaiter(delegate_awaiter const&) = delete;
   auto operator=(delegate_awaiter const&) -> delegate_awaiter& = delete;
   ~delegate_awaiter() {
-    // Without a child its frame is in other hands, or gone: see drop.hpp.
+    // `child` is null when destroy_chain() has handed the frame to a finalizer or has destroyed it.
     if constexpr (!std::is_reference_v<Owner>) {
       if (this->child == nullptr) generator_.release();
     }
@@ -47,14 +47,19 @@ class delegate_awaiter : delegation {
 
   auto await_ready() -> bool {
     control& inner = this->child->own;
-    if (!inner.hooked && inner.now == stage::created) ask_hooks(*this->child);  // which may do anything with it
-    if (is_running(inner.now)) {
-      throw already_running("yield_from: the generator delegated to is already running");
+    if (!inner.hooked && inner.now == phase::created)
+      ask_hooks(*this->child);  // the hook may do anything with the generator
+    // PEP 380: a delegation begins with next(), so what is legal for anext is legal here.
+    switch (admit(operation::anext, state_of(inner))) {
+      case admission::already_running:
+        throw already_running("yield_from: the generator delegated to is already running");
+      case admission::end: return true;
+      default: break;
     }
     if constexpr (!sends_nothing<Send>) {
-      if (inner.now == stage::suspended) raise_nothing_sent();
+      if (inner.now == phase::suspended) raise_nothing_sent();
     }
-    return inner.now == stage::closed;
+    return false;
   }
   void await_suspend(std::coroutine_handle<> /*body*/) noexcept { attach(*this); }
   auto await_resume() -> Return {

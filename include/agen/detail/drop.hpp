@@ -1,47 +1,46 @@
-// Destroying generators that have not finished: without recursion however deep they delegate, and without taking along
-// what they do not own. Closing them with their cleanup awaited is aclose's business.
+// Destroying generators that have not finished. A chain of delegation is destroyed without recursion, however deep it
+// is, and generators in it that the chain does not own survive. No cleanup is awaited here: that is what aclose is for.
 #ifndef AGEN_DETAIL_DROP_HPP
 #define AGEN_DETAIL_DROP_HPP
 
 #include "../errors.hpp"
 #include "../unraisable.hpp"
 #include "frame.hpp"
+#include "hooks.hpp"
 
 namespace agen::detail {
 
-inline void abandon(frame& f) noexcept;  // hooks.hpp: hands it to its finalizer
-
-inline auto has_finalizer(frame const& f) noexcept -> bool { return !f.own.has_raised && f.own.finalizer; }
-
-/// Takes `f`, with everything below it, out of the chain that `c` controls: a generator of its own again.
+/// Takes `f`, with everything below it, out of the chain that `c` controls. It is a root again.
 inline void detach(frame& f, control& c) noexcept {
   c.leaf.promise().of = &f.own;
   f.own.leaf = c.leaf;
   f.own.now = c.now;
-  f.own.slot = c.slot;  // an item may be waiting there that its consumer did not live to take
+  f.own.handed = c.handed;  // may be an item whose consumer was destroyed before it could take it
   f.own.attached = false;
   f.own.link = const_cast<pending*>(&no_consumer);
 }
 
-inline void destroy_forsaking(frame& root, bool hand_over) noexcept;
+inline void destroy_under_operation(frame& root, bool hand_over) noexcept;
 
-/// Destroys `root` and the generators that its chain owns, the leaf first, as leaving scopes would. What it delegates
-/// to by reference stays alive. With `hand_over`, what was started under hooks goes to its finalizer instead, as one
-/// with everything below it; without, the chain has been with a finalizer, which let go of it.
+/// Destroys `root` and the generators that its chain owns, the leaf first, as leaving scopes would. A generator that is
+/// delegated to by reference stays alive.
+///
+/// \param hand_over  a generator with a finalizer goes to that instead, together with everything below it. False where
+///                   a finalizer has had the chain already and has let go of it.
 AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
   control& c = root.own;
-  // A frame cannot be destroyed while it executes; nothing that could still be done would be right.
-  if (c.now == stage::running) std::terminate();
-  if (c.now == stage::elsewhere && load(c.link->at) != nobody) return destroy_forsaking(root, hand_over);
-  if (c.now == stage::closed) {
+  // A frame cannot be destroyed while it executes, so there is no correct way to continue.
+  if (c.now == phase::running) std::terminate();
+  if (c.now == phase::elsewhere && load(c.link->at) != severed) return destroy_under_operation(root, hand_over);
+  if (c.now == phase::closed) {
     if (is_empty(root)) return;
     if (c.has_raised && c.link == &no_consumer) {
       std::exception_ptr error = c.take();
-      if (!is_exit(error)) report_unraisable(std::move(error));  // an exit has done its work by leaving the body
+      if (!is_exit(error)) report_unraisable(std::move(error));  // an exit that has left the body is no error
     }
     return handle_of(root).destroy();
   }
-  hand_over = hand_over && c.now != stage::elsewhere;
+  hand_over = hand_over && c.now != phase::elsewhere;
   frame* survivor = nullptr;
   frame* f = &c.leaf.promise();
   for (frame* g = f; g != &root; g = g->own.parent->parent) {
@@ -64,31 +63,30 @@ AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
   handle_of(root).destroy();
 }
 
-/// The same while a consumer waits, which never gets an answer. A partner hears of that when the generator, and what
-/// its body awaited, are gone.
-inline void destroy_forsaking(frame& root, bool hand_over) noexcept {
+/// The same while a consumer waits, which then never gets an answer. A partner is told so after the generator, and what
+/// its body awaited, are destroyed.
+inline void destroy_under_operation(frame& root, bool hand_over) noexcept {
   pending& operation = *root.own.link;
-  // Not yet `waiting`: its await_suspend is on the stack, and settle() looks.
-  bool const waits = exchange(operation.at, nobody) == waiting;
-  operation_relay* const relay = waits && operation.watched ? operation.relay : nullptr;
+  // If it is not `waiting` yet, its await_suspend is still on the stack, and settle() will see `severed`.
+  bool const waits = exchange(operation.at, severed) == waiting;
+  cancellation_scope* const cancellation = waits && operation.observed ? operation.cancellation : nullptr;
   destroy_chain(root, hand_over);
-  if (relay != nullptr) relay->forsaken(*relay);
+  if (cancellation != nullptr) cancellation->on_generator_destroyed(*cancellation);
 }
 
-/// The owner of `f` destroys it while another generator delegates to it: that one gets delegate_destroyed, at once if
-/// it waits for an item, otherwise when it is resumed.
+/// The owner of `f` destroys it while another generator delegates to it. The other generator gets delegate_destroyed:
+/// at once if it waits for an item, otherwise when it is resumed.
 AGEN_NOINLINE inline void leave_parent(frame& f) noexcept {
   frame* top = &f;
   while (top->own.attached) top = top->own.parent->parent;
   control& c = top->own;
-  if (c.now == stage::running) std::terminate();
+  if (c.now == phase::running) std::terminate();
   delegation& at = *f.own.parent;
-  if (c.now == stage::elsewhere &&
-      c.closing) {  // what is closed may be f, or below it, and so cannot be closed any more
-    frame*& closing = static_cast<closing_pending&>(*c.link).closing;
+  if (c.now == phase::elsewhere && c.exiting) {  // if the target is f, or below it, the parent of f is closed next
+    frame*& target = static_cast<exit_pending&>(*c.link).target;
     for (frame* g = &c.leaf.promise(); g != at.parent; g = g->own.parent->parent) {
-      if (g != closing) continue;
-      closing = at.parent;
+      if (g != target) continue;
+      target = at.parent;
       break;
     }
   }
@@ -97,20 +95,18 @@ AGEN_NOINLINE inline void leave_parent(frame& f) noexcept {
   at.destroyed = true;
   at.parent->of = &c;
   c.leaf = handle_of(*at.parent);
-  if (c.now == stage::unclaimed) c.now = stage::suspended;  // the item dies with the one that yielded it
-  if (c.now == stage::elsewhere) transfer(c);
+  if (c.now == phase::unclaimed) c.now = phase::suspended;  // the item is destroyed with the generator that yielded it
+  if (c.now == phase::elsewhere) transfer(c);
 }
 
 /// What happens when the owner of a generator lets go of it.
 AGEN_NOINLINE inline void drop(frame& f) noexcept {
   if (f.own.attached) leave_parent(f);
-  bool const at_yield = f.own.now == stage::suspended || f.own.now == stage::unclaimed;
+  bool const at_yield = f.own.now == phase::suspended || f.own.now == phase::unclaimed;
   if (at_yield && has_finalizer(f)) return abandon(f);
   destroy_chain(f, true);
 }
 
 }  // namespace agen::detail
-
-#include "../hooks.hpp"  // what is declared above and defined there
 
 #endif  // AGEN_DETAIL_DROP_HPP

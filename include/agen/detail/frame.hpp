@@ -4,11 +4,11 @@
 // The protocol in one paragraph. The awaitable of an operation lives in the consumer's frame. Its await_suspend
 // resumes the leaf as an ordinary nested call and then looks at the awaitable's status byte. It says `arrived` from the
 // start, and a body that yields before it ever suspends elsewhere leaves it alone: the nested call returns, and the
-// consumer goes on without having been suspended. A body that hands control to another of its chain writes `passed`:
+// consumer continues without having been suspended. A body that hands control to another of its chain writes `passed`:
 // the consumer resumes that one next. Before a body suspends in something foreign, its wrapper (await.hpp) writes
 // `foreign`; from then on the body may be resumed at any time and on any thread, and the two sides settle by one atomic
-// exchange who continues the consumer. No symmetric transfer (g++ grows the stack without optimisation and under
-// sanitizers), no atomic read-modify-write and no thread-local for an item that comes at once.
+// exchange which of them continues the consumer. No symmetric transfer (g++ grows the stack without optimisation and
+// under sanitizers), no atomic read-modify-write and no thread-local for an item that comes at once.
 #ifndef AGEN_DETAIL_FRAME_HPP
 #define AGEN_DETAIL_FRAME_HPP
 
@@ -33,89 +33,112 @@ struct frame;
 // of a coroutine can be made from its frame and back without knowing the promise's type.
 using frame_handle = std::coroutine_handle<frame>;
 
-/// Where an operation stands; see the head of this file.
+/// How far an operation has come; see the head of this file.
 enum status : unsigned char {
   arrived,  ///< the body has answered, or will before it suspends anywhere else
-  passed,   ///< await_suspend is on the stack, and the leaf is another one: it is to be resumed
+  passed,   ///< another frame is the leaf now, and await_suspend, which is on the stack, resumes it
   foreign,  ///< the body suspended elsewhere; await_suspend may still be on the stack
-  waiting,  ///< the consumer is suspended: whoever arrives resumes it
-  nobody,   ///< the consumer was destroyed while it waited
+  waiting,  ///< the consumer is suspended: the body resumes it when it arrives
+  severed,  ///< the consumer, or the generator, was destroyed while the consumer waited
 };
 
-/// A loop on the stack that resumes one frame after another, so that attaching and finishing never nest.
-struct hop {
+/// A loop on the stack that resumes one frame after another, so that attaching and finishing never nest (see transfer).
+struct resume_loop {
   frame_handle next;
 };
 
-/// What a partner hangs on its operation: the body's own awaitables find it there, to be cancelled (asio.hpp).
-struct operation_relay {
-  /// Called when the generator was destroyed under the partner's operation: it never gets an answer. May destroy it.
-  void (*forsaken)(operation_relay& self) noexcept;
+/// How a partner (asio.hpp) cancels an operation: the partner hangs a scope of its own type on the operation, and what
+/// the body awaits finds it there.
+struct cancellation_scope {
+  /// Called after the generator was destroyed under the partner's operation, which thus never gets an answer. May
+  /// destroy that operation.
+  void (*on_generator_destroyed)(cancellation_scope& self) noexcept;
 };
 
 /// The part of an awaitable that the body's side knows.
 struct pending {
   unsigned char at;
-  bool cancellable;        ///< `relay` is set
-  bool watched;            ///< `relay` is that of this operation itself, and wants to hear that it is forsaken
+  bool cancellable;        ///< `cancellation` is set
+  bool observed;           ///< on_generator_destroyed is to be called: the scope is this operation's own
   unsigned char fill = 0;  ///< so that the three above are initialised by one store of a word
-  hop* loop;       ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
-  void* consumer;  ///< set when it is `waiting`: its coroutine
-  operation_relay* relay;  ///< set by a partner that can cancel; what the body awaits refers to it, too
+  resume_loop* loop;  ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
+  void* consumer;     ///< set when it is `waiting`: its coroutine
+  cancellation_scope* cancellation;  ///< set by a partner that can cancel; what the body awaits refers to it, too
 
   // What an item that comes at once does not need stays uninitialised: three stores are 5 % of its price.
   pending() noexcept
-      : at(arrived), cancellable(false), watched(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
-  pending(pending&& other) noexcept                         // NOLINT: as above
-      : at(arrived), cancellable(other.cancellable), watched(other.watched) {
-    if (cancellable) relay = other.relay;
+      : at(arrived), cancellable(false), observed(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  pending(pending&& other) noexcept                          // NOLINT: as above
+      : at(arrived), cancellable(other.cancellable), observed(other.observed) {
+    if (cancellable) cancellation = other.cancellation;
   }
   auto operator=(pending&&) -> pending& = delete;
   ~pending() = default;
   constexpr explicit pending(status now) noexcept
-      : at(now), cancellable(false), watched(false), loop(nullptr), consumer(nullptr), relay(nullptr) {}
+      : at(now), cancellable(false), observed(false), loop(nullptr), consumer(nullptr), cancellation(nullptr) {}
 };
 
-/// What a body's arrival meets after its consumer was destroyed. Never written.
-inline constinit pending const no_consumer{nobody};
+/// Takes the place of the operation after its consumer was destroyed. Never written.
+inline constinit pending const no_consumer{severed};
 
 /// The state of a generator as one byte: `agen::state`, and two more.
-enum class stage : unsigned char {
+enum class phase : unsigned char {
   suspended = static_cast<unsigned char>(state::suspended),
   created = static_cast<unsigned char>(state::created),
   running = static_cast<unsigned char>(state::running),
   closed = static_cast<unsigned char>(state::closed),
-  elsewhere,  ///< running, and not as a nested call of its consumer: somebody else resumes it, or it is being closed
-  unclaimed,  ///< suspended, with an item whose consumer was destroyed before it came
+  elsewhere,  ///< running, but not as a nested call of its consumer: a foreign awaitable resumes it, or it is being
+              ///< closed
+  unclaimed,  ///< suspended, with an item whose consumer was destroyed before the item came
 };
-
-constexpr auto is_running(stage now) noexcept -> bool { return now == stage::running || now == stage::elsewhere; }
 
 struct delegation;
 
-/// One generator's controls. Those of the root serve a whole chain of delegation; those of an attached generator rest,
-/// and hold what leads back to its parent instead.
+/// What the consumer and the body hand to each other: one pointer, to an object that its owner keeps until the next
+/// step. Which of the accessors is right follows from the protocol: the consumer sets what the body reads when it is
+/// resumed, and the body sets what the consumer reads after it has arrived.
+class handover {
+ public:
+  void send(void* value) noexcept { at_ = value; }
+  void send_nothing() noexcept { at_ = nullptr; }
+  [[nodiscard]] auto sent() const noexcept -> void* { return at_; }  ///< null: nothing
+
+  void throw_in(std::exception_ptr* error) noexcept { at_ = error; }  ///< with control::throwing
+  [[nodiscard]] auto thrown() const noexcept -> std::exception_ptr const& {
+    return *static_cast<std::exception_ptr*>(at_);
+  }
+
+  void yield(void* item) noexcept { at_ = item; }
+  void end() noexcept { at_ = nullptr; }
+  [[nodiscard]] auto item() const noexcept -> void* { return at_; }  ///< null: the body has ended
+
+ private:
+  void* at_ = nullptr;
+};
+
+/// One generator's controls. Those of the root serve a whole chain of delegation. Those of an attached generator are
+/// unused, except for the link to its parent.
 struct control {
   frame_handle leaf;
   union {
     pending* link;       ///< root: the operation under way
     delegation* parent;  ///< attached: the yield_from that this generator serves
   };
-  void* slot = nullptr;  ///< to the body: what is sent or thrown; from the body: the item, or null at the end
+  handover handed;
   union {
     hook<abandoned_generator> finalizer;  ///< captured at the first iteration (PEP 525)
     std::exception_ptr raised;            ///< after the end, if `has_raised`
   };
-  stage now;
-  bool throwing = false;      ///< `slot` is an exception to throw at the body's yield
-  bool closing = false;       ///< an exit climbs the chain; `link` is a closing_pending
+  phase now;
+  bool throwing = false;      ///< `handed` is an exception to throw at the body's yield
+  bool exiting = false;       ///< an exit climbs the chain; `link` is an exit_pending
   bool exit_ignored = false;  ///< see admit()
   bool hooked = false;        ///< the hooks were asked
   bool attached = false;
   bool has_raised = false;
-  bool has_value = false;  ///< the promise holds what co_return gave: here, where there is a byte left
+  bool has_value = false;  ///< the promise holds what co_return gave; kept here because a byte is free here
 
-  constexpr explicit control(stage at = stage::created) noexcept : link(nullptr), finalizer(), now(at) {}
+  constexpr explicit control(phase at = phase::created) noexcept : link(nullptr), finalizer(), now(at) {}
   control(control const&) = delete;
   auto operator=(control const&) -> control& = delete;
   ~control() {
@@ -146,21 +169,21 @@ struct frame {
   control* of;
   control own;
 
-  constexpr explicit frame(stage at = stage::created) noexcept : of(&own), own(at) {}
+  constexpr explicit frame(phase at = phase::created) noexcept : of(&own), own(at) {}
 };
 
-/// What an empty generator has for a frame: ended, without a coroutine, never written. So an operation need not ask
-/// whether there is one, and a closed generator is asked for nothing on the path of an item.
+/// The frame of every empty generator: ended, without a coroutine, never written. Because of it an operation need not
+/// test whether there is a frame.
 union ended_frame {
   frame the_frame;
-  constexpr ended_frame() noexcept : the_frame(stage::closed) {}
+  constexpr ended_frame() noexcept : the_frame(phase::closed) {}
   ended_frame(ended_frame const&) = delete;
   auto operator=(ended_frame const&) -> ended_frame& = delete;
   AGEN_EMPTY_DESTRUCTOR ~ended_frame() {}  // NOLINT(modernize-use-equals-default): generators may outlive the program
 };
 inline constinit ended_frame no_generator;
 
-/// Not by the address: each shared library may have a `no_generator` of its own.
+/// Does not compare addresses, because each shared library may have a `no_generator` of its own.
 inline auto is_empty(frame const& f) noexcept -> bool { return !f.own.leaf; }
 
 /// A yield_from under way: lives in the delegating body's frame, between its generator and the one it delegates to.
@@ -173,11 +196,11 @@ struct delegation {
   bool destroyed = false;  ///< the child was destroyed by its owner
 };
 
-/// The awaitable of an operation that closes: knows which generator of the chain is being closed now.
-struct closing_pending : pending {
-  frame* closing = nullptr;
-  std::exception_ptr exit;  ///< what the root gets
-  bool closes = false;      ///< aclose: the root itself is closed; otherwise, athrow of an exit, only what is below it
+/// The awaitable of aclose and athrow, which may throw an exit into each generator of a chain in turn.
+struct exit_pending : pending {
+  frame* target = nullptr;   ///< gets the exit now: the leaf first, then its parents
+  std::exception_ptr exit;   ///< what the root gets
+  bool closes_root = false;  ///< aclose; otherwise it is athrow of an exit, which closes only what is below the root
 };
 
 inline auto handle_of(frame& f) noexcept -> frame_handle { return frame_handle::from_promise(f); }
@@ -187,23 +210,23 @@ inline auto handle_of(frame& f) noexcept -> frame_handle { return frame_handle::
 /// Out of line, so that a body's frame on the stack needs no room for an exception.
 AGEN_NOINLINE inline void keep_current(control& c) noexcept { c.keep(std::current_exception()); }
 
-/// Out of line: g++ 12 warns of a dangling pointer where it sees that `stand_in` is on the stack. It is replaced before
-/// its loop ends, by whichever of leave_mark and arrive_elsewhere comes first.
+/// Out of line: g++ 12 warns of a dangling pointer where it sees that `stand_in` is on the stack. Before the loop of
+/// transfer() ends, leave_mark or arrive_elsewhere replaces the pointer.
 AGEN_NOINLINE inline void stand_for_consumer(control& c, pending& stand_in) noexcept { c.link = &stand_in; }
 
-/// Makes `c.leaf` run next: by the loop that is on the stack, or by a loop of its own. Touches nothing afterwards.
+/// Makes `c.leaf` run next, in the loop that is on the stack or else in a loop of its own. Touches nothing afterwards.
 inline void transfer(control& c) noexcept {
   pending* const operation = c.link;
-  if (c.now == stage::running) return store(operation->at, passed);
+  if (c.now == phase::running) return store(operation->at, passed);
   if (operation->loop != nullptr) {
     operation->loop->next = c.leaf;
     return;
   }
-  hop here{c.leaf};
-  // Without a consumer there is no awaitable to know the loop by: one that stands in for it, until the body answers or
+  resume_loop here{c.leaf};
+  // Without a consumer there is no awaitable that could point to the loop. A stand-in does, until the body answers or
   // suspends elsewhere.
-  pending stand_in(nobody);
-  if (load(operation->at) == nobody) {
+  pending stand_in(severed);
+  if (load(operation->at) == severed) {
     stand_in.loop = &here;
     stand_for_consumer(c, stand_in);
   } else {
@@ -212,33 +235,34 @@ inline void transfer(control& c) noexcept {
   while (here.next) std::exchange(here.next, frame_handle()).resume();
 }
 
-/// The generator that is being closed yielded instead, and it is not the root: it stays suspended, and its parent gets
-/// ignored_generator_exit.
-inline void refuse_exit(control& c, closing_pending& operation) noexcept {
-  frame& stubborn = *operation.closing;
-  delegation& at = *stubborn.own.parent;
-  c.leaf.promise().of = &stubborn.own;
-  stubborn.own.leaf = c.leaf;
-  stubborn.own.now = stage::suspended;
-  stubborn.own.exit_ignored = true;
-  stubborn.own.attached = false;
-  stubborn.own.link = nullptr;
+/// The generator that is being closed, which is not the root, has yielded instead. It stays suspended outside the
+/// chain, and its parent gets ignored_generator_exit.
+inline void refuse_exit(control& c, exit_pending& operation) noexcept {
+  frame& inner = *operation.target;
+  delegation& at = *inner.own.parent;
+  c.leaf.promise().of = &inner.own;
+  inner.own.leaf = c.leaf;
+  inner.own.now = phase::suspended;
+  inner.own.exit_ignored = true;
+  inner.own.attached = false;
+  inner.own.link = nullptr;
   at.ignored = true;
   at.parent->of = &c;
-  operation.closing = at.parent;
+  operation.target = at.parent;
   c.leaf = handle_of(*at.parent);
   transfer(c);
 }
 
-/// An answer for a consumer that is not on this stack, or that closes. Touches nothing after the consumer is resumed.
-AGEN_NOINLINE inline void arrive_elsewhere(control& c, stage after) noexcept {
+/// The answer goes to a consumer that is not on this stack, or that closes the generator. Touches nothing after the
+/// consumer is resumed.
+AGEN_NOINLINE inline void arrive_elsewhere(control& c, phase after) noexcept {
   pending* const operation = c.link;
-  if (c.closing && after == stage::suspended) {
-    auto& closer = static_cast<closing_pending&>(*operation);
-    if (&closer.closing->own != &c) return refuse_exit(c, closer);
+  if (c.exiting && after == phase::suspended) {
+    auto& closer = static_cast<exit_pending&>(*operation);
+    if (&closer.target->own != &c) return refuse_exit(c, closer);
   }
-  if (load(operation->at) == nobody) {
-    c.now = after == stage::suspended ? stage::unclaimed : after;
+  if (load(operation->at) == severed) {
+    c.now = after == phase::suspended ? phase::unclaimed : after;
     c.link = const_cast<pending*>(&no_consumer);
     return;
   }
@@ -248,69 +272,74 @@ AGEN_NOINLINE inline void arrive_elsewhere(control& c, stage after) noexcept {
   }
 }
 
-/// The body has answered, and `c.slot` is set. The hot half of every item.
-AGEN_ALWAYS_INLINE void arrive(control& c, stage after) noexcept {
-  if (c.now != stage::running) [[unlikely]]
+/// The body has answered, and `c.handed` is set. The hot half of every item.
+AGEN_ALWAYS_INLINE void arrive(control& c, phase after) noexcept {
+  if (c.now != phase::running) [[unlikely]]
     return arrive_elsewhere(c, after);
   c.now = after;
 }
 
-/// The body has ended (its outcome is in its promise and in `own.raised`): goes on with the parent, or with the
+/// The body has ended (its outcome is in its promise and in `own.raised`). Continues with its parent, or answers the
 /// consumer.
 AGEN_NOINLINE inline void finish(frame& f) noexcept {
   control& c = *f.of;
   if (!f.own.has_raised) f.own.finalizer.reset();
   if (!f.own.attached) {
-    c.slot = nullptr;
-    return arrive(c, stage::closed);
+    c.handed.end();
+    return arrive(c, phase::closed);
   }
   delegation& at = *f.own.parent;
-  f.own.now = stage::closed;
+  f.own.now = phase::closed;
   f.own.attached = false;
   f.own.link = nullptr;
   f.of = &f.own;
   at.parent->of = &c;
   c.leaf = handle_of(*at.parent);
-  if (c.closing) {
-    auto& closer = static_cast<closing_pending&>(*c.link);
-    if (closer.closing == &f) {
-      closer.closing = at.parent;
+  if (c.exiting) {
+    auto& closer = static_cast<exit_pending&>(*c.link);
+    if (closer.target == &f) {
+      closer.target = at.parent;
       at.exit = true;
     }
   }
   transfer(c);
 }
 
-/// Puts `child`, created or suspended, with whatever it delegates to, below the body of `at.parent` and runs it.
+/// Puts `at.child`, which is created or suspended, below the body of `at.parent`, with everything that the child itself
+/// delegates to, and runs it.
 inline void attach(delegation& at) noexcept {
   control& c = *at.parent->of;
   control& inner = at.child->own;
-  bool const unclaimed = inner.now == stage::unclaimed;
+  bool const unclaimed = inner.now == phase::unclaimed;
   inner.leaf.promise().of = &c;
-  inner.now = stage::running;
+  inner.now = phase::running;
   inner.attached = true;
   inner.parent = &at;
   c.leaf = inner.leaf;
-  c.slot = unclaimed ? inner.slot : nullptr;
-  if (!unclaimed) return transfer(c);
-  arrive(c, stage::suspended);
+  if (!unclaimed) {
+    c.handed.send_nothing();
+    return transfer(c);
+  }
+  c.handed.yield(inner.handed.item());
+  arrive(c, phase::suspended);
 }
 
 // --------------------------------------------------------------------------------------------- the consumer's side
 
-/// The body was resumed and the call has returned: settles with it who continues the consumer. True: the consumer stays
-/// suspended, and nothing of it or of the generator may be touched any more.
+/// The call that resumed the body has returned, but the body has not arrived on this stack. Agrees with the body which
+/// of the two continues the consumer. True: the consumer stays suspended, and neither it nor the generator may be
+/// touched.
 inline auto settle(pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
   operation.consumer = consumer.address();
   unsigned char const before = exchange(operation.at, waiting);
   if (before == foreign) return true;
-  store(operation.at, before);  // it has arrived; or the generator was destroyed meanwhile, and nobody ever will
-  if (before != nobody) return false;
-  if (operation.watched) operation.relay->forsaken(*operation.relay);
+  store(operation.at, before);  // it has arrived; or the generator was destroyed meanwhile, and nothing will arrive
+  if (before != severed) return false;
+  if (operation.observed) operation.cancellation->on_generator_destroyed(*operation.cancellation);
   return true;
 }
 
-/// After the leaf was resumed and did not arrive: runs the frames that it passed control to, then settles.
+/// The leaf was resumed and did not arrive. Runs the frames that it passed control to, then agrees on the consumer.
 AGEN_NOINLINE inline auto drive_on(control& c, pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
   while (load(operation.at) == passed) {
     store(operation.at, arrived);
@@ -319,24 +348,30 @@ AGEN_NOINLINE inline auto drive_on(control& c, pending& operation, std::coroutin
   return load(operation.at) != arrived && settle(operation, consumer);
 }
 
+/// Begins an operation, which is `arrived` already, by resuming the body that runs next.
+AGEN_ALWAYS_INLINE void resume_leaf(control& c, pending& operation) noexcept {
+  c.link = &operation;
+  c.now = phase::running;
+  c.leaf.resume();
+}
+AGEN_ALWAYS_INLINE auto has_arrived(pending const& operation) noexcept -> bool { return load(operation.at) == arrived; }
+
 /// Begins an operation and drives the body until it answers or suspends elsewhere (true). `consumer` is a reference so
 /// that the handle is only read where the consumer has to wait.
 template <class Promise>
 AGEN_ALWAYS_INLINE auto drive(control& c, pending& operation, std::coroutine_handle<Promise> const& consumer) noexcept
     -> bool {
-  c.link = &operation;  // which is `arrived` already
-  c.now = stage::running;
-  c.leaf.resume();
-  if (load(operation.at) == arrived) [[likely]]
+  resume_leaf(c, operation);
+  if (has_arrived(operation)) [[likely]]
     return false;
   return drive_on(c, operation, consumer);
 }
 
-/// The consumer is destroyed while it waits: the body goes on, and its answer is kept for the next operation. An exit
-/// that climbs goes on as an ordinary exception.
-AGEN_NOINLINE inline void desert(control& c) noexcept {
+/// The consumer is destroyed while it waits. The body continues, and its answer is kept for the next operation. An exit
+/// that is climbing the chain continues as an ordinary exception.
+AGEN_NOINLINE inline void forget_consumer(control& c) noexcept {
   c.link = const_cast<pending*>(&no_consumer);
-  c.closing = false;
+  c.exiting = false;
 }
 
 }  // namespace agen::detail

@@ -1,7 +1,9 @@
-// A shared callable for the hooks: what std::function would be, without the weight of <functional>.
+// A shared callable for the hooks: what std::function would be, without the weight of <functional>. The library calls
+// it with a frame, so that the code which calls a hook need not know what the hook's callable takes.
 #ifndef AGEN_DETAIL_HOOK_HPP
 #define AGEN_DETAIL_HOOK_HPP
 
+#include <cstddef>
 #include <type_traits>
 #include <utility>
 
@@ -9,8 +11,11 @@
 
 namespace agen::detail {
 
-/// Holds a callable `void(Argument)`, or nothing. Copies share it. Every generator that was started under a hook holds
-/// a copy, possibly on another thread, hence the atomic count (touched once a generator, never per item).
+struct frame;
+
+/// Holds a callable `void(Argument)`, or nothing; an Argument is made of a frame. Copies share the callable. Every
+/// generator that was started under a hook holds a copy, possibly on another thread, so the count is atomic. It
+/// changes once per generator, not per item.
 template <class Argument>
 class hook {
  public:
@@ -37,7 +42,7 @@ class hook {
 
   void reset() noexcept { *this = hook(); }
   explicit operator bool() const noexcept { return target_ != nullptr; }
-  void operator()(Argument argument) const { target_->call(static_cast<Argument&&>(argument)); }
+  void operator()(frame& f) const { target_->call(f); }
 
  private:
   struct callee {
@@ -45,7 +50,7 @@ class hook {
     callee(callee const&) = delete;
     auto operator=(callee const&) -> callee& = delete;
     virtual ~callee() = default;
-    virtual void call(Argument argument) = 0;
+    virtual void call(frame& f) = 0;
     int owners = 1;
   };
   template <class Callable>
@@ -53,7 +58,7 @@ class hook {
     template <class From>
       requires(!std::is_same_v<std::remove_cvref_t<From>, holder>)
     explicit holder(From&& from) : callable(std::forward<From>(from)) {}
-    void call(Argument argument) override { callable(static_cast<Argument&&>(argument)); }
+    void call(frame& f) override { callable(Argument(f)); }
     Callable callable;
   };
 

@@ -5,10 +5,9 @@
 #include "../errors.hpp"
 #include "../item.hpp"
 #include "frame.hpp"
+#include "hooks.hpp"
 
 namespace agen::detail {
-
-inline void ask_hooks(frame& f);  // hooks.hpp
 
 [[noreturn]] AGEN_NOINLINE inline void raise_running(operation op) {
   switch (op) {
@@ -21,14 +20,18 @@ inline void ask_hooks(frame& f);  // hooks.hpp
 }
 
 inline auto state_of(control const& c) noexcept -> state {
-  if (c.now == stage::unclaimed) return state::suspended;
-  return c.now == stage::elsewhere ? state::running : static_cast<state>(c.now);
+  if (c.now == phase::unclaimed) return state::suspended;
+  return c.now == phase::elsewhere ? state::running : static_cast<state>(c.now);
 }
 
-/// The answer of the lifecycle, with everything that is not a plain resumption or a plain end already done.
+// Below, anext and asend test `now == suspended` before they ask the lifecycle: admit() answers `resume` to both of
+// them there, whatever else is the case. Two tests in tests/cpp/lifecycle_test.cpp hold that:
+// Lifecycle.ASuspendedGeneratorIsResumedByEverything and Lifecycle.AfterAnIgnoredExitOnlyIterationGoesOn.
+
+/// What the lifecycle answers to an operation. Everything but a plain resumption or a plain end is done here already.
 AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -> admission {
   control& c = f.own;
-  if (!c.hooked && c.now == stage::created) ask_hooks(f);
+  if (!c.hooked && c.now == phase::created) ask_hooks(f);
   admission const answer = admit(op, state_of(c), carries_value, c.exit_ignored);
   switch (answer) {
     case admission::already_running: raise_running(op);
@@ -36,28 +39,28 @@ AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -
       throw just_started("can't send a value into an async generator that has not begun: await anext() first");
     case admission::close_unstarted:
     case admission::throw_unstarted:
-      c.now = stage::closed;
-      c.slot = nullptr;
+      c.now = phase::closed;
+      c.handed.end();
       c.finalizer.reset();
       break;
     case admission::end:
     case admission::nothing:
-      if (c.slot != nullptr) c.slot = nullptr;  // of no_generator, which all threads share, nothing is written
+      if (c.handed.item() != nullptr) c.handed.end();  // never writes to no_generator, which all threads share
       break;
     case admission::resume: break;
   }
   return answer;
 }
 
-/// The slow half of anext's and asend's await_ready: true if the answer is there already.
+/// The slow path of await_ready of anext and asend: true if the answer is there already.
 AGEN_NOINLINE inline auto iteration_is_ready(operation op, frame& f, bool carries_value) -> bool {
   if (admitted(op, f, carries_value) != admission::resume) return true;
-  if (f.own.now != stage::unclaimed) return false;
-  f.own.now = stage::suspended;
-  return op == operation::anext;  // the item that an earlier consumer did not live to take
+  if (f.own.now != phase::unclaimed) return false;
+  f.own.now = phase::suspended;
+  return op == operation::anext;  // the item is there: an earlier consumer was destroyed before it could take it
 }
 
-/// Whether a suspended generator can be resumed by nothing: whether its co_yield has something to give back.
+/// Whether anext() can resume a suspended generator: whether co_yield has a value to give back when nothing was sent.
 template <class Send>
 inline constexpr bool sends_nothing = std::is_void_v<Send> || std::is_default_constructible_v<Send>;
 
@@ -65,19 +68,19 @@ inline constexpr bool sends_nothing = std::is_void_v<Send> || std::is_default_co
   throw nothing_sent("anext() has nothing to send: the Send type has no default value, use asend(value)");
 }
 
-/// At the end of an operation without an item: raises what left the body.
+/// Raises the exception that left the body, if there is one. For operations that end without an item.
 AGEN_NOINLINE inline void raise_outcome(control& c) {
   if (c.has_raised) std::rethrow_exception(c.take());
 }
 
-/// In the body, at the yield or yield_from where it is resumed with an exception.
+/// Called in the body, at the yield or yield_from where it is resumed with an exception.
 [[noreturn]] AGEN_NOINLINE inline void rethrow_thrown(frame& body) {
   body.own.throwing = false;
-  std::rethrow_exception(*static_cast<std::exception_ptr*>(body.of->slot));
+  std::rethrow_exception(body.of->handed.thrown());
 }
 
-/// What every awaitable of an operation is made of. It may be moved until it is awaited: from then on the body knows
-/// its address.
+/// The base of every operation's awaitable. It may be moved until it is awaited; from then on the body knows its
+/// address.
 template <class Pending = pending>
 class operation_base : protected Pending {
  public:
@@ -86,25 +89,27 @@ class operation_base : protected Pending {
   auto operator=(operation_base&&) -> operation_base& = delete;
   ~operation_base() {
     if (this->at == waiting) [[unlikely]]
-      desert(frame_->own);
+      forget_consumer(frame_->own);
   }
 
-  /// For partners: `to` is found by what the body awaits with theirs, in tasks and generators that it awaits, too.
-  void carry(operation_relay* to) noexcept {
+  /// For partners: what the body awaits through the partner finds `to`, also inside tasks and generators that the body
+  /// awaits.
+  void propagate_cancellation(cancellation_scope* to) noexcept {
     this->cancellable = true;
-    this->relay = to;
+    this->cancellation = to;
   }
-  /// The same for the partner that awaits this operation: `to` lives where it does, and hears of its end, too.
-  void watch(operation_relay* to) noexcept {
-    carry(to);
-    this->watched = true;
+  /// The same for the partner that awaits this operation: `to` is called, too, when the generator is destroyed
+  /// meanwhile. It must live as long as the operation.
+  void observe(cancellation_scope* to) noexcept {
+    propagate_cancellation(to);
+    this->observed = true;
   }
 
  protected:
   template <class Yield, class Return>
   AGEN_ALWAYS_INLINE auto answer() -> item<Yield, Return> {
-    this->at = arrived;  // as it was; and only so can the compiler drop the destructor's test
-    void* const at_item = frame_->own.slot;
+    this->at = arrived;  // it is so already; told so, the compiler drops the destructor's test
+    void* const at_item = frame_->own.handed.item();
     if (at_item == nullptr) [[unlikely]]
       raise_outcome(frame_->own);
     return item<Yield, Return>(at_item, *frame_);
@@ -119,7 +124,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
   using operation_base::operation_base;
 
   auto await_ready() -> bool {
-    if (frame_->own.now == stage::suspended) [[likely]] {
+    if (frame_->own.now == phase::suspended) [[likely]] {
       if constexpr (!sends_nothing<Send>) raise_nothing_sent();
       return false;
     }
@@ -127,7 +132,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
   }
   template <class Promise>
   AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<Promise> const& h) noexcept -> bool {
-    if constexpr (!std::is_void_v<Send>) frame_->own.slot = nullptr;
+    if constexpr (!std::is_void_v<Send>) frame_->own.handed.send_nothing();
     return drive(frame_->own, *this, h);
   }
   auto await_resume() -> item<Yield, Return> { return this->template answer<Yield, Return>(); }
@@ -135,7 +140,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
 
 template <class Yield, class Send, class Return>
 class asend_awaitable;
-/// There is none; it has a type so that a wrong asend() is one error, not several.
+/// Send is void, so there is no asend(). The type exists so that a wrong asend() gives one error, not several.
 template <class Yield, class Return>
 class asend_awaitable<Yield, void, Return> {};
 template <class Yield, class Send, class Return>
@@ -145,13 +150,13 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
   asend_awaitable(frame& f, Value&& value) : operation_base(f), value_(static_cast<Value&&>(value)) {}
 
   auto await_ready() -> bool {
-    if (frame_->own.now == stage::suspended) [[likely]]
+    if (frame_->own.now == phase::suspended) [[likely]]
       return false;
     return iteration_is_ready(operation::asend, *frame_, true);
   }
   template <class Promise>
   AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<Promise> const& h) noexcept -> bool {
-    frame_->own.slot = const_cast<void*>(static_cast<void const*>(detail::address_of(value_)));
+    frame_->own.handed.send(const_cast<void*>(static_cast<void const*>(detail::address_of(value_))));
     return drive(frame_->own, *this, h);
   }
   auto await_resume() -> item<Yield, Return> { return this->template answer<Yield, Return>(); }
@@ -160,7 +165,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
   Send value_;
 };
 
-/// athrow's await_ready: true if the answer is there already.
+/// await_ready of athrow: true if the answer is there already.
 AGEN_NOINLINE inline auto throw_is_ready(frame& f, std::exception_ptr const& error) -> bool {
   if (error == nullptr) throw nothing_thrown("athrow(): the exception_ptr is null");
   admission const answer = admitted(operation::athrow, f, true);
@@ -168,26 +173,26 @@ AGEN_NOINLINE inline auto throw_is_ready(frame& f, std::exception_ptr const& err
   return answer != admission::resume;
 }
 
-/// The common part of athrow and aclose: they resume the body with an exception, and through a chain of delegation an
-/// exit climbs level by level (PEP 380; PEP 828, "raise ge").
-class throwing_operation : public operation_base<closing_pending> {
+/// The common part of athrow and aclose, which resume the body with an exception. In a chain of delegation an exit
+/// climbs level by level, from the leaf to the root (PEP 380; PEP 828, "raise ge").
+class throwing_operation : public operation_base<exit_pending> {
  public:
   AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<> h) noexcept -> bool {
     control& c = frame_->own;
     this->loop = nullptr;
     store(this->at, foreign);
     frame& leaf = c.leaf.promise();
-    c.closing = this->closes || (&leaf != frame_ && is_exit(this->exit));
-    this->closing = &leaf;
-    if (c.closing && &leaf != frame_) {
+    c.exiting = this->closes_root || (&leaf != frame_ && is_exit(this->exit));
+    this->target = &leaf;
+    if (c.exiting && &leaf != frame_) {
       thrown_ = fresh_exit();
     } else {
       thrown_ = this->exit;
     }
-    c.slot = &thrown_;
+    c.handed.throw_in(&thrown_);
     leaf.own.throwing = true;
     c.link = this;
-    c.now = stage::elsewhere;
+    c.now = phase::elsewhere;
     transfer(c);
     return settle(*this, h);
   }
@@ -195,10 +200,10 @@ class throwing_operation : public operation_base<closing_pending> {
  protected:
   throwing_operation(frame& f, std::exception_ptr error, bool close) noexcept : operation_base(f) {
     this->exit = std::move(error);
-    this->closes = close;
+    this->closes_root = close;
   }
   void finished() noexcept {
-    if (frame_->own.closing) frame_->own.closing = false;  // as above
+    if (frame_->own.exiting) frame_->own.exiting = false;  // never writes to no_generator
   }
   static auto fresh_exit() noexcept -> std::exception_ptr { return std::make_exception_ptr(generator_exit()); }
 
@@ -231,24 +236,22 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
   void await_resume() {
     finished();
     control& c = frame_->own;
-    bool const yielded = c.now == stage::suspended && this->exit != nullptr;
-    bool const raised = c.now == stage::closed && c.has_raised;
+    bool const yielded = c.now == phase::suspended && this->exit != nullptr;
+    bool const raised = c.now == phase::closed && c.has_raised;
     step const answer = yielded ? step::yielded : raised ? step::raised : step::returned;
     if (raised && this->exit == nullptr) raise_outcome(c);
     std::exception_ptr error = raised ? c.take() : nullptr;
     switch (after_exit(answer, raised && (error == this->exit || is_exit(error)))) {
-      case closing::ignored_exit:
+      case close_outcome::ignored_exit:
         c.exit_ignored = true;
         throw ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed");
-      case closing::raises: std::rethrow_exception(std::move(error));
-      case closing::done:
-      case closing::pending: return;
+      case close_outcome::raises: std::rethrow_exception(std::move(error));
+      case close_outcome::done:
+      case close_outcome::pending: return;
     }
   }
 };
 
 }  // namespace agen::detail
-
-#include "../hooks.hpp"  // what is declared above and defined there
 
 #endif  // AGEN_DETAIL_OPERATIONS_HPP

@@ -1,4 +1,4 @@
-// Where a body's return value stays between co_return and whoever takes it.
+// Where a body's return value is kept between co_return and the consumer that takes it.
 #ifndef AGEN_DETAIL_OUTCOME_HPP
 #define AGEN_DETAIL_OUTCOME_HPP
 
@@ -14,14 +14,8 @@ namespace agen::detail {
 template <class Yield>
 using reference_of = std::conditional_t<std::is_reference_v<Yield>, Yield, Yield&>;
 
-/// std::addressof without <memory>.
-template <class T>
-constexpr auto address_of(T& object) noexcept -> T* {
-  return __builtin_addressof(object);
-}
-
-/// Whether an object can live in a coroutine's frame, which is aligned as memory from operator new is: g++ places what
-/// is aligned more strictly without a word.
+/// Whether an object can live in a coroutine's frame, which is aligned as memory from operator new is. g++ misplaces an
+/// object that needs a stricter alignment, and does not warn.
 template <class T>
 inline constexpr bool fits_in_frame = alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 template <class T>
@@ -77,7 +71,7 @@ auto returned_value(frame& f) -> Return&& {
   return static_cast<promise_with_return<Return>&>(f).get();
 }
 
-/// The frame that an item's return value would be in; nothing where there is none to return.
+/// The frame that holds the return value; an empty class where Return is void.
 template <class Return>
 class source_of {
  public:

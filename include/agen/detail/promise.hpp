@@ -18,7 +18,7 @@ auto take_sent(frame& body) -> Send {
   if (body.own.throwing) [[unlikely]]
     rethrow_thrown(body);
   if constexpr (!std::is_void_v<Send>) {
-    auto* const sent = static_cast<Send*>(body.of->slot);
+    auto* const sent = static_cast<Send*>(body.of->handed.sent());
     if constexpr (std::is_default_constructible_v<Send>) {
       if (sent == nullptr) return Send();
     }
@@ -33,21 +33,21 @@ struct yield_awaiter {
   frame* body;
 
   static constexpr auto await_ready() noexcept -> bool { return false; }
-  void await_suspend(std::coroutine_handle<> /*body*/) const noexcept { arrive(*body->of, stage::suspended); }
+  void await_suspend(std::coroutine_handle<> /*body*/) const noexcept { arrive(*body->of, phase::suspended); }
   auto await_resume() const -> Send { return take_sent<Send>(*body); }
 };
 
-/// co_yield of a const object from a generator of mutable ones: the item is a copy that lives in the body's frame.
+/// co_yield of a const object from a generator of mutable items: the item is a copy in the body's frame.
 template <class Item, class Send>
 struct yield_copy_awaiter : yield_awaiter<Send> {
   Item copy;
   void await_suspend(std::coroutine_handle<> h) noexcept {
-    this->body->of->slot = address_of(copy);
+    this->body->of->handed.yield(address_of(copy));
     yield_awaiter<Send>::await_suspend(h);
   }
 };
 
-/// co_yield by the library's own bodies, which must know whether a value was sent: gives a pointer to it, or null.
+/// co_yield in the library's own bodies, which need to know whether a value was sent: gives a pointer to it, or null.
 template <class Element>
 struct forwarded {
   Element&& element;
@@ -60,14 +60,14 @@ template <class Send>
 struct forward_awaiter : yield_awaiter<Send> {
   auto await_resume() const -> Send* {
     if (this->body->own.throwing) rethrow_thrown(*this->body);
-    return static_cast<Send*>(this->body->of->slot);
+    return static_cast<Send*>(this->body->of->handed.sent());
   }
 };
 template <class Item, class Send>
 struct forward_copy_awaiter : forward_awaiter<Send> {
   Item copy;
   void await_suspend(std::coroutine_handle<> h) noexcept {
-    this->body->of->slot = address_of(copy);
+    this->body->of->handed.yield(address_of(copy));
     forward_awaiter<Send>::await_suspend(h);
   }
 };
@@ -116,15 +116,15 @@ class generator_promise : public promise_with_return<Return> {
   auto yield_value(item_type& item) noexcept -> yield_awaiter<Send>
     requires(!std::is_rvalue_reference_v<Yield>)
   {
-    this->of->slot = erased(address_of(item));
+    this->of->handed.yield(erased(address_of(item)));
     return {this};
   }
-  // Temporaries, and what converts to the item type: the temporary lives in the frame until the body is resumed.
+  // Temporaries, and values that convert to the item type: the temporary lives in the frame until the body is resumed.
   auto yield_value(item_type&& item) noexcept -> yield_awaiter<Send>
     requires(!yields_lvalues || std::is_const_v<item_type>)
   {
     check_temporary<item_type>();
-    this->of->slot = erased(address_of(item));
+    this->of->handed.yield(erased(address_of(item)));
     return {this};
   }
   auto yield_value(item_type const& item) -> yield_copy_awaiter<item_type, Send>
@@ -132,13 +132,13 @@ class generator_promise : public promise_with_return<Return> {
   {
     return {{this}, item};
   }
-  // An element that the consumer's reference can bind to is handed on as it is, any other is converted into the frame.
+  // An element to which the consumer's reference can bind is passed on as it is. Any other is converted into the frame.
   template <class Element>
   auto yield_value(forwarded<Element> item) {
     constexpr bool binds = std::is_convertible_v<std::remove_reference_t<Element>*, item_type*> &&
                            (!std::is_rvalue_reference_v<Yield> || !std::is_lvalue_reference_v<Element>);
     if constexpr (binds) {
-      this->of->slot = erased(static_cast<item_type*>(address_of(item.element)));
+      this->of->handed.yield(erased(static_cast<item_type*>(address_of(item.element))));
       return forward_awaiter<Send>{{this}};
     } else {
       using converted = std::remove_const_t<item_type>;
@@ -168,7 +168,7 @@ class generator_promise : public promise_with_return<Return> {
  private:
   template <class Temporary>
   static constexpr void check_temporary() noexcept {
-    // Without a reference the constructor has said so.
+    // For an item that is no reference the constructor has checked this.
     static_assert(
         !yields_lvalues || fits_in_frame<Temporary>,
         "co_yield: a temporary aligned more strictly than memory from operator new cannot be kept in a frame; "
@@ -193,7 +193,7 @@ class generator_promise : public promise_with_return<Return> {
     return delegate_awaiter<async_generator<Other, Send, Result>&, Send, Result>(source, *this);
   }
   template <class Source>
-  auto delegate_to(Source&& source);  // delegation.hpp: anything else that can be iterated
+  auto delegate_to(Source&& source);  // in delegation.hpp: for anything else that can be iterated
 };
 
 }  // namespace detail

@@ -30,7 +30,7 @@ namespace detail {
   throw std::system_error(errno, std::generic_category(), what);
 }
 
-/// Readable from signal() to drain(). Neither blocks; signals that nobody has drained are one.
+/// Readable from signal() to drain(). Neither of them blocks. Several signals before one drain() count as one.
 class wakeup {
  public:
   wakeup() {
@@ -79,7 +79,7 @@ class wakeup {
   int writing_ = -1;
 };
 
-/// What a push that finds the consumer waiting rings, from any thread. Both ends keep it.
+/// A push that finds the consumer waiting rings the consumer's bell, from any thread. Both ends keep it alive.
 class bell {
  public:
   bell() = default;
@@ -89,7 +89,7 @@ class bell {
   virtual void ring() noexcept = 0;
 };
 
-/// The bell of one consumer that has a descriptor to itself.
+/// The bell of a consumer that has a descriptor of its own.
 class own_bell final : public bell {
  public:
   void ring() noexcept override { wakeup_.signal(); }

@@ -9,9 +9,9 @@
 
 namespace agen::python::abi {
 
-/// Grows when something that is there changes its meaning. What is only added grows `engine::size`.
+/// Grows when the meaning of an existing member changes. A new member grows only `engine::size`.
 inline constexpr std::uint32_t version = 1;
-/// The capsule that holds the engine's `abi::engine`; this is its name, too.
+/// The path and the name of the capsule that holds the engine's `abi::engine`.
 inline constexpr char const* capsule = "async_generator._engine.bridge";
 
 /// What a body answers when it is resumed.
@@ -20,7 +20,7 @@ enum step : int {
   yielded,   ///< `*out` is the item
   returned,  ///< `*out` is the return value
   raised,    ///< the thread's current Python exception leaves the body
-  refused,   ///< the same, but the body was not resumed, and stands where it stood
+  refused,   ///< the same, but the body was not resumed and its state is unchanged
 };
 
 /// One kind of body: functions of the module that made it. Its address tells kinds apart.
@@ -30,7 +30,7 @@ struct body_class {
   /// yield, or with the answer of what it awaited. Both are borrowed. `*out` and `*iterator` are null before; a new
   /// reference after every step but `raised` and `refused`, and after `awaits`.
   int (*resume)(void* body, PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator);
-  /// Destroys the body as it stands. Called once, with the GIL held, never while the body executes.
+  /// Destroys the body where it is suspended. Called once, with the GIL held, never while the body executes.
   void (*destroy)(void* body);
   /// Shows the Python objects that the body owns to the cyclic collector; may be null.
   int (*traverse)(void* body, visitproc visit, void* arg);
@@ -47,8 +47,8 @@ struct engine {
   PyObject* (*make_coroutine)(body_class const* kind, void* body, char const* name);
   /// 1 for an instance of the engine's generator type.
   int (*is_generator)(PyObject* object);
-  /// Takes the body out of a generator of this kind that is idle, which is closed then. Null without an exception when
-  /// there is no such body to be had.
+  /// Takes the body out of a generator of this kind that is idle, which is closed then. Null without an exception if
+  /// it is not idle or of another kind.
   void* (*take_body)(PyObject* generator, body_class const* kind);
   /// Begins to await `awaitable`, whose reference it takes over. PYGEN_RETURN: its result is in `*out`. PYGEN_ERROR: it
   /// raised. PYGEN_NEXT: the body has to wait, and to answer `awaits` with what is in `*out` and `*iterator`.

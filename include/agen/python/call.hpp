@@ -1,6 +1,6 @@
 // Calls of bound functions that return generators or tasks, for agen/nanobind.hpp and agen/pybind11.hpp. A coroutine
-// goes on after its call, so what its parameters refer to has to live on as well; and what is thrown at the call is
-// raised in Python as what is thrown in the body is.
+// outlives its call, so the objects that its parameters refer to have to live as long as it does. What the call throws
+// is raised in Python in the same way as what the body throws.
 #ifndef AGEN_PYTHON_CALL_HPP
 #define AGEN_PYTHON_CALL_HPP
 
@@ -35,12 +35,13 @@ template <class T>
 concept character = std::same_as<T, char> || std::same_as<T, wchar_t> || std::same_as<T, char8_t> ||
                     std::same_as<T, char16_t> || std::same_as<T, char32_t>;
 
-// From the return of a bound function to the making of its Python object: a list of what that has to keep, or null.
+// A list of what the Python object of a call's result has to keep, or null. Set when a bound function returns, and
+// taken when that object is made.
 inline AGEN_PYTHON_MODULE_LOCAL constinit thread_local PyObject* kept_by_call = nullptr;
 
 inline auto take_kept_by_call() noexcept -> object { return object::steal(std::exchange(kept_by_call, nullptr)); }
 
-/// What the parameters of one call refer to. A call guard may have released the GIL: it is taken for each step.
+/// Keeps alive what the parameters of one call refer to. A call guard may have released the GIL, so each step takes it.
 class referents {
  public:
   referents() noexcept = default;
@@ -73,7 +74,7 @@ class referents {
     keep(capsule.get());
     return stored;
   }
-  /// Leaves everything to the Python object that is made next on this thread.
+  /// Passes everything on to the Python object that is made next on this thread.
   void leave() {
     if (!list_) return;
     holding_gil const gil;
@@ -84,7 +85,7 @@ class referents {
   object list_;
 };
 
-/// A parameter as the function takes it, which is a copy or outlives this call.
+/// Turns a value that is a copy, or that outlives this call, into the parameter that the function takes.
 template <class T, class Value>
 auto as_parameter(referents& kept, Value value) -> T {
   if constexpr (std::is_reference_v<T>) {

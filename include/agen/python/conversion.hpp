@@ -1,4 +1,4 @@
-// Converting values where no binding tool does it: for users of the raw C API, and for agen::python::iterate. nanobind
+// Converting values without a binding tool: for users of the raw C API, and for agen::python::iterate. nanobind
 // and pybind11 convert by their own casters (agen/nanobind.hpp, agen/pybind11.hpp).
 #ifndef AGEN_PYTHON_CONVERSION_HPP
 #define AGEN_PYTHON_CONVERSION_HPP
@@ -100,7 +100,7 @@ struct conversions {
   static auto from_python(PyObject* value) -> T {
     return conversion<T>::from_python(value);
   }
-  /// Whether a body that gets nothing sent finds None in its Send, or Send().
+  /// Whether a body to which nothing was sent gets None in its Send; otherwise it gets Send().
   template <class Send>
   static constexpr bool none_is_a_value = std::is_same_v<Send, object>;
 };

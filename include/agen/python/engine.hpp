@@ -1,4 +1,4 @@
-// Finding the engine of the Python package, and making sure that it is one this header can talk to.
+// Finds the engine of the Python package and checks that it fits these headers.
 #ifndef AGEN_PYTHON_ENGINE_HPP
 #define AGEN_PYTHON_ENGINE_HPP
 
@@ -32,8 +32,8 @@ inline void check(abi::engine const& engine) {
 
 }  // namespace detail
 
-/// Imports the engine and checks its version. Call it when the module is initialised: what does not fit is then said
-/// at import, and not at the first generator. Throws error with an ImportError.
+/// Imports the engine and checks its version. Call it when the module is initialised, so that a mismatch is
+/// reported at import and not at the first generator. Throws error with an ImportError.
 inline void import_engine() {
   auto const package = object::steal(PyImport_ImportModule("async_generator"));
   if (!package) throw error::current();

@@ -1,5 +1,6 @@
-// Exceptions that cross between Python and C++. None becomes another one by crossing twice: a Python exception is
-// carried through C++ by agen::python::error, a C++ exception through Python by an attribute of its Python twin.
+// Exceptions that cross between Python and C++. An exception that crosses twice is the same object afterwards:
+// agen::python::error carries a Python exception through C++, and an attribute of the Python exception that was made of
+// a C++ exception carries that through Python.
 #ifndef AGEN_PYTHON_ERROR_HPP
 #define AGEN_PYTHON_ERROR_HPP
 
@@ -47,7 +48,21 @@ inline void restore_exception(object exception) noexcept {
 #endif
 }
 
-/// The GIL for a scope, whoever holds it.
+/// Keeps the thread's current exception away for a scope, and makes it the current one again at the end.
+class without_exception {
+ public:
+  without_exception() noexcept : set_aside_(take_exception()) {}
+  without_exception(without_exception const&) = delete;
+  auto operator=(without_exception const&) -> without_exception& = delete;
+  ~without_exception() {
+    if (set_aside_) restore_exception(std::move(set_aside_));
+  }
+
+ private:
+  object set_aside_;
+};
+
+/// The GIL for a scope, also where the thread holds it already.
 class holding_gil {
  public:
   holding_gil() : took_(PyGILState_Check() == 0) {
@@ -104,7 +119,7 @@ class error : public std::exception {
       exception = object();
     }
     object exception;
-    std::atomic<std::string const*> text{nullptr};  ///< made by the first who asks
+    std::atomic<std::string const*> text{nullptr};  ///< made by the first call of what()
   };
   std::shared_ptr<shared> shared_;
 };
@@ -112,13 +127,12 @@ class error : public std::exception {
 inline auto error::what() const noexcept -> char const* try {
   detail::holding_gil const gil;
   if (auto const* known = shared_->text.load(std::memory_order_acquire)) return known->c_str();
-  auto before = detail::take_exception();
+  detail::without_exception const aside;
   auto made = std::make_unique<std::string>(Py_TYPE(value().get())->tp_name);
   auto const shown = object::steal(PyObject_Str(value().get()));
   char const* const characters = shown ? PyUnicode_AsUTF8(shown.get()) : nullptr;
   if (characters != nullptr && *characters != '\0') *made += std::string(": ") + characters;
   PyErr_Clear();
-  if (before) detail::restore_exception(std::move(before));
   std::string const* known = nullptr;
   if (!shared_->text.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel)) return known->c_str();
   return made.release()->c_str();
@@ -126,7 +140,17 @@ inline auto error::what() const noexcept -> char const* try {
   return "a Python exception";
 }
 
-/// Sets the Python exception for a C++ exception that it knows, and lets every other one out.
+namespace detail {
+
+/// The new reference that a function of the C API returned. Throws error if the function failed.
+inline auto called(PyObject* result) -> object {
+  if (result == nullptr) throw error::current();
+  return object::steal(result);
+}
+
+}  // namespace detail
+
+/// Sets the Python exception for a C++ exception that it knows, and rethrows any other.
 using translator = void (*)(std::exception_ptr const& exception);
 
 namespace detail {
@@ -185,8 +209,8 @@ inline void raise_standard(std::exception_ptr const& exception) {
   }
 }
 
-/// Translates by a binding tool: `thrower` is a function of the tool's that throws the exception. What the tool only
-/// has a general error for is left to the table above.
+/// Translates by a binding tool: `thrower` is a function of the tool's that throws the exception. If the tool
+/// only has a general error for it, the table above decides.
 inline void raise_by_tool(std::exception_ptr const& exception, PyObject* thrower) {
   auto const is_a = [](object const& raised, PyObject* type) {
     return Py_TYPE(raised.get()) == reinterpret_cast<PyTypeObject*>(type);
@@ -212,7 +236,7 @@ inline void raise_translated(std::exception_ptr exception) {
   raise_standard(exception);
 }
 
-// An exception of this module is found again by the capsule's name: its address, which no other module has.
+// The address of this name tells the exceptions of this module from those of another.
 inline AGEN_PYTHON_MODULE_LOCAL char const twin_capsule[] = "agen C++ exception";
 inline constexpr char const* twin_attribute = "__cpp_exception__";
 
@@ -237,8 +261,8 @@ inline void set_twin(PyObject* exception, std::exception_ptr const& twin) noexce
   if (!capsule || PyObject_SetAttrString(exception, twin_attribute, capsule.get()) < 0) PyErr_Clear();
 }
 
-/// The Python exception that a C++ exception carries; empty when it carries none. A binding tool has exceptions of its
-/// own that do.
+/// The Python exception that a C++ exception carries; empty when it carries none. Binding tools have such
+/// exceptions of their own.
 using carrier = object (*)(std::exception_ptr const& exception);
 inline AGEN_PYTHON_MODULE_LOCAL std::vector<carrier> carriers;
 

@@ -1,6 +1,6 @@
-// What a C++ body asks of the event loop that drives it: to be resumed when a file descriptor is readable or writable
-// or a time has passed, to let others run, and to leave it in peace while it cleans up. Which loop that is, Python
-// finds out (async_generator.bridge): nothing here knows one.
+// What a C++ body can ask of the event loop that drives it: to be resumed when a file descriptor is readable or
+// writable or a time has passed, to let other tasks run, and not to cancel it while it cleans up.
+// async_generator.bridge, in Python, finds out which loop that is; no header knows one.
 #ifndef AGEN_PYTHON_EVENT_LOOP_HPP
 #define AGEN_PYTHON_EVENT_LOOP_HPP
 
@@ -16,17 +16,8 @@ namespace detail {
 
 /// A function or class of async_generator.bridge. Throws error.
 inline auto bridge_attribute(char const* name) -> object {
-  auto const module = object::steal(PyImport_ImportModule("async_generator.bridge"));
-  if (!module) throw error::current();
-  auto attribute = object::steal(PyObject_GetAttrString(module.get(), name));
-  if (!attribute) throw error::current();
-  return attribute;
-}
-
-/// Throws error for a call that failed.
-inline auto called(PyObject* result) -> object {
-  if (result == nullptr) throw error::current();
-  return object::steal(result);
+  auto const module = called(PyImport_ImportModule("async_generator.bridge"));
+  return called(PyObject_GetAttrString(module.get(), name));
 }
 
 }  // namespace detail
@@ -77,7 +68,7 @@ inline auto shielded(object awaited, std::optional<seconds> limit = {}) -> detai
 }
 
 namespace detail {
-/// `result` belongs to both sides: Python decides how long this one lives.
+/// `result` is shared, because Python decides how long this task lives.
 template <class T>
 auto keep_result(task<T> work, std::shared_ptr<std::optional<T>> result) -> task<> {
   result->emplace(co_await std::move(work));
@@ -110,7 +101,7 @@ auto fair(Source&& source, std::chrono::nanoseconds slice = default_slice) {
 
 namespace detail {
 
-/// A visible that may be moved, and that follows its generator from body to body: begins empty.
+/// A visible that begins empty, may be moved, and follows its generator from one body to another.
 class kept_visible {
  public:
   [[nodiscard]] auto holds() const noexcept -> bool { return kept_ != nullptr; }
@@ -130,8 +121,8 @@ class kept_visible {
 }  // namespace detail
 
 /// Waits many times for one descriptor that carries wakeups only: what is in it may be read and dropped. Cheaper than
-/// readable(), as the loop goes on watching in between. Made and used in a body that Python drives; it may be destroyed
-/// wherever the body may.
+/// readable(), because the loop keeps watching in between. Made and used in a body that Python drives; it may be
+/// destroyed wherever the body may.
 class watch {
  public:
   watch() noexcept = default;
@@ -139,10 +130,9 @@ class watch {
   auto operator=(watch&&) -> watch& = delete;
   ~watch() {
     if (!watch_.holds()) return;
-    auto raised = detail::take_exception();  // the body may be destroyed because of one
+    detail::without_exception const aside;  // the body may be destroyed because of one
     PyObject* const watching = watch_.anywhere();
     if (!object::steal(PyObject_CallMethod(watching, "close", nullptr))) PyErr_WriteUnraisable(watching);
-    if (raised) detail::restore_exception(std::move(raised));
   }
 
   /// Awaitable: completes when `fd`, the same in every call, is readable. Errors as readable().

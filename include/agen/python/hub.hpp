@@ -39,7 +39,7 @@ class hub_bell final : public agen::detail::bell, public std::enable_shared_from
   std::shared_ptr<hub_bell> before_;  ///< in the list: the one that was rung before
 };
 
-/// The bells that were rung and not taken yet. Used by any thread, without the GIL.
+/// A list of the bells that were rung and not taken yet. Used by any thread, without the GIL.
 class hub {
  public:
   hub() = default;
@@ -62,7 +62,7 @@ class hub {
     std::vector<std::shared_ptr<hub_bell>> taken;
     std::lock_guard const lock(mutex_);
     taken.resize(size_);
-    wakeup_.drain();  // under the lock: the next one who signals has put something into the list after this
+    wakeup_.drain();  // under the lock: a later signal then belongs to a bell that was put into the list after this
     for (; size_ != 0; --size_) {
       taken[size_ - 1] = std::move(last_);
       last_ = std::move(taken[size_ - 1]->before_);
@@ -70,7 +70,7 @@ class hub {
     }
     return taken;
   }
-  /// Nobody will take any more: so the bells in the list, which keep the hub, go.
+  /// take() will not be called again. Drops the bells in the list, which keep the hub alive.
   void close() noexcept {
     std::lock_guard const lock(mutex_);
     unheard_ = true;
@@ -109,7 +109,7 @@ inline auto take_rung(PyObject* capsule, PyObject* /*none*/) -> PyObject* try {
       PyList_SET_ITEM(numbers.get(), static_cast<Py_ssize_t>(i), number);
     }
   }
-  if (!numbers) {  // no memory: later
+  if (!numbers) {  // no memory: they are taken later
     for (auto& one : rung) from->ring(std::move(one));
   }
   return numbers.release();
@@ -150,7 +150,7 @@ class channel_waits {
     if (!bells_.holds()) bells_.keep(make());
     for (;;) {
       auto answer = called(PyObject_CallNoArgs(bells_.get()));
-      if (PyCapsule_CheckExact(answer.get()) != 0) {  // the hub of a loop that it was not on before
+      if (PyCapsule_CheckExact(answer.get()) != 0) {  // the hub of a loop that this channel was not on before
         heard_ = std::make_shared<hub_bell>(hub_of(answer.get()), number_);
         continue;
       }
@@ -162,7 +162,7 @@ class channel_waits {
     }
   }
   auto operator()() -> awaiting { return awaitable(begun()); }
-  auto closing() -> awaiting {
+  auto for_end() -> awaiting {
     if (patience_ && !until_) until_ = clock::now() + std::chrono::duration_cast<clock::duration>(*patience_);
     auto const limit =
         until_ ? called(PyFloat_FromDouble(seconds(*until_ - clock::now()).count())) : object::borrow(Py_None);

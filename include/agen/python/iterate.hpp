@@ -8,11 +8,6 @@ namespace agen::python {
 
 namespace detail {
 
-inline auto check_new(PyObject* made) -> object {
-  if (made == nullptr) throw error::current();
-  return object::steal(made);
-}
-
 inline auto async_iterator(PyObject* iterable) -> object {
   PyAsyncMethods const* const methods = Py_TYPE(iterable)->tp_as_async;
   if (methods == nullptr || methods->am_aiter == nullptr) {
@@ -20,30 +15,30 @@ inline auto async_iterator(PyObject* iterable) -> object {
                  Py_TYPE(iterable)->tp_name);
     throw error::current();
   }
-  auto iterator = check_new(methods->am_aiter(iterable));
+  auto iterator = called(methods->am_aiter(iterable));
   if (PyAIter_Check(iterator.get()) != 0) return iterator;
   PyErr_Format(PyExc_TypeError, "aiter() returned not an async iterator of type '%.100s'",
                Py_TYPE(iterator.get())->tp_name);
   throw error::current();
 }
 
-/// The operations of a Python async iterator: what they answer has to be awaited. Made in the body that awaits it,
-/// where the cyclic collector sees it: the iterator may lead back to the body.
+/// The operations of a Python async iterator; their results have to be awaited. Make it in the body that awaits them:
+/// the iterator may refer back to the body, and the cyclic collector sees it only there.
 class operations {
  public:
   explicit operations(object iterator) noexcept : iterator_(std::move(iterator)) {}
 
-  auto anext() -> object { return check_new(Py_TYPE(iterator())->tp_as_async->am_anext(iterator())); }
+  auto anext() -> object { return called(Py_TYPE(iterator())->tp_as_async->am_anext(iterator())); }
   auto asend(object const& value) -> object { return call("asend", value.get()); }
   auto athrow(object const& exception) -> object { return call("athrow", exception.get()); }
-  auto aclose() -> object { return check_new(PyObject_CallMethod(iterator(), "aclose", nullptr)); }
+  auto aclose() -> object { return called(PyObject_CallMethod(iterator(), "aclose", nullptr)); }
   [[nodiscard]] auto has(char const* method) const noexcept -> bool {
     return PyObject_HasAttrString(iterator(), method) != 0;
   }
 
  private:
   auto call(char const* method, PyObject* argument) -> object {
-    return check_new(PyObject_CallMethod(iterator(), method, "O", argument));
+    return called(PyObject_CallMethod(iterator(), method, "O", argument));
   }
   [[nodiscard]] auto iterator() const noexcept -> PyObject* { return iterator_.get().get(); }
 
@@ -106,7 +101,7 @@ auto iterate(object iterable) -> async_generator<Yield, Send, Return> {
         co_yield agen::detail::forward_item(std::move(*value));
       } else {
         auto* const given = co_yield agen::detail::forward_item(std::move(*value));
-        if (given != nullptr) sent = detail::check_new(Converter::to_python(std::move(*given)));
+        if (given != nullptr) sent = detail::called(Converter::to_python(std::move(*given)));
       }
     } catch (...) {
       thrown = std::current_exception();
@@ -123,7 +118,7 @@ auto iterate(object iterable) -> async_generator<Yield, Send, Return> {
   }
 }
 
-/// Whether `async for` takes the object, as far as its type says.
+/// Whether `async for` accepts the object, judged by its type.
 inline auto is_async_iterable(PyObject* object) noexcept -> bool {
   PyAsyncMethods const* const methods = Py_TYPE(object)->tp_as_async;
   return methods != nullptr && methods->am_aiter != nullptr;
@@ -142,8 +137,8 @@ auto generator_from(PyObject* source, std::type_identity<async_generator<Yield, 
 }
 }  // namespace detail
 
-/// What a binding tool makes of an argument of type async_generator: a generator that this module made is moved out of
-/// its Python object, which is closed then, if nobody is using it; any other async iterable is iterated.
+/// What a binding tool makes of an argument of type async_generator: a generator of this module that is idle is moved
+/// out of its Python object, which is closed then; any other async iterable is iterated.
 template <class Generator, class Converter = conversions>
 auto from_python(PyObject* source) -> Generator {
   return detail::generator_from<Converter>(source, std::type_identity<Generator>());

@@ -1,4 +1,4 @@
-// Owned references to Python objects, and who may touch them when.
+// Owned references to Python objects, and releasing the GIL.
 #ifndef AGEN_PYTHON_OBJECT_HPP
 #define AGEN_PYTHON_OBJECT_HPP
 
@@ -6,21 +6,10 @@
 
 #include <utility>
 
+#include "../detail/compiler.hpp"
+
 #if PY_VERSION_HEX < 0x030A0000
 #error "agen/python.hpp needs CPython 3.10 or newer"
-#endif
-
-// What each extension module has for itself, whatever visibility it is compiled with.
-#if defined(__GNUC__) && !defined(_WIN32)
-#define AGEN_PYTHON_MODULE_LOCAL __attribute__((visibility("hidden")))
-#else
-#define AGEN_PYTHON_MODULE_LOCAL
-#endif
-// A thread-local that every resumption reads: without a call where the platform can.
-#if defined(__ELF__)
-#define AGEN_PYTHON_FAST_TLS __attribute__((tls_model("initial-exec")))
-#else
-#define AGEN_PYTHON_FAST_TLS
 #endif
 
 namespace agen::python {
@@ -43,7 +32,7 @@ class object {
     made.pointer_ = pointer;
     return made;
   }
-  /// Adds a reference to an object that somebody else owns.
+  /// Adds a reference to an object that the caller does not own (a "borrowed reference").
   static auto borrow(PyObject* pointer) noexcept -> object {
     Py_XINCREF(pointer);
     return steal(pointer);

@@ -4,33 +4,33 @@
 
 #include <optional>
 
-#include "../drive.hpp"
+#include "../detail/resuming_driver.hpp"
 #include "../task.hpp"
 #include "conversion.hpp"
-#include "session.hpp"
+#include "resumption.hpp"
 
 namespace agen::python {
 
 namespace detail {
 
-/// A task is a generator that yields nothing.
+/// The item type of a task, which is a generator without items here.
 struct nothing {};
 
 /// A generator, and what drives it from Python.
 template <class Yield, class Send, class Return, class Converter>
-class body : session {
+class body : resumption {
   using generator = async_generator<Yield, Send, Return>;
 
  public:
   /// \param kept  what lives as long as the body does, seen by the cyclic collector; may be empty
   body(generator&& driven, object kept) noexcept
-      : session(drive_, delegates),
+      : resumption(drive_, delegates),
         kept_(std::move(kept)),
         generator_(std::move(driven)),
         drive_(generator_, &body::answered, this) {}
 
   static AGEN_PYTHON_MODULE_LOCAL abi::body_class const kind;
-  /// Of a body that keeps something: from_python() does not take the generator away from that.
+  /// For a body that keeps an object: from_python() does not separate the generator from what it keeps.
   static AGEN_PYTHON_MODULE_LOCAL abi::body_class const keeping;
   [[nodiscard]] auto own_kind() const noexcept -> abi::body_class const* { return kept_ ? &keeping : &kind; }
 
@@ -41,7 +41,7 @@ class body : session {
       -> int {
     auto& resumed = *static_cast<body*>(self);
     if (exception != nullptr || resumed.is_waiting() || value != Py_None || sends_none) [[unlikely]]
-      return resumed.go_on(value, exception, out, iterator);
+      return resumed.resume_with(value, exception, out, iterator);
     return resumed.iterate(out, iterator);
   }
   static void destroy(void* self) noexcept { delete static_cast<body*>(self); }
@@ -52,14 +52,14 @@ class body : session {
   }
   static void answered(void* self) noexcept { static_cast<body*>(self)->answered_ = true; }
 
-  /// The hot path: a body that stands at a yield and yields again. nanobind compiles with -Os, which inlines nothing.
-  // Whatever else there is is out of line: it would keep registers.
+  /// The hot path: a body that is suspended at a yield and yields again. nanobind compiles with -Os, which inlines
+  /// nothing by itself. Every other path is out of line, because it would occupy registers here.
   AGEN_ALWAYS_INLINE auto iterate(PyObject** out, PyObject** iterator) noexcept -> int {
     enter();
     if (!drive_.is_at_yield()) [[unlikely]]
       return iterate_elsewhere(out, iterator);
-    if (!drive_.anext_to_item()) [[unlikely]] {
-      if (!drive_.is_within()) return leave_without_item(out, iterator);
+    if (!drive_.anext_at_yield()) [[unlikely]] {
+      if (!drive_.awaits_owner()) return leave_without_item(out, iterator);
       leave();
       return awaited(out, iterator);
     }
@@ -70,9 +70,9 @@ class body : session {
     leave();
     return abi::yielded;
   }
-  // How it goes on where that does not end with an item: the answer, and the leave() that is still due.
+  // The slow paths of iterate(): each gives the answer, then calls leave().
   AGEN_NOINLINE auto leave_without_item(PyObject** out, PyObject** iterator) noexcept -> int {
-    int const told = answer(drive_.anext_on(), out, iterator);
+    int const told = answer(drive_.finish_anext(), out, iterator);
     leave();
     return told;
   }
@@ -82,24 +82,24 @@ class body : session {
     return told;
   }
   AGEN_NOINLINE auto leave_after_failure(PyObject** out, PyObject** iterator) noexcept -> int {
-    int const told = go_on_after_failure(out, iterator);
+    int const told = answer_after_failure(out, iterator);
     leave();
     return told;
   }
-  /// answer(), with an item or an await at hand.
+  /// answer(), with a fast path for items and awaits.
   AGEN_ALWAYS_INLINE auto deliver(step answered, PyObject** out, PyObject** iterator) noexcept -> int {
     if (answered != step::yielded) [[unlikely]]
       return answered == step::awaits ? awaited(out, iterator) : answer(answered, out, iterator);
     forget_thrown();
     *out = item();
-    return *out != nullptr ? abi::yielded : go_on_after_failure(out, iterator);
+    return *out != nullptr ? abi::yielded : answer_after_failure(out, iterator);
   }
-  AGEN_OUT_OF_LINE auto go_on(PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator) noexcept
+  AGEN_OUT_OF_LINE auto resume_with(PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator) noexcept
       -> int try {
     scope const current(*this);
     if (is_waiting()) {
       auto const waiting = wake(value, exception);
-      if (drive_.is_within()) return deliver(drive_.go_on(waiting), out, iterator);
+      if (drive_.awaits_owner()) return deliver(drive_.resume(waiting), out, iterator);
       answered_ = false;
       waiting.resume();
       return answer(answered_ ? drive_.answer() : step::awaits, out, iterator);
@@ -120,12 +120,13 @@ class body : session {
     }
   }();
 
-  /// A value that does not convert is refused: the body keeps standing at its yield.
+  /// A value that does not convert is refused, and the body stays suspended at its yield.
   auto send(PyObject* value, PyObject** out, PyObject** iterator) -> int {
     if constexpr (std::is_void_v<Send>) {
       PyErr_SetString(PyExc_TypeError, "this generator takes no values: its C++ Send type is void");
       return abi::refused;
     } else {
+      // The engine has asked the lifecycle: only None begins a body (test_generators.py, "just-started").
       if (generator_.state() == agen::state::created) return answer(drive_.anext(), out, iterator);
       std::optional<Send> sent;
       try {
@@ -157,9 +158,9 @@ class body : session {
     raise(std::current_exception());
     return abi::raised;
   }
-  /// What cannot be converted fails in the body, at its co_yield.
+  /// An item that cannot be converted raises in the body, at its co_yield.
   auto fail_item() -> step { return drive_.athrow(arriving(take_exception().get())); }
-  AGEN_NOINLINE auto go_on_after_failure(PyObject** out, PyObject** iterator) noexcept -> int try {
+  AGEN_NOINLINE auto answer_after_failure(PyObject** out, PyObject** iterator) noexcept -> int try {
     return answer(fail_item(), out, iterator);
   } catch (...) {
     raise(std::current_exception());
@@ -203,7 +204,7 @@ class body : session {
 
   object kept_;  // outlives the generator, which may refer to it
   generator generator_;
-  driver drive_;
+  agen::detail::resuming_driver drive_;
   bool answered_ = false;
 };
 
@@ -218,7 +219,7 @@ auto as_generator(task<T> awaited) -> async_generator<nothing, void, T> {
   co_return co_await std::move(awaited);
 }
 
-/// For the items of as_generator, which never come.
+/// For as_generator, whose body gives no items.
 template <class Converter>
 struct task_converter : Converter {
   using Converter::to_python;
@@ -230,7 +231,7 @@ struct task_converter : Converter {
 /// A C++ generator as a Python async generator: a new reference to an instance of the package's own generator type, or
 /// null with a Python exception set. Needs the GIL. The body, and its destructors, run with the GIL held.
 ///
-/// \param gen   not moved from, not finished, and standing at a yield or not begun
+/// \param gen   not moved from, not finished, and suspended at a yield or not begun
 /// \param name  its __name__ and __qualname__
 /// \param kept  an object that has to live as long as the body, such as the one whose member function the body is
 /// \tparam Converter  how items, sent values and the return value travel: see conversions
@@ -239,7 +240,7 @@ auto to_python(async_generator<Yield, Send, Return>&& gen, char const* name = "a
                object kept = {}) noexcept -> PyObject* try {
   using body = detail::body<Yield, Send, Return, Converter>;
   auto const& bridge = engine();
-  auto* const around = detail::session::current();
+  auto* const around = detail::resumption::current();
   if (around != nullptr && gen.state() != agen::state::created) around->forget_visible();
   auto* const made = new body(std::move(gen), std::move(kept));
   return bridge.make_generator(made->own_kind(), made, name);
@@ -248,8 +249,8 @@ auto to_python(async_generator<Yield, Send, Return>&& gen, char const* name = "a
   return nullptr;
 }
 
-/// A C++ task as a Python coroutine: awaitable once, with send(), throw() and close(), and a warning if nobody awaits
-/// it. Otherwise as for a generator.
+/// A C++ task as a Python coroutine: awaitable once, with send(), throw() and close(), and a warning if it is
+/// never awaited. Otherwise as for a generator.
 template <class Converter = conversions, class T>
 auto to_python(task<T>&& awaited, char const* name = "task", object kept = {}) noexcept -> PyObject* try {
   using body = detail::body<detail::nothing, void, T, detail::task_converter<Converter>>;

@@ -1,4 +1,4 @@
-// expects: yield_from belongs into the body of an async generator
+// expects: yield_from belongs in the body of an async generator
 #include <agen/agen.hpp>
 auto numbers() -> agen::async_generator<int> { co_yield 1; }
 auto body() -> agen::task<> { co_await agen::yield_from(numbers()); }

@@ -1,7 +1,9 @@
-// agen/drive.hpp: operations by plain calls.
+// agen/driver.hpp: operations by plain calls. Beside it detail/resuming_driver.hpp, which the bridge uses.
 #include <gtest/gtest.h>
 
 #include <stdexcept>
+
+#include <agen/detail/resuming_driver.hpp>
 
 #include "support.hpp"
 
@@ -127,13 +129,13 @@ TEST(Driver, MayBeDestroyedWhileTheBodyAwaits) {
 
 /// What the driver's owner resumes, as the bridge to Python does.
 struct owner {
-  driver* drive = nullptr;
+  agen::detail::resuming_driver* drive = nullptr;
   std::coroutine_handle<> waiting;
 
   struct awaiter {
     owner* by;
     static auto await_ready() noexcept -> bool { return false; }
-    auto stays(agen::detail::frame& body) const noexcept -> bool { return by->drive->suspends_within(body); }
+    auto is_resumed_by_owner(agen::detail::frame& body) const noexcept -> bool { return by->drive->takes_over(body); }
     void await_suspend(std::coroutine_handle<> body) const noexcept { by->waiting = body; }
     static void await_resume() noexcept {}
   };
@@ -152,19 +154,19 @@ TEST(Driver, GoesOnWithinABodyThatItsOwnerResumes) {
   counter seen;
   owner by;
   auto gen = waits_for(by);
-  driver drive(gen, &counter::count, &seen);
+  agen::detail::resuming_driver drive(gen, &counter::count, &seen);
   by.drive = &drive;
   EXPECT_EQ(drive.anext(), step::awaits);
-  EXPECT_TRUE(drive.is_within());
+  EXPECT_TRUE(drive.awaits_owner());
   EXPECT_TRUE(gen.running());
   EXPECT_EQ(drive.anext(), step::raised);
   EXPECT_THROW(std::rethrow_exception(drive.take_error()), already_running);
-  EXPECT_EQ(drive.go_on(by.waiting), step::yielded);
+  EXPECT_EQ(drive.resume(by.waiting), step::yielded);
   EXPECT_EQ(*static_cast<int*>(drive.item()), 1);
-  EXPECT_FALSE(drive.is_within());
+  EXPECT_FALSE(drive.awaits_owner());
   int value = 7;
   EXPECT_EQ(drive.asend(&value), step::awaits);
-  EXPECT_EQ(drive.go_on(by.waiting), step::yielded);
+  EXPECT_EQ(drive.resume(by.waiting), step::yielded);
   EXPECT_EQ(*static_cast<int*>(drive.item()), 7);
   EXPECT_EQ(drive.anext(), step::raised);
   EXPECT_THROW(std::rethrow_exception(drive.take_error()), std::runtime_error);
@@ -185,21 +187,21 @@ TEST(Driver, GoesOnWithinABodyThatThenWaitsElsewhereAndDelegates) {
   owner by;
   gate at;
   auto gen = waits_for_both(by, at);
-  driver drive(gen, &counter::count, &seen);
+  agen::detail::resuming_driver drive(gen, &counter::count, &seen);
   by.drive = &drive;
   EXPECT_EQ(drive.anext(), step::awaits);
-  EXPECT_EQ(drive.go_on(by.waiting), step::awaits);
-  EXPECT_FALSE(drive.is_within());
+  EXPECT_EQ(drive.resume(by.waiting), step::awaits);
+  EXPECT_FALSE(drive.awaits_owner());
   at.open();
   EXPECT_EQ(seen.answers, 1);
   EXPECT_EQ(drive.answer(), step::yielded);
   EXPECT_EQ(drive.anext(), step::awaits);
-  EXPECT_EQ(drive.go_on(by.waiting), step::yielded);
+  EXPECT_EQ(drive.resume(by.waiting), step::yielded);
   EXPECT_EQ(drive.anext(), step::yielded);
   EXPECT_EQ(*static_cast<int*>(drive.item()), 1);
   EXPECT_EQ(drive.anext(), step::awaits);
-  EXPECT_TRUE(drive.is_within());
-  EXPECT_EQ(drive.go_on(by.waiting), step::returned);
+  EXPECT_TRUE(drive.awaits_owner());
+  EXPECT_EQ(drive.resume(by.waiting), step::returned);
   EXPECT_EQ(seen.answers, 1);
 }
 
@@ -209,10 +211,10 @@ TEST(Driver, IsCalledBackWhereWhatTheBodyDelegatesToSuspends) {
   counter seen;
   owner by;
   auto gen = delegates(by);
-  driver drive(gen, &counter::count, &seen);
+  agen::detail::resuming_driver drive(gen, &counter::count, &seen);
   by.drive = &drive;
   EXPECT_EQ(drive.anext(), step::awaits);
-  EXPECT_FALSE(drive.is_within());
+  EXPECT_FALSE(drive.awaits_owner());
   by.waiting.resume();
   EXPECT_EQ(seen.answers, 1);
   EXPECT_EQ(drive.answer(), step::yielded);
@@ -224,14 +226,14 @@ TEST(Driver, MayBeDestroyedWithinABody) {
   owner by;
   auto gen = waits_for(by);
   {
-    driver drive(gen, &counter::count, &seen);
+    agen::detail::resuming_driver drive(gen, &counter::count, &seen);
     by.drive = &drive;
     EXPECT_EQ(drive.anext(), step::awaits);
   }
   by.waiting.resume();
   EXPECT_EQ(*sync_wait(gen.anext()), 1);
   auto dropped = waits_for(by);
-  driver drive(dropped, &counter::count, &seen);
+  agen::detail::resuming_driver drive(dropped, &counter::count, &seen);
   by.drive = &drive;
   EXPECT_EQ(drive.anext(), step::awaits);
   EXPECT_EQ(seen.answers, 0);

@@ -1,11 +1,11 @@
-// How a C++ body awaits Python: the session of the body that Python resumes takes the awaitable up to the event loop,
+// How a C++ body awaits Python. The resumption of the body that Python resumes passes the awaitable to the event loop,
 // and the answer back to the coroutine that waits.
-#ifndef AGEN_PYTHON_SESSION_HPP
-#define AGEN_PYTHON_SESSION_HPP
+#ifndef AGEN_PYTHON_RESUMPTION_HPP
+#define AGEN_PYTHON_RESUMPTION_HPP
 
 #include <coroutine>
 
-#include "../drive.hpp"
+#include "../detail/resuming_driver.hpp"
 #include "engine.hpp"
 
 namespace agen::python {
@@ -16,37 +16,37 @@ namespace detail {
 
 class awaiting;
 
-/// What a resumption of one body by Python shares with everything that runs inside it: tasks, inner generators. There
-/// is one for each body that Python sees, for as long as that lives.
-class session {
+/// What one body that Python resumes shares with everything that runs inside it: tasks and inner generators. Each body
+/// that Python sees has one, as long as it lives.
+class resumption {
  public:
   /// \param drive      drives the body
   /// \param delegates  the body is a generator's, so it can delegate
-  session(driver& drive, bool delegates) noexcept : drive_(drive), delegates_(delegates) {}
-  session(session const&) = delete;
-  auto operator=(session const&) -> session& = delete;
-  inline ~session();
+  resumption(agen::detail::resuming_driver& drive, bool delegates) noexcept : drive_(drive), delegates_(delegates) {}
+  resumption(resumption const&) = delete;
+  auto operator=(resumption const&) -> resumption& = delete;
+  inline ~resumption();
 
-  /// The session that runs on this thread now; null outside of all.
-  static auto current() noexcept -> session* { return current_; }
+  /// The resumption that runs on this thread now; null outside of all.
+  static auto current() noexcept -> resumption* { return current_; }
 
-  /// A generator that has begun goes from this body to another one: from now on nothing here is seen by the collector,
-  /// as that would take what the other one owns for the own.
+  /// A generator that has begun moves from this body to another. From now on the collector sees nothing of this body,
+  /// because it would count what the other body owns as owned by this one.
   inline void forget_visible() noexcept;
 
-  /// Makes the session the current one, until leave(). It is not entered again meanwhile.
+  /// Makes the resumption the current one, until leave(). It is not entered again meanwhile.
   void enter() noexcept { outer_ = std::exchange(current_, this); }
   void leave() noexcept { current_ = outer_; }
   /// The same for a scope.
   class scope {
    public:
-    explicit scope(session& entered) noexcept : entered_(entered) { entered.enter(); }
+    explicit scope(resumption& entered) noexcept : entered_(entered) { entered.enter(); }
     scope(scope const&) = delete;
     auto operator=(scope const&) -> scope& = delete;
     ~scope() { entered_.leave(); }
 
    private:
-    session& entered_;
+    resumption& entered_;
   };
 
  protected:
@@ -56,7 +56,8 @@ class session {
   /// Gives the coroutine that waits a result or an exception, to be resumed with.
   inline auto wake(PyObject* result, PyObject* exception) -> std::coroutine_handle<>;
 
-  /// The C++ exception to throw for a Python one. Remembered: where it leaves the body again, it is the same object.
+  /// The C++ exception to throw for a Python one. It is remembered: if it leaves the body again, Python gets the same
+  /// object.
   auto arriving(PyObject* exception) -> std::exception_ptr {
     thrown_ = to_cpp(exception);
     thrown_object_ = object::borrow(exception);
@@ -88,14 +89,14 @@ class session {
   }
 
   awaiting* waiting_ = nullptr;
-  session* outer_;  ///< while it is the current one: the one before
+  resumption* outer_;  ///< while it is the current one: the one before
   visible* visible_ = nullptr;
-  driver& drive_;
+  agen::detail::resuming_driver& drive_;
   bool delegates_;
   std::exception_ptr thrown_;
   object thrown_object_;
 
-  static inline AGEN_PYTHON_MODULE_LOCAL AGEN_PYTHON_FAST_TLS constinit thread_local session* current_ = nullptr;
+  static inline AGEN_PYTHON_MODULE_LOCAL AGEN_PYTHON_FAST_TLS constinit thread_local resumption* current_ = nullptr;
 };
 
 /// The awaiter of a Python awaitable.
@@ -106,12 +107,12 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
   awaiting(awaiting&& other) noexcept : awaitable_(std::move(other.awaitable_)) {}
   auto operator=(awaiting&&) -> awaiting& = delete;
   ~awaiting() {
-    if (session_ != nullptr && session_->waiting_ == this) session_->waiting_ = nullptr;
+    if (resumption_ != nullptr && resumption_->waiting_ == this) resumption_->waiting_ = nullptr;
   }
 
-  /// The first step is done here: what answers at once costs no suspension.
+  /// The first step is done here, so that an awaitable which answers at once costs no suspension.
   AGEN_OUT_OF_LINE auto await_ready() -> bool {
-    session* const now = session::current();
+    resumption* const now = resumption::current();
     if (now == nullptr) {
       throw error(PyExc_RuntimeError,
                   "a Python awaitable was awaited in C++ where no Python event loop drives the coroutine: return the "
@@ -124,12 +125,14 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
     auto const result = begin(now->delegates_);
     if (result == PYGEN_RETURN) return true;
     if (result == PYGEN_ERROR) std::rethrow_exception(now->arriving(take_exception().get()));
-    session_ = now;
+    resumption_ = now;
     now->waiting_ = this;
     return false;
   }
-  /// See agen::driver::suspends_within.
-  auto stays(agen::detail::frame& body) const noexcept -> bool { return session_->drive_.suspends_within(body); }
+  /// See agen::detail::foreign_awaiter.
+  auto is_resumed_by_owner(agen::detail::frame& body) const noexcept -> bool {
+    return resumption_->drive_.takes_over(body);
+  }
   void await_suspend(std::coroutine_handle<> body) noexcept { body_ = body; }
   auto await_resume() -> object {
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
@@ -137,7 +140,7 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
   }
 
  private:
-  friend session;
+  friend resumption;
 
   /// abi::engine::begin_await; a coroutine, which is its own iterator, is sent to from here.
   AGEN_ALWAYS_INLINE auto begin(bool delegates) -> PySendResult {
@@ -152,18 +155,18 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
   object awaitable_;  ///< then its iterator, for the engine
   object object_;     ///< for the event loop, then the result
   std::coroutine_handle<> body_;
-  session* session_ = nullptr;
+  resumption* resumption_ = nullptr;
   std::exception_ptr thrown_;
 };
 
-inline void session::take_request(PyObject** out, PyObject** iterator) noexcept {
+inline void resumption::take_request(PyObject** out, PyObject** iterator) noexcept {
   *out = waiting_->object_.release();
   *iterator = waiting_->awaitable_.release();
 }
 
-inline auto session::wake(PyObject* result, PyObject* exception) -> std::coroutine_handle<> {
+inline auto resumption::wake(PyObject* result, PyObject* exception) -> std::coroutine_handle<> {
   awaiting& woken = *std::exchange(waiting_, nullptr);
-  woken.session_ = nullptr;
+  woken.resumption_ = nullptr;
   if (exception != nullptr) {
     woken.thrown_ = arriving(exception);
   } else {
@@ -192,7 +195,8 @@ inline auto yield_from(object const& iterable) -> detail::awaiting {
 }
 
 /// An owned reference that the cyclic garbage collector sees, in a local variable of a body that Python drives: keep a
-/// Python object in one where that may lead back to the generator. (Others keep such a cycle alive for ever.)
+/// Python object in one if it may refer back to the generator. (An ordinary object would keep such a cycle alive for
+/// ever.)
 ///
 ///     auto notify(agen::python::object callback) -> agen::async_generator<int> {
 ///       agen::python::visible const kept(std::move(callback));
@@ -201,9 +205,9 @@ inline auto yield_from(object const& iterable) -> detail::awaiting {
 class visible {
  public:
   /// Made in the body, after it has begun.
-  explicit visible(object kept) noexcept : kept_(std::move(kept)), session_(detail::session::current()) {
-    if (session_ == nullptr) return;
-    next_ = std::exchange(session_->visible_, this);
+  explicit visible(object kept) noexcept : kept_(std::move(kept)), resumption_(detail::resumption::current()) {
+    if (resumption_ == nullptr) return;
+    next_ = std::exchange(resumption_->visible_, this);
     if (next_ != nullptr) next_->previous_ = this;
   }
   visible(visible const&) = delete;
@@ -212,40 +216,40 @@ class visible {
     if (next_ != nullptr) next_->previous_ = previous_;
     if (previous_ != nullptr) {
       previous_->next_ = next_;
-    } else if (session_ != nullptr) {
-      session_->visible_ = next_;
+    } else if (resumption_ != nullptr) {
+      resumption_->visible_ = next_;
     }
   }
 
   /// The object.
   [[nodiscard]] auto get() const noexcept -> object const& { return kept_; }
   /// Whether the collector sees it by the body that runs now.
-  [[nodiscard]] auto is_current() const noexcept -> bool { return session_ == detail::session::current(); }
+  [[nodiscard]] auto is_current() const noexcept -> bool { return resumption_ == detail::resumption::current(); }
 
  private:
-  friend detail::session;
+  friend detail::resumption;
 
   object kept_;
-  detail::session* session_;
+  detail::resumption* resumption_;
   visible* next_ = nullptr;
   visible* previous_ = nullptr;
 };
 
-/// What outlives the session, in a generator that was taken out of its Python object, forgets it.
-inline detail::session::~session() {
-  if (waiting_ != nullptr) waiting_->session_ = nullptr;
+/// A generator that was taken out of its Python object outlives the resumption. What refers to it there forgets it.
+inline detail::resumption::~resumption() {
+  if (waiting_ != nullptr) waiting_->resumption_ = nullptr;
   forget_visible();
 }
 
-inline void detail::session::forget_visible() noexcept {
-  for (visible* i = std::exchange(visible_, nullptr); i != nullptr; i = i->next_) i->session_ = nullptr;
+inline void detail::resumption::forget_visible() noexcept {
+  for (visible* i = std::exchange(visible_, nullptr); i != nullptr; i = i->next_) i->resumption_ = nullptr;
 }
 
-inline auto detail::session::traverse_visible(visitproc visit, void* arg) const -> int {
+inline auto detail::resumption::traverse_visible(visitproc visit, void* arg) const -> int {
   for (visible const* i = visible_; i != nullptr; i = i->next_) Py_VISIT(i->kept_.get());
   return 0;
 }
 
 }  // namespace agen::python
 
-#endif  // AGEN_PYTHON_SESSION_HPP
+#endif  // AGEN_PYTHON_RESUMPTION_HPP

@@ -1,12 +1,16 @@
 // Driving a generator from outside any coroutine: by plain calls, with a callback when an answer comes later, and
-// without knowing the types of its items. What a bridge to another language, or a callback interface, stands on. Costs
-// the path of co_await nothing.
-#ifndef AGEN_DRIVE_HPP
-#define AGEN_DRIVE_HPP
+// without knowing the types of its items. Bridges to other languages and callback interfaces are built on it. The path
+// of co_await does not become slower by it.
+#ifndef AGEN_DRIVER_HPP
+#define AGEN_DRIVER_HPP
 
 #include "async_generator.hpp"
 
 namespace agen {
+
+namespace detail {
+class resuming_driver;
+}
 
 /// Performs operations on one generator, one at a time, and says what its body answered.
 ///
@@ -19,8 +23,8 @@ namespace agen {
 /// that resumes it, with answer() telling the step. Refusals of the lifecycle (already_running, just_started) come as
 /// `raised`, too.
 ///
-/// The generator must outlive the driver; the driver may be destroyed at any time, the body then goes on and its answer
-/// waits for the next operation. Not movable: a waiting body knows its address.
+/// The generator must outlive the driver; the driver may be destroyed at any time, the body then continues and its
+/// answer waits for the next operation. Not movable: a waiting body knows its address.
 class driver {
  public:
   using callback = void (*)(void* context) noexcept;
@@ -41,10 +45,10 @@ class driver {
   driver(driver const&) = delete;
   auto operator=(driver const&) -> driver& = delete;
   ~driver() {
-    if (!within_) [[likely]]
+    if (!owner_resumes_) [[likely]]
       return;
-    own().now = detail::stage::elsewhere;
-    detail::desert(own());
+    own().now = detail::phase::elsewhere;
+    detail::forget_consumer(own());
   }
 
   /// Resumes the body until its next item.
@@ -60,77 +64,40 @@ class driver {
     return perform(way::closes, [this] { return &closing_.emplace(iterating_.of()); });
   }
 
-  // For awaiters that whoever has the driver resumes, as the bridge to Python does: what the driven body awaits itself
-  // need not be settled with anybody, so an await costs it little more than an item.
-
-  /// To be asked by such an awaiter when `f`, its body, is about to suspend. True: anext() or asend() then gives
-  /// step::awaits, and the body goes on by go_on(), without a callback. False: it suspends as in anything else.
-  auto suspends_within(detail::frame& f) noexcept -> bool {
-    if (&f != &iterating_.of() || under_way_ != way::iterates || f.own.now != detail::stage::running) return false;
-    f.own.slot = nullptr;
-    return within_ = true;
-  }
-  /// The body waits for go_on().
-  [[nodiscard]] auto is_within() const noexcept -> bool { return within_; }
-  /// Resumes a body that is_within(); `body` is its handle.
-  auto go_on(std::coroutine_handle<> body) noexcept -> step {
-    within_ = false;
-    body.resume();
-    return resumed();
-  }
-
-  /// anext() in parts, of which the first two are short enough for a hot path, where it is known that anext() can
-  /// resume the generator at any co_yield. Not at a yield: anext_anywhere() gives the step. True from anext_to_item():
-  /// an item is there. False: anext_on() gives the step.
-  [[nodiscard]] AGEN_ALWAYS_INLINE auto is_at_yield() const noexcept -> bool {
-    return own().now == detail::stage::suspended;
-  }
-  AGEN_ALWAYS_INLINE auto anext_to_item() noexcept -> bool {
-    under_way_ = way::iterates;
-    iterating_.resume(nullptr);
-    if (!iterating_.has_arrived() || own().slot == nullptr) [[unlikely]]
-      return false;
-    under_way_ = way::none;
-    answer_ = step::yielded;
-    return true;
-  }
-  AGEN_ALWAYS_INLINE auto anext_on() noexcept -> step { return resumed(); }
-  auto anext_anywhere() noexcept -> step { return iterate(operation::anext, nullptr, true); }
-
   /// The step of the last operation.
   [[nodiscard]] auto answer() const noexcept -> step { return answer_; }
   /// After `yielded`: the item, as a pointer to what co_yield was given. Holds until the next operation.
-  [[nodiscard]] auto item() const noexcept -> void* { return own().slot; }
+  [[nodiscard]] auto item() const noexcept -> void* { return own().handed.item(); }
   /// After `raised`: the exception.
   auto take_error() noexcept -> std::exception_ptr { return std::exchange(error_, nullptr); }
 
  private:
-  // A coroutine's frame begins with what resume() and destroy() call, in every ABI with coroutines; that is how code of
-  // different compilers can be linked. A body resumes its consumer through it, and so a callback costs the generator no
-  // branch of its own, and the driver no frame. The compiler must not see which functions these are: clang calls
-  // coroutines by a convention of its own, the same in effect for one pointer, and takes a call that it can see to
-  // disagree for one that never happens.
+  friend detail::resuming_driver;
+
+  // Stands for a consumer's coroutine. In every ABI a coroutine's frame begins with pointers to the functions that
+  // resume() and destroy() call, so that code of different compilers can be linked; this struct begins with such
+  // pointers. A body "resumes" it like any consumer: the callback costs the generator no branch, and the driver no
+  // frame. The compiler must not see which functions these are. clang calls coroutines by a convention of its own,
+  // which for one pointer has the same effect as the ordinary one, and treats a call whose convention it can see to be
+  // wrong as unreachable.
   struct arrival {
     void (*resume)(arrival*);
     void (*destroy)(arrival*);
     driver* self;
   };
 
-  /// anext and asend, one after the other: an item that comes at once costs the body's path and a few stores.
+  /// The awaitable of every anext and asend, used again and again: an item that comes at once costs the path of the
+  /// body and a few stores.
   class iteration : public detail::operation_base<> {
    public:
     using operation_base::operation_base;
     auto of() const noexcept -> detail::frame& { return *frame_; }
-    /// What detail::drive() does before it looks where the body has got to.
+    // detail::drive() in three parts: the answer is wanted without a call where it comes at once.
     AGEN_ALWAYS_INLINE void resume(void* value) noexcept {
-      detail::control& c = frame_->own;
-      c.slot = value;
-      c.link = this;
-      c.now = detail::stage::running;
-      c.leaf.resume();
+      frame_->own.handed.send(value);
+      detail::resume_leaf(frame_->own, *this);
     }
-    auto has_arrived() const noexcept -> bool { return detail::load(this->at) == detail::arrived; }
-    /// What it does after that.
+    auto has_arrived() const noexcept -> bool { return detail::has_arrived(*this); }
     auto waits(std::coroutine_handle<> h) noexcept -> bool { return detail::drive_on(frame_->own, *this, h); }
   };
   class throwing : public detail::throwing_operation {
@@ -164,7 +131,7 @@ class driver {
     auto operator*() noexcept -> T& { return value_; }
 
    private:
-    // Out of line: inlined, it makes g++ 12 warn of values that were never there.
+    // Out of line: inlined, it makes g++ 12 warn that the value is uninitialized, which it cannot be.
     AGEN_NOINLINE void destroy() noexcept { value_.~T(); }
 
     union {
@@ -175,31 +142,35 @@ class driver {
 
   auto own() const noexcept -> detail::control& { return iterating_.of().own; }
 
+  [[nodiscard]] AGEN_ALWAYS_INLINE auto is_at_yield() const noexcept -> bool {
+    return own().now == detail::phase::suspended;
+  }
   AGEN_ALWAYS_INLINE auto iterate(operation op, void* value, bool plain) noexcept -> step {
-    if (!is_at_yield() || !plain) [[unlikely]] {  // at a yield: and so nothing is under way
+    if (!is_at_yield() || !plain) [[unlikely]] {  // at a yield nothing is under way, and admit() answers `resume`
       if (!begins_iteration(op)) return answer_;
     }
     under_way_ = way::iterates;
     iterating_.resume(value);
     return resumed();
   }
-  /// The call that resumed the body has come back: the body has answered, is_within(), or waits elsewhere. Touches
-  /// nothing then: the callback may have run, and destroyed the driver.
+  /// The call that resumed the body has come back: the body has answered, waits for the owner to resume it, or waits
+  /// for something foreign. In the last case nothing may be touched: the callback may have run and destroyed the
+  /// driver.
   AGEN_ALWAYS_INLINE auto resumed() noexcept -> step {
     if (!iterating_.has_arrived() && waits()) [[unlikely]]
       return step::awaits;
-    if (own().slot == nullptr) [[unlikely]]
-      return within_ ? step::awaits : conclude();
+    if (own().handed.item() == nullptr) [[unlikely]]
+      return owner_resumes_ ? step::awaits : complete();
     under_way_ = way::none;
     return answer_ = step::yielded;
   }
-  // Out of line: an item that comes at once has arrived.
+  // Out of line, because an item that comes at once does not get here.
   AGEN_NOINLINE auto waits() noexcept -> bool { return iterating_.waits(waiter()); }
-  /// The slow half of iterate: false if the answer is there already.
+  /// The slow path of iterate(): false if the answer is there already.
   AGEN_NOINLINE auto begins_iteration(operation op) noexcept -> bool {
     if (refuses()) return false;
     try {
-      if (op == operation::anext && own().now == detail::stage::suspended) detail::raise_nothing_sent();
+      if (op == operation::anext && own().now == detail::phase::suspended) detail::raise_nothing_sent();
       if (!detail::iteration_is_ready(op, iterating_.of(), op == operation::asend)) return true;
       answer_ = outcome();
     } catch (...) {
@@ -216,17 +187,17 @@ class driver {
     auto* const begun = make();
     under_way_ = which;
     try {
-      if (!begun->await_ready() && begun->await_suspend(waiter())) return step::awaits;  // as above
+      if (!begun->await_ready() && begun->await_suspend(waiter())) return step::awaits;  // see resumed()
     } catch (...) {
       under_way_ = way::none;
       fail();
       return answer_;
     }
-    return conclude();
+    return complete();
   }
   /// The operation under way has its answer.
-  // Out of line: an item that comes at once needs none of it.
-  AGEN_NOINLINE auto conclude() noexcept -> step {
+  // Out of line, because an item that comes at once does not need it.
+  AGEN_NOINLINE auto complete() noexcept -> step {
     way const which = std::exchange(under_way_, way::none);
     if (which != way::closes) {
       if (which == way::throws) (*throwing_).finished();
@@ -242,13 +213,15 @@ class driver {
   }
   AGEN_ALWAYS_INLINE auto outcome() noexcept -> step {
     detail::control& c = own();
-    if (c.slot != nullptr) [[likely]]
+    if (c.handed.item() != nullptr) [[likely]]
       return step::yielded;
     if (!c.has_raised) return step::returned;
     error_ = c.take();
     return step::raised;
   }
-  /// One operation at a time: the callback of the one under way is still to come, and its answer is left alone.
+  /// One operation at a time. This is asked before the lifecycle, because an operation would replace the awaitable of
+  /// the one under way. The lifecycle would refuse as well: until the callback the generator is running.
+  /// Driver.CallsBackWhenTheAnswerComesLater (tests/cpp/driver_test.cpp) holds the two together.
   auto refuses() noexcept -> bool {
     if (under_way_ == way::none) return false;
     error_ = std::make_exception_ptr(already_running("driver: asynchronous generator is already running"));
@@ -262,7 +235,7 @@ class driver {
   auto waiter() noexcept -> std::coroutine_handle<> { return std::coroutine_handle<>::from_address(&arrival_); }
   static void arrived(arrival* at) {
     driver& self = *at->self;
-    self.conclude();
+    self.complete();
     self.on_answer_(self.context_);
   }
   static void ignored(arrival* /*at*/) {}
@@ -274,7 +247,7 @@ class driver {
   bool sends_nothing_;
   step answer_ = step::awaits;
   way under_way_ = way::none;
-  bool within_ = false;
+  bool owner_resumes_ = false;  ///< see detail::resuming_driver
   std::exception_ptr error_;
   place<throwing> throwing_;
   place<closer> closing_;
@@ -282,4 +255,4 @@ class driver {
 
 }  // namespace agen
 
-#endif  // AGEN_DRIVE_HPP
+#endif  // AGEN_DRIVER_HPP
