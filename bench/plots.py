@@ -1,8 +1,8 @@
 """Draws the measured figures as SVG files: plots.py FOLDER. Measures nothing.
 
 The figures come from where the benchmarks leave them: bench/python/results/{instructions,time}.json, bench/cpp/results.json,
-bench/bridge/results.json. Beside each plot stands a .txt with its caption: what was measured, the machine, the command. A plot
-whose figures are not there is not drawn.
+bench/bridge/results.json. Each plot gets a .txt with its caption: what was measured, the machine, the command. A plot
+without figures is not drawn.
 """
 
 import json

@@ -20,7 +20,7 @@ sys.path[:0] = [str(HERE), str(ROOT / "tools")]
 import machine  # noqa: E402
 import tables  # noqa: E402
 
-# The ratio that is asked of each case, and the one aimed at.
+# The ratio that each case must keep, and the one aimed at.
 BARS = {
     "items": (0.50, 0.33),
     "await a coroutine that answers at once": (0.80, 0.65),

@@ -4,7 +4,7 @@
 
 Run it with the Python of an environment (tools/environment). The figures: CPU of the whole process per item when the
 thread pushes as fast as it can, and the time from push to consumer when items are 1 ms apart. The contenders take turns;
-of each the smallest CPU and the median of all latencies count. Then fairness: how late a task that sleeps for 1 ms wakes
+the smallest CPU and the median of all latencies of each count. Then fairness: how late a task that sleeps for 1 ms wakes
 beside a channel that never runs dry.
 """
 

@@ -24,8 +24,8 @@ using concrete = net::io_context::executor_type;
 template <class Yield, class Return, class Executor>
 using coro = net::experimental::coro<Yield, Return, Executor>;
 
-// Spelt out for each executor: g++ 12 dies of function templates that are coros. By pointer: for clang a coro among the
-// parameters is one more place to take the executor from.
+// Spelt out for each executor, because g++ 12 crashes on function templates that are coros. By pointer, because clang
+// may otherwise take the executor from a coro among the parameters.
 AGEN_BENCH_NOINLINE auto numbers(any /*where*/, int n) -> coro<int, void, any> {
   for (int i = 0; i < n; ++i) co_yield i;
 }

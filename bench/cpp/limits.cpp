@@ -1,4 +1,4 @@
-// What no generator can be faster than: the loop written by hand, and one opaque call for each item.
+// The floor for every generator: a hand-written loop, and one opaque call for each item.
 #include "cases.hpp"
 
 namespace {

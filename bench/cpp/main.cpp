@@ -19,7 +19,7 @@ std::size_t last_size = 0;
 
 }  // namespace
 
-// Out of line: g++ takes one of them inlined without the other for a mistake.
+// Out of line: if g++ inlines only one of them, it reports a mismatch.
 AGEN_BENCH_NOINLINE auto operator new(std::size_t size) -> void* {
   ++allocations;
   last_size = size;
@@ -32,7 +32,7 @@ AGEN_BENCH_NOINLINE void operator delete(void* block, std::size_t /*size*/) noex
 
 namespace {
 
-/// What a frame holds beside the body's own: the parameter and the local, two ints, are its own.
+/// What a frame holds besides the body's own data, which is the parameter and the local, two ints.
 template <class Send, class Return>
 AGEN_BENCH_NOINLINE auto two_ints(int n) -> agen::async_generator<int, Send, Return> {
   for (int i = 0; i < n; ++i) co_yield i;
@@ -46,7 +46,7 @@ auto overhead() -> std::size_t {
 }
 
 void memory() {
-  // No item of ours allocates: what a run allocates does not depend on its length. (The consumer's frame is the
+  // Items allocate nothing, so the allocations of a run do not depend on its length. (The consumer's frame is the
   // second.)
   auto& all = bench::cases();
   allocations = 0;

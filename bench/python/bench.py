@@ -3,8 +3,8 @@
   bench.py time          nanoseconds per item; one process an interpreter, contenders in turn, minimum of many rounds
   bench.py instructions  instructions per item under callgrind: no noise, the figure to quote
 
-Each interpreter is set up by tools/environment first, unless it is given as a path: that one runs as it is, with whatever
-PYTHONPATH it is given, which is the quick way to compare two builds of the engine.
+Each interpreter is set up by tools/environment first, unless it is given as a path: such a one runs unchanged, with the
+PYTHONPATH of the caller, which is the quick way to compare two builds of the engine.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def child(command, env):
     if done.returncode:
         sys.stderr.write(done.stderr[-4000:])
         raise SystemExit(f"bench: failed: {' '.join(map(str, command))}")
-    # What valgrind says of itself begins with ==; the rest is for whoever reads the table.
+    # valgrind's own messages begin with ==; the rest is for the reader of the table.
     for line in done.stderr.splitlines():
         if not line.startswith("=="):
             print(f"bench: {line}", file=sys.stderr)

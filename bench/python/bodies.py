@@ -1,7 +1,7 @@
 # ruff: noqa: F821
 """The generators under test, written with the package's names. Executed once for each contender, with its names as globals.
 
-The native twins are in native.py; who drives them, and how often, is in cases.py.
+Their native twins are in native.py; cases.py drives both, and says how often.
 """
 
 

@@ -1,4 +1,4 @@
-"""The cases: what is run, how many items one run is, and the ratio to native that is asked of each.
+"""The cases: what is run, how many items one run is, and the ratio to native that each must keep.
 
 A case knows nothing of clocks: measure.py counts nanoseconds or instructions around `run(api, n)`.
 """
@@ -13,7 +13,7 @@ from driver import balanced_tree, consume, consume_echo, consume_short
 
 @dataclass(frozen=True)
 class Case:
-    """One row. `must` and `aim` bound ours / native; `since` is the oldest version for which `must` is asked."""
+    """One row. `must` and `aim` bound ours / native; `since` is the oldest version for which `must` applies."""
 
     name: str
     title: str

@@ -1,6 +1,6 @@
 """Loads what is compared: native, this package, and PyPI's async_generator 1.10 beside it under another name.
 
-1.10 is looked for in the folder that AGEN_PEER names (tools/peer puts it there); without it its column stays empty.
+1.10 comes from the folder that AGEN_PEER names (tools/peer puts it there); without it, its column stays empty.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ NATIVE, OURS, PEER = "native", "ours", "1.10"
 
 
 def load_peer():
-    """async_generator 1.10 as the module async_generator_1_10, or None where it is not there."""
+    """async_generator 1.10 as the module async_generator_1_10, or None if it is not installed."""
     folder = os.environ.get("AGEN_PEER")
     init = Path(folder, "async_generator", "__init__.py") if folder else None
     if init is None or not init.exists():

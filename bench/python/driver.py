@@ -10,7 +10,7 @@ def pause():
 
 
 def run(coroutine):
-    """Runs a coroutine to its end and returns its result; whatever it awaits is resumed at once."""
+    """Runs a coroutine to its end and returns its result; every await is resumed at once."""
     try:
         while True:
             coroutine.send(None)

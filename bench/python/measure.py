@@ -23,7 +23,7 @@ sys.setrecursionlimit(20_000)
 
 
 def mark():
-    """A place where callgrind is told to dump its counts: a C library call that nothing else here makes."""
+    """A place where callgrind is told to dump its counts: a C library call that no other code here makes."""
     os.getppid()
 
 

@@ -21,7 +21,7 @@ async def awaiting(n):
 
 
 def nested(depth):
-    """As there is no delegation, each level is a loop that yields on."""
+    """Without delegation, each level is a loop that yields each item again."""
     function = items
     for _ in range(depth):
         function = _looping(function)

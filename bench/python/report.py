@@ -28,7 +28,7 @@ def ratio(figures):
 
 
 def verdict(value, must, aim):
-    """How a ratio stands to its bounds: "MISSED" over must, "aim" where the aim is reached too."""
+    """How a ratio compares with its bounds: "MISSED" over must, "aim" where the aim is reached too."""
     if value is None or must is None:
         return ""
     if value > must:

@@ -2,7 +2,7 @@
 
   PYTHON -X gil=0 threads.py [--rounds N] [--json FILE]
 
-The best of many short rounds counts, the contenders in turn: a round that the rest of the machine disturbs is no measure.
+The contenders take turns, and the best of many short rounds counts: other work on the machine disturbs the rest.
 Prints a line for each case; 2.0 would be perfect. Needs two processors and an interpreter without the GIL.
 """
 

@@ -1,4 +1,4 @@
-# Runs PROGRAM and fails unless it succeeds and prints exactly what stands in the file EXPECTED.
+# Runs PROGRAM and fails unless it succeeds and prints exactly the content of the file EXPECTED.
 execute_process(COMMAND ${PROGRAM} OUTPUT_VARIABLE printed ERROR_VARIABLE complaints RESULT_VARIABLE status)
 file(READ ${EXPECTED} expected)
 if(NOT status EQUAL 0)

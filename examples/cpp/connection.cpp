@@ -1,5 +1,5 @@
-// A resource whose beginning and end both await, held by an async context manager: a
-// generator that yields once.
+// An async context manager, which is a generator that yields once, holds a resource.
+// Acquiring and releasing it both await.
 #include <agen/agen.hpp>
 #include <cstdio>
 #include <stdexcept>
@@ -31,7 +31,7 @@ auto connected(std::string name) -> agen::async_generator<connection> {
   } catch (...) {
     error = std::current_exception();
   }
-  // C++ cannot await inside a catch: clean up after it, then go on with the exception.
+  // C++ cannot await inside a catch: clean up after it, then rethrow the exception.
   co_await shut_down(c);
   if (error) std::rethrow_exception(error);
 }

@@ -1,5 +1,5 @@
-// A recursive walk over a directory by yield_from: one generator for each folder, and
-// an item costs the same however deep it lies.
+// A recursive walk over a directory by yield_from: one generator for each folder. An
+// item costs the same at any depth.
 #include <agen/agen.hpp>
 #include <algorithm>
 #include <cstdint>
@@ -24,7 +24,7 @@ auto walk(fs::path folder) -> agen::async_generator<fs::path const> {
 }
 // [/walk]
 
-/// A folder of its own that is gone with its scope.
+/// A temporary folder that is removed at the end of its scope.
 class scratch {
  public:
   scratch()

@@ -1,5 +1,5 @@
-// load_json_lines over a TCP socket on loopback: Asio reads, a generator makes lines of
-// bytes, another makes JSON of lines, a third delegates to it.
+// load_json_lines over a TCP socket on loopback: Asio reads, one generator turns bytes
+// into lines, another turns lines into JSON, a third delegates to it.
 #include <agen/asio.hpp>
 
 #include <algorithm>

@@ -54,11 +54,11 @@ def mix(checksum, record):
 
 @contextlib.contextmanager
 def served(path):
-    """A TCP server on loopback that sends the file to whoever connects; gives its address."""
+    """A TCP server on loopback that sends the file to each client; gives its address."""
 
     class SendFile(socketserver.BaseRequestHandler):
         def handle(self):
-            # A client that leaves early is no error of the server's.
+            # A client may leave early; that is no error of the server.
             with open(path, "rb") as file, contextlib.suppress(ConnectionError):
                 self.request.sendfile(file)
 
@@ -133,7 +133,7 @@ LOOPS = {
 
 
 def load(name, file, folder=None, **kwargs):
-    """Executes a file as a module of a name of its own."""
+    """Executes a file as a module with its own name."""
     spec = importlib.util.spec_from_file_location(name, folder / file if folder else HERE / file, **kwargs)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -158,7 +158,7 @@ def pipelines():
 
 
 class Silent:
-    """Stands in for the progress bar where nobody watches."""
+    """Replaces the progress bar when there is no terminal."""
 
     def add_task(self, description, total):
         return 0

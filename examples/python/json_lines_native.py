@@ -1,4 +1,4 @@
-"""json_lines.py in native syntax, which has no delegation: each level yields on what the one below yields."""
+"""json_lines.py in native syntax, which has no delegation: each level yields the items of the level below again."""
 
 import json
 

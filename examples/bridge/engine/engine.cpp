@@ -18,7 +18,7 @@ auto countdown(int start) -> agen::async_generator<int, void, std::string> {
 // [/generator]
 
 // [engine]
-/// An engine of somebody else's: it blocks until it has a value.
+/// An engine of another library: it blocks until it has a value.
 class sensor {
  public:
   explicit sensor(double first) : value_(first) {}
@@ -41,7 +41,7 @@ auto readings(double first) -> agen::async_generator<double> {
       sensor device(first);
       while (out.push(device.read())) continue;  // false: nobody wants more
     } catch (...) {
-      out.fail();  // goes to whoever iterates
+      out.fail();  // goes to the consumer
     }
   }).detach();
   return agen::python::items(std::move(channel));

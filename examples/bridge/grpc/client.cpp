@@ -1,7 +1,7 @@
 // A gRPC stream for Python: `async for token in model.generate(text, count)`, on any
 // event loop.
 //
-// gRPC's stream is read by a call that blocks, so it has a thread, and a channel
+// gRPC reads a stream by a blocking call, so the stream has a thread, and a channel
 // carries what the thread reads. Closing or cancelling the generator cancels the call,
 // which ends the thread.
 #include "tokens.grpc.pb.h"
@@ -42,7 +42,7 @@ class model : public std::enable_shared_from_this<model> {
     prompt.set_microseconds(microseconds);
     std::thread([out = channel.producer(), self = shared_from_this(),
                  prompt = std::move(prompt)]() mutable {
-      // Goes when the thread has done everything else.
+      // Destroyed after the thread has done everything else.
       auto const mine = std::move(out);
       self->read(prompt, mine);
     }).detach();

@@ -2,8 +2,8 @@
 
   compare.py FOLDER [--json FILE]      FOLDER holds the compiled module and the server
 
-Needs grpcio and protobuf beside the module; the versions of both sides are printed. The server is a process of its own, so
-that its CPU is in no figure.
+Needs grpcio and protobuf beside the module; the versions of both sides are printed. The server is a separate process, so
+its CPU is in no figure.
 """
 
 import argparse
@@ -18,7 +18,7 @@ COUNT = 20_000
 
 
 def messages():
-    """The classes of tokens.proto, made at run time: no generated module, and so none that wants a certain version."""
+    """The classes of tokens.proto, made at run time: so no generated module requires a certain version."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     file = descriptor_pb2.FileDescriptorProto(name="tokens.proto", package="tokens", syntax="proto3")

@@ -1,4 +1,4 @@
-// librdkafka's handles, owned; its errors, thrown; a message as Python sees it.
+// Owners of librdkafka's handles, its errors as exceptions, and a message for Python.
 #ifndef AGEN_EXAMPLE_KAFKA_CLIENT_HPP
 #define AGEN_EXAMPLE_KAFKA_CLIENT_HPP
 
@@ -20,8 +20,7 @@ struct destroys {
 template <class Handle, auto Destroy>
 using owned = std::unique_ptr<Handle, destroys<Destroy>>;
 
-/// Does not leave the group, which would wait for the broker: that is for who can await
-/// it.
+/// Does not leave the group, which would wait for the broker: the body awaits that.
 inline void destroy_client(rd_kafka_t* client) noexcept {
   rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
@@ -40,16 +39,16 @@ inline void check(rd_kafka_resp_err_t code, char const* doing) {
     throw kafka_error(std::string(doing) + ": " + rd_kafka_err2str(code));
 }
 
-/// A client with these settings (librdkafka's CONFIGURATION.md). What librdkafka cannot
-/// mend by itself is written into `failure`, if given, while the client is asked for
-/// messages. Throws kafka_error.
+/// A client with these settings (librdkafka's CONFIGURATION.md). While the
+/// client is polled, errors that librdkafka cannot repair are written to `failure`, if
+/// given. Throws kafka_error.
 auto make_client(rd_kafka_type_t type,
                  std::map<std::string, std::string> const& settings,
                  std::string* failure = nullptr) -> client_handle;
 
-/// A message where librdkafka has put it, nothing copied. It keeps its client alive:
-/// rd_kafka_destroy() waits for the last message, and so would wait for ever if Python
-/// had one and the consumer went.
+/// A message in librdkafka's own memory, not copied. It keeps its client alive:
+/// rd_kafka_destroy() waits for the last message, so it would wait for ever if Python
+/// kept one after the consumer was gone.
 class message {
  public:
   message(rd_kafka_message_t* received, std::shared_ptr<rd_kafka_t> client) noexcept

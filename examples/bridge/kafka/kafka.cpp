@@ -1,9 +1,9 @@
 // A Kafka consumer for Python: `async for message in agen_kafka.consumer(settings,
 // topics)`, on any event loop.
 //
-// librdkafka has threads of its own and says by a file descriptor of ours that messages
-// have come. So the body below needs no thread, no channel and no callback: it waits
-// until the descriptor is readable, and takes what is there.
+// librdkafka has its own threads, and signals new messages through a file descriptor of
+// ours. So the body below needs no thread, no channel and no callback: it waits until
+// the descriptor is readable, and takes the available messages.
 #include <agen/nanobind.hpp>
 #include <agen/python/event_loop.hpp>
 
@@ -56,8 +56,8 @@ namespace {
 auto subscribe(std::map<std::string, std::string> settings,
                std::vector<std::string> const& topics, std::string& failure)
     -> std::shared_ptr<rd_kafka_t> {
-  // A batch is taken before Python sees its messages: each one's offset is stored when
-  // it goes there, not before.
+  // A batch is taken before Python sees its messages. The offset of a message is stored
+  // when the message goes to Python, not before.
   settings.emplace("enable.auto.offset.store", "false");
   auto made = make_client(RD_KAFKA_CONSUMER, settings, &failure);
   check(rd_kafka_poll_set_consumer(made.get()), "poll_set_consumer");
@@ -70,7 +70,7 @@ auto subscribe(std::map<std::string, std::string> settings,
   return made;
 }
 
-/// What librdkafka writes to when a queue that was empty gets something.
+/// librdkafka writes to this when an empty queue gets something.
 class event_descriptor {
  public:
   event_descriptor() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -94,7 +94,7 @@ class event_descriptor {
   int fd_;
 };
 
-/// Takes what is there, up to a batch, without waiting.
+/// Takes the available messages, up to a batch, without waiting.
 class batch {
  public:
   batch(rd_kafka_queue_t* queue, std::string const& failure) noexcept
@@ -155,15 +155,15 @@ auto messages(std::map<std::string, std::string> settings,
   } catch (...) {  // closed, cancelled, or an error: C++ cannot await in here
     error = std::current_exception();
   }
-  // A client that failed has nobody to take leave of.
+  // A client that failed has no group to leave.
   if (!failure.empty()) std::rethrow_exception(error);
-  // Leaving the group takes a round trip to the broker, which is awaited by the same
+  // Leaving the group takes a round trip to the broker, awaited through the same
   // descriptor.
   queue_handle const goodbye(rd_kafka_queue_new(client.get()));
   event.signalled_by(goodbye.get());
   rd_kafka_error_destroy(rd_kafka_consumer_close_queue(client.get(), goodbye.get()));
   for (;;) {
-    // Messages that were fetched and not taken come here, too; a queue that is not
+    // Messages that were fetched but not taken come here, too; a queue that is not
     // empty does not signal.
     while (auto* const unwanted = rd_kafka_queue_poll(goodbye.get(), 0))
       rd_kafka_event_destroy(unwanted);

@@ -1,5 +1,5 @@
-// librdkafka's own broker for tests, inside this process: so that the example runs
-// without a Kafka.
+// librdkafka's own test broker, in this process, so that the example runs without a
+// Kafka.
 #include "client.hpp"
 
 #include <librdkafka/rdkafka_mock.h>  // after rdkafka.h, which client.hpp includes

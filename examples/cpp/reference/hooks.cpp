@@ -1,5 +1,5 @@
-// docs/cpp/hooks.md: what an event loop installs, and what becomes of dropped
-// generators.
+// docs/cpp/hooks.md: what an event loop installs, and where dropped
+// generators go.
 #include <agen/agen.hpp>
 #include <cstdio>
 #include <deque>

@@ -1,4 +1,4 @@
-// docs/cpp/lifecycle.md: states, and what is refused.
+// docs/cpp/lifecycle.md: states, and which operations are refused.
 #include <agen/agen.hpp>
 #include <cstdio>
 

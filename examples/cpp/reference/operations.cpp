@@ -30,7 +30,7 @@ auto average() -> agen::async_generator<double, std::optional<double>, std::stri
 
 auto send() -> agen::task<> {
   auto gen = average();
-  // Runs the body to its first co_yield, which a value can be sent to.
+  // Runs the body to its first co_yield, which can then receive a value.
   co_await gen.anext();
   for (double value : {1.0, 2.0, 6.0}) {
     auto item = co_await gen.asend(value);

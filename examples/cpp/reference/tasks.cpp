@@ -1,4 +1,4 @@
-// docs/cpp/task.md: task, sync_wait, and the point where other runtimes come in.
+// docs/cpp/task.md: task, sync_wait, and how to await other runtimes.
 #include <agen/agen.hpp>
 #include <cstdio>
 #include <functional>
@@ -23,7 +23,7 @@ auto sum() -> agen::task<int> {
 // [/task]
 
 // [adapter]
-/// A callback interface of somebody else's.
+/// A callback interface of another library.
 struct request {
   int number;
 };

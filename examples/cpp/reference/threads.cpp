@@ -4,7 +4,7 @@
 #include <thread>
 
 // [hop]
-/// Awaiting it goes on on a thread of its own.
+/// An awaiting body continues on a new thread.
 struct new_thread {
   std::thread& into;
   static auto await_ready() noexcept -> bool { return false; }
@@ -25,7 +25,7 @@ auto consume(std::thread& other) -> agen::task<bool> {
   auto const first = *co_await gen.anext();
   auto const second = *co_await gen.anext();
   // This runs on the new thread if the consumer had suspended before the item came,
-  // otherwise where it was.
+  // otherwise on the old one.
   co_return first != second;
 }
 // [/hop]

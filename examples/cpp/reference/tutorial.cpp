@@ -74,7 +74,7 @@ auto running_average() -> agen::async_generator<double, std::optional<double>> {
 
 auto print_averages() -> agen::task<> {
   auto averages = running_average();
-  // Runs to the first co_yield, which is then ready to be sent to.
+  // Runs to the first co_yield, which can then receive a value.
   co_await averages.anext();
   for (double value : {10.0, 20.0, 60.0}) {
     auto average = co_await averages.asend(value);
