@@ -26,7 +26,10 @@ auto python_throw(ModuleState& module, Generator& generator, Object exception) -
   }
   PyObject* const throw_name = module.names.throw_.get();
   auto thrown_out = steal(PyObject_CallMethodOneArg(generator.body.get(), throw_name, exception.get()));
-  if (thrown_out) return Step::awaits(std::move(thrown_out));
+  if (thrown_out) {
+    generator.state.begin_body();  // not begun by its generator before, if a user has sent into the coroutine
+    return Step::awaits(std::move(thrown_out));
+  }
   return PyErr_ExceptionMatches(PyExc_StopIteration) ? take_stop() : Step::raised();
 }
 
