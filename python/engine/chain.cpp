@@ -7,23 +7,24 @@ namespace engine {
 
 // From outside --------------------------------------------------------------------------------------------------------
 
-/// Says nothing of a leaf, which has no delegation to look up from: the operation under way has marked it.
-auto Chain::is_above(ModuleState& module, Generator& generator, Activity activity, ChainLock::Stopped const&) noexcept
+/// True when `activity` holds of a generator that delegates by this delegation, or by one further up.
+auto Chain::is_at_or_above(Delegation const* delegation, Activity activity, ChainLock::Stopped const&) noexcept
     -> bool {
-  Delegation* delegation = delegation_of(module, generator);
-  if (delegation == nullptr) return false;
-  for (delegation = delegation->links.outer_; delegation != nullptr; delegation = delegation->links.outer_) {
+  for (; delegation != nullptr && has(*delegation); delegation = delegation->links.outer_) {
     if (delegation->links.parent_->state.is(activity)) return true;
   }
   return false;
 }
 
-auto Chain::is_driven(Delegation const& delegation, ChainLock::Stopped const&) noexcept -> bool {
-  Delegation const* above = &delegation;
-  for (; above != nullptr && has(*above); above = above->links.outer_) {
-    if (above->links.parent_->state.is_executing()) return true;
-  }
-  return false;
+/// Says nothing of a leaf, which has no delegation to look up from: the operation under way has marked it.
+auto Chain::is_above(ModuleState& module, Generator& generator, Activity activity,
+                     ChainLock::Stopped const& lock) noexcept -> bool {
+  Delegation const* own = delegation_of(module, generator);
+  return own != nullptr && is_at_or_above(own->links.outer_, activity, lock);
+}
+
+auto Chain::is_driven(Delegation const& delegation, ChainLock::Stopped const& lock) noexcept -> bool {
+  return is_at_or_above(&delegation, Activity::executing, lock);
 }
 
 auto Chain::is_driven(ModuleState& module, Generator& generator) noexcept -> bool {
@@ -97,10 +98,7 @@ auto Chain::leave(Delegation& delegation) noexcept -> bool {
   ChainLock::Stopped const lock(delegation.module->chains);
   if (!has(delegation)) return true;
   if (is_driven(delegation, lock)) return false;
-  bool running = false;  // of an operation that waits, the parent is the leaf from now on
-  for (Delegation const* above = &delegation; above != nullptr && !running; above = above->links.outer_)
-    running = above->links.parent_->state.is_running();
-  if (running) {
+  if (is_at_or_above(&delegation, Activity::running, lock)) {  // it waits: the parent is its leaf from now on
     delegation.links.parent_->state.inherit_operation();
     unlock_from(*delegation.module, delegation.links.delegate_, lock);
   }

@@ -83,7 +83,8 @@ class Chain {
   static auto leave(Delegation& delegation) noexcept -> bool;
 
  private:
-  static auto is_driven_from_above(Delegation const& delegation) noexcept -> bool;
+  static auto is_at_or_above(Delegation const* delegation, Activity activity, ChainLock::Stopped const&) noexcept
+      -> bool;
   static auto is_above(ModuleState& module, Generator& generator, Activity activity, ChainLock::Stopped const&) noexcept
       -> bool;
   static void unlock_from(ModuleState& module, Generator* member, ChainLock::Stopped const& lock) noexcept;
@@ -100,7 +101,6 @@ class Chain::Position {
   Position(ModuleState& module, Generator*& member, Generator& root, bool starting) noexcept
       : module_(module), root_(root), member_(member), starting_(starting) {}
 
-  [[nodiscard]] auto root() const noexcept -> Generator& { return root_; }
   /// Whose body is driven.
   [[nodiscard]] auto member() const noexcept -> Generator& { return *member_; }
   [[nodiscard]] auto is_at_root() const noexcept -> bool { return member_ == &root_; }
@@ -108,11 +108,6 @@ class Chain::Position {
   [[nodiscard]] auto above() const noexcept -> Delegation* { return above_; }
   /// The member's own delegation, when its iterator is asked by PEP 828's steps.
   [[nodiscard]] auto foreign() const noexcept -> Delegation* { return foreign_; }
-  /// What the member's answers wait for to be handed to: the exception that a body above handles, or null.
-  [[nodiscard]] auto handled_above() const noexcept -> Object const* {
-    return above_ != nullptr && above_->handled ? &above_->handled : nullptr;
-  }
-
   /// Goes to the end of the chain, and claims the leaf. False when a delegate on the way, the `blocked()` one's, runs
   /// or has ended and no driver of this chain did that: the member is then the generator that delegates to it.
   auto enter() -> bool;

@@ -141,12 +141,8 @@ auto ChainDriver::read(Step step) -> Step {
   bool const foreign = at_.foreign() != nullptr;
   if (step.is(StepKind::raised) && !foreign && body_ended_through_frame(member())) return Step::returned(none());
   if (!step.is(StepKind::awaits)) return step;
+  if (is_handed_yield(module_, step)) return take_handed_yield(step);
   PyTypeObject* type = Py_TYPE(step.object);
-  if (type == module_.yield_type && as<Yield>(step.object).progress == Progress::initial) {
-    auto const yield = Ref<Yield>::steal(&as<Yield>(step.object));
-    yield->progress = Progress::finished;
-    return Step::yielded(std::move(yield->value));
-  }
   if (type == module_.wrapped_item_type) return read_wrapped(step);
   if (foreign) return step;
   if (type == module_.delegation_type) return {StepKind::delegates, step.object};

@@ -28,12 +28,8 @@ auto drive_throw(ModuleState& module, Resumption& resumption, Generator& root, O
       return {StepKind::yielded, item};
     step.object = item;
   } else if (step.is(StepKind::awaits)) {
+    if (is_handed_yield(module, step)) return take_handed_yield(step);
     PyTypeObject* type = Py_TYPE(step.object);
-    if (type == module.yield_type && as<Yield>(step.object).progress == Progress::initial) {
-      auto const yield = Ref<Yield>::steal(&as<Yield>(step.object));
-      yield->progress = Progress::finished;
-      return Step::yielded(std::move(yield->value));
-    }
     // An await, as a rule: anything but a delegation, a wrapped item that a helper handed up, and what a kept call may
     // have returned.
     if (type != module.delegation_type && type != module.wrapped_item_type &&

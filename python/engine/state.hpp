@@ -77,7 +77,6 @@ class GeneratorState {
   [[nodiscard]] auto is_being_closed() const noexcept -> bool { return any(being_closed); }
   [[nodiscard]] auto ignored_exit() const noexcept -> bool { return any(exit_ignored); }
   [[nodiscard]] auto is_waiting() const noexcept -> bool { return any(waiting); }
-  [[nodiscard]] auto is_waiting_or_cpp() const noexcept -> bool { return any(waiting | trait::cpp); }
   [[nodiscard]] auto is_hooked() const noexcept -> bool { return any(hooked); }
   [[nodiscard]] auto owns_its_body() const noexcept -> bool { return any(owns_body); }
   /// A StopIteration that is thrown in arrives at an `await yield_()`, which lets none through.
@@ -104,8 +103,6 @@ class GeneratorState {
   auto resume_undelegated() noexcept -> bool { return claim(executing, executing | delegated); }
   /// The same where the chain was looked at.
   auto resume() noexcept -> bool { return claim(executing, executing); }
-  /// The same for a body that waits at an await of its own.
-  auto resume_at_await() noexcept -> bool { return claim(executing, executing | closed | waiting | delegated); }
   /// The body that is about to be resumed has begun.
   void begin_body() noexcept { change(0, created); }
   /// The operation waits for the event loop.
@@ -125,8 +122,7 @@ class GeneratorState {
   void abandon_body() noexcept { change(closed, 0); }
   /// The body is taken away from an idle generator, which is closed then.
   auto take_body() noexcept -> bool {
-    if (any(waiting | exit_ignored) || !claim(closed, driven | closed | delegated, created)) return false;
-    return true;
+    return !any(waiting | exit_ignored) && claim(closed, driven | closed | delegated, created);
   }
   /// The collector sees the body itself from now on.
   void disown_body() noexcept { change(0, owns_body); }

@@ -55,6 +55,18 @@ inline auto is_item(ModuleState const& module, Step step) noexcept -> bool {
          !HandedUp::may_be(step.object);
 }
 
+/// True for a step that hands out a yield_() which is not awaited: rewritten code does that at a real yield.
+inline auto is_handed_yield(ModuleState const& module, Step step) noexcept -> bool {
+  return Py_TYPE(step.object) == module.yield_type && as<Yield>(step.object).progress == Progress::initial;
+}
+
+/// The item of such a step, which ends the yield_().
+inline auto take_handed_yield(Step step) noexcept -> Step {
+  auto const yield = Ref<Yield>::steal(&as<Yield>(step.object));
+  yield->progress = Progress::finished;
+  return Step::yielded(std::move(yield->value));
+}
+
 /// is_item() for the hot path, of an object that came out. False where it takes a closer look: also of one whose layout
 /// is not known or that has other references, and of a request.
 inline auto holds_item(ModuleState& module, PyObject* answer) noexcept -> bool {
