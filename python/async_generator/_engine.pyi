@@ -112,7 +112,7 @@ box_type: type[Any]
 
 async def yield_(value: Any = None) -> Any: ...
 async def yield_from_(delegate: Any) -> Any: ...
-def maker(
+def factory(
     function: Callable[..., object],
     face: FunctionType | None,
     prepare: Callable[[Any, Any, bool, bool], tuple[Any, tuple[Any, ...], int]],

@@ -1,7 +1,6 @@
 """The decorator ``@async_generator``, and how to recognise what it makes."""
 
 import contextlib
-import dis
 import functools
 import inspect
 import sys
@@ -10,10 +9,10 @@ from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 from . import _engine, _rewriting
+from ._rewriting import as_kind, kind_of, with_free_variable
 
 # All functions that contextlib.asynccontextmanager makes share their code.
 _CONTEXT_MANAGER_CODE = contextlib.asynccontextmanager(lambda: None).__code__  # type: ignore[arg-type, return-value]
-_KINDS = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def async_generator(function: Any) -> Any:
@@ -44,7 +43,7 @@ def async_generator(function: Any) -> Any:
     _refuse_compiled(function)
     face = _face(function)
     observed = face if isinstance(face, FunctionType) and face is not function else None
-    decorated: Any = _make_function(function, _engine.maker(function, observed, _prepare))
+    decorated: Any = _make_function(function, _engine.factory(function, observed, _prepare))
     functools.update_wrapper(decorated, function)
     decorated.__wrapped__ = face
     decorated._async_gen_function = _Identity(decorated)
@@ -95,24 +94,17 @@ def _refuse_compiled(function: Any) -> None:
 # Calling ---------------------------------------------------------------------------------------------------------------
 #
 # A decorated function is a Python function whose code carries CO_ASYNC_GENERATOR, so that inspect and all who ask it
-# recognise it. The code itself does not run: the engine gives the function another entry point, which finds the maker in
-# the last cell of the closure. Only CPython 3.11 inlines the code of a Python function whatever its entry point is; there
-# the code is a call of the maker. Elsewhere the code is there for copies of the function, which have no entry point of
+# recognise it. The code itself does not run: the engine gives the function another entry point, which finds the factory
+# in the last cell of the closure. Only CPython 3.11 inlines the code of a Python function whatever its entry point is; there
+# the code is a call of the factory. Elsewhere the code is there for copies of the function, which have no entry point of
 # ours, and for those who read it.
 
 _INLINES = sys.version_info[:2] == (3, 11)
-_CELL = "<maker>"
+_CELL = "<factory>"
 
 
-def _make_function(function: Any, maker: Any) -> FunctionType:
-    if not isinstance(function, FunctionType) or not _has_room(function.__code__):
-        decorated = _forwarding_function(_anything, maker)
-    elif _INLINES or not function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
-        decorated = _forwarding_function(function, maker)
-    else:
-        code = maker.shown = _with_maker(_as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR))
-        closure = (*(function.__closure__ or ()), CellType(maker))
-        decorated = FunctionType(code, function.__globals__, function.__name__, None, closure)
+def _make_function(function: Any, factory: Any) -> FunctionType:
+    decorated = _copy_shown(function, factory) or _forwarding_function(function, factory)
     defaults, by_keyword = getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)
     if _INLINES and isinstance(function, FunctionType):
         defaults = _Defaults(function, len(defaults)) if defaults else None
@@ -122,89 +114,103 @@ def _make_function(function: Any, maker: Any) -> FunctionType:
     return _engine.bind(decorated)
 
 
+def _copy_shown(function: Any, factory: Any) -> FunctionType | None:
+    """A copy of an async function that shows its code. None where that cannot be run, or is inlined."""
+    if _INLINES or not isinstance(function, FunctionType):
+        return None
+    if not function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+        return None
+    code = with_free_variable(as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR), _CELL)
+    if code is None:
+        return None
+    factory.shown = code
+    closure = (*(function.__closure__ or ()), CellType(factory))
+    return FunctionType(code, function.__globals__, function.__name__, None, closure)
+
+
 def _anything(*args: Any, **kwargs: Any) -> Any: ...
 
 
-def _forwarding_function(shown_as: Any, maker: Any) -> FunctionType:
-    """A function with the parameters and the cells of another that calls ``maker`` with its arguments."""
+class _Signature:
+    """The parameters of a function as source text, and a call that passes them on."""
+
+    def __init__(self, code: CodeType) -> None:
+        names = iter(code.co_varnames)
+        positional = [next(names) for _ in range(code.co_argcount)]
+        by_keyword = [next(names) for _ in range(code.co_kwonlyargcount)]
+        rest = ["*" + next(names)] if code.co_flags & inspect.CO_VARARGS else []
+        keywords = ["**" + next(names)] if code.co_flags & inspect.CO_VARKEYWORDS else []
+        only = code.co_posonlyargcount
+        slash = ["/"] if only else []
+        star = ["*"] if by_keyword and not rest else []
+        named = [f"{name}={name}" for name in by_keyword]
+        self.parameters = ", ".join(
+            [*positional[:only], *slash, *positional[only:], *rest, *star, *by_keyword, *keywords]
+        )
+        self.arguments = ", ".join([*positional, *rest, *named, *keywords])
+        self.mark = "_"  # at the end of a name, tells it from those of the function
+        while any(name.endswith(self.mark) for name in code.co_varnames):
+            self.mark += "_"
+
+
+def _forwarding_function(function: Any, factory: Any) -> FunctionType:
+    """A function with the parameters and the cells of another that calls ``factory`` with its arguments."""
+    has_code = isinstance(function, FunctionType)
+    if has_code and sys.version_info >= (3, 11):  # which counts free variables in one byte
+        has_code = len(function.__code__.co_freevars) < 255
+    shown_as = function if has_code else _anything
     code = shown_as.__code__
-    names = iter(code.co_varnames)
-    positional = [next(names) for _ in range(code.co_argcount)]
-    by_keyword = [next(names) for _ in range(code.co_kwonlyargcount)]
-    rest = "*" + next(names) if code.co_flags & inspect.CO_VARARGS else ""
-    keywords = "**" + next(names) if code.co_flags & inspect.CO_VARKEYWORDS else ""
-    only = code.co_posonlyargcount
-    parameters = [*positional[:only], *(["/"] if only else []), *positional[only:]]
-    parameters += [rest or "*"] if rest or by_keyword else []
-    parameters += [*by_keyword, *([keywords] if keywords else [])]
-    arguments = [*positional, *([rest] if rest else []), *(f"{name}={name}" for name in by_keyword)]
-    arguments += [keywords] if keywords else []
-    mark = "_"
-    while any(name.endswith(mark) for name in code.co_varnames):
-        mark += "_"
-    # Cells are in alphabetical order: the maker is in the last one. The function's own are only there to be seen:
-    # `attrs` replaces the class in the cell that super() looks into.
+    signature = _Signature(code)
+    mark = signature.mark
+    # Cells are in alphabetical order: the factory, the target, is in the last one. The function's own are only there to be
+    # seen: `attrs` replaces the class in the cell that super() looks into.
     shown = {f"free{number:03}{mark}": name for number, name in enumerate(code.co_freevars)}
-    cells: dict[str, Any] = dict(zip(shown, shown_as.__closure__ or (), strict=True))
-    call = f"maker{mark}({', '.join(arguments)})"
-    define, run = "def", f"return {call}"
-    if sys.version_info < (3, 11):  # where the flags alone make a copy an async generator function
-        define, run = "async def", f"await delegate{mark}({call})"
-    source = (
-        f"def factory(delegate{mark}, maker{mark}, {', '.join(shown)}):\n"
-        f"    {define} forward({', '.join(parameters)}):\n"
-        f"        {run}\n"
-        f"        if 0: ({', '.join(shown)})\n"
-        f"    return forward\n"
-    )
-    scope: dict[str, Any] = {}
-    exec(compile(source, code.co_filename, "exec"), scope)
-    forward = scope["factory"](_engine.yield_from_, maker, *shown)
+    forward = _compile_forward(code.co_filename, signature, list(shown), factory)
     free = forward.__code__.co_freevars
-    face: dict[str, Any] = {
-        "co_name": code.co_name,
-        "co_filename": code.co_filename,
-        "co_firstlineno": code.co_firstlineno,
-    }
-    face["co_freevars"] = (*(shown.get(name, name) for name in free[:-1]), _CELL)
-    if sys.version_info >= (3, 11):
-        face["co_qualname"] = code.co_qualname
-    if _INLINES:  # profilers tell functions apart by file, line and name; the body has the same file and line
-        face["co_name"] = f"<call of {code.co_name}>"
-    made = _as_kind(forward.__code__.replace(**face), inspect.CO_ASYNC_GENERATOR)
+    made = _show(forward.__code__, code, (*(shown.get(name, name) for name in free[:-1]), _CELL))
+    cells: dict[str, Any] = dict(zip(shown, shown_as.__closure__ or (), strict=True))
     closure = tuple(cells.get(name, own) for name, own in zip(free, forward.__closure__, strict=True))
     return FunctionType(made, shown_as.__globals__, code.co_name, None, closure)
 
 
-def _has_room(code: CodeType) -> bool:
-    """Whether one free variable more can be counted in place."""
-    return sys.version_info < (3, 11) or len(code.co_freevars) < 255
+def _compile_forward(filename: str, signature: _Signature, cells: list[str], factory: Any) -> Any:
+    mark = signature.mark
+    call = f"target{mark}({signature.arguments})"
+    define, run = "def", f"return {call}"
+    if sys.version_info < (3, 11):  # where the flags alone make a copy an async generator function
+        define, run = "async def", f"await delegate{mark}({call})"
+    source = (
+        f"def outer(delegate{mark}, target{mark}, {', '.join(cells)}):\n"
+        f"    {define} forward({signature.parameters}):\n"
+        f"        {run}\n"
+        f"        if 0: ({', '.join(cells)})\n"
+        f"    return forward\n"
+    )
+    scope: dict[str, Any] = {}
+    exec(compile(source, filename, "exec"), scope)
+    return scope["outer"](_engine.yield_from_, factory, *cells)
 
 
-def _with_maker(code: CodeType) -> CodeType:
-    """``code`` with one free variable more.
-
-    A copy of the function, made of its code and its closure, has no entry point of ours, and runs the code. It begins with
-    the number of the free variables, if it has any: the count must be right, or it takes the wrong ones.
-    """
-    free = code.co_freevars
-    instructions = bytearray(code.co_code)
-    if free and sys.version_info >= (3, 11) and instructions[0] == dis.opmap["COPY_FREE_VARS"]:
-        instructions[1] = len(free) + 1
-    return code.replace(co_code=bytes(instructions), co_freevars=(*free, _CELL))
-
-
-def _as_kind(code: CodeType, kind: int) -> CodeType:
-    # What a generator is sent takes a stack slot, which code of another kind has not (3.10, where flags alone decide).
-    room = 0 if code.co_flags & _KINDS else 1
-    return code.replace(co_flags=code.co_flags & ~_KINDS | kind, co_stacksize=code.co_stacksize + room)
+def _show(code: CodeType, shown_as: CodeType, free: tuple[str, ...]) -> CodeType:
+    """``code``, an async generator function's, with the names and the place of other code."""
+    face: dict[str, Any] = {
+        "co_name": shown_as.co_name,
+        "co_filename": shown_as.co_filename,
+        "co_firstlineno": shown_as.co_firstlineno,
+        "co_freevars": free,
+    }
+    if sys.version_info >= (3, 11):
+        face["co_qualname"] = shown_as.co_qualname
+    if _INLINES:  # profilers tell functions apart by file, line and name; the body has the same file and line
+        face["co_name"] = f"<call of {shown_as.co_name}>"
+    return as_kind(code.replace(**face), inspect.CO_ASYNC_GENERATOR)
 
 
-# Defaults on 3.11: the code that calls the maker cannot know what its own caller left out, unless that is marked. The
+# Defaults on 3.11: the code that calls the factory cannot know what its own caller left out, unless that is marked. The
 # interpreter reads the marks, and the engine puts the wrapped function's present defaults in their place. Python code reads
 # the defaults themselves.
 
-_MARK: Any = type(_engine.maker(_anything, None, _anything))
+_MARK: Any = type(_engine.factory(_anything, None, _anything))
 
 
 class _Defaults(tuple[Any, ...]):
@@ -328,7 +334,7 @@ def _face(function: Any, seen: tuple[Any, ...] = ()) -> Any:
 
 
 def _shown(code: CodeType) -> CodeType:
-    return _as_kind(code, inspect.CO_ASYNC_GENERATOR) if code.co_flags & inspect.CO_COROUTINE else code
+    return as_kind(code, inspect.CO_ASYNC_GENERATOR) if code.co_flags & inspect.CO_COROUTINE else code
 
 
 def _copy(function: Any, code: CodeType) -> Any:
@@ -342,11 +348,11 @@ def _copy(function: Any, code: CodeType) -> Any:
 def _agree(function: Any, face: Any, changed: bool) -> None:
     """Gives a function and its face the same code again, after the face's, or else the function's, was replaced."""
     if changed:
-        kind = function.__code__.co_flags & _KINDS
+        kind = kind_of(function.__code__)
         # A face always has the flag of an async generator's; code that yields items is one's.
         if kind == inspect.CO_COROUTINE and _rewriting.yields_items(face.__code__):
             kind = inspect.CO_ASYNC_GENERATOR
-        function.__code__ = _as_kind(face.__code__, kind) if kind else face.__code__
+        function.__code__ = as_kind(face.__code__, kind) if kind else face.__code__
     elif face.__code__ != _shown(function.__code__):
         face.__code__ = _shown(function.__code__)
 
@@ -354,45 +360,49 @@ def _agree(function: Any, face: Any, changed: bool) -> None:
 # Bodies ----------------------------------------------------------------------------------------------------------------
 
 
-def _prepare(
-    function: Any, face: Any = None, face_changed: bool = False, replaced: bool = False
-) -> tuple[Any, tuple[Any, ...], int]:
+_Prepared = tuple[Any, tuple[Any, ...], int]
+
+
+def _prepare(function: Any, face: Any = None, face_changed: bool = False, replaced: bool = False) -> _Prepared:
     """What the engine calls to make a body: a callable that returns a coroutine, the globals that its code relies on, and
-    the flags of the generators.
+    the traits of the generators.
 
     A native async generator function becomes a coroutine function by its code's flags: its yields are then real yields of
     a coroutine. A coroutine function gets real yields where its code allows it (``_rewriting``). Not one that was given
-    other code after it was decorated: who does that, a profiler for one, looks for the very instructions when they run.
-    Such a ``function`` may be the decorated function, whose code always has the flag of an async generator's.
+    other code after it was decorated: a tool that does that, a profiler for one, looks for the very instructions when they
+    run. Such a ``function`` may be the decorated function, whose code always has the flag of an async generator's.
     """
     if isinstance(function, functools.partial):
-        made, names, flags = _prepare(function.func)
-        return functools.partial(made, *function.args, **function.keywords), names, flags
+        made, names, traits = _prepare(function.func)
+        return functools.partial(made, *function.args, **function.keywords), names, traits
     if isinstance(function, MethodType):
-        made, names, flags = _prepare(function.__func__)
-        return MethodType(made, function.__self__), names, flags
+        made, names, traits = _prepare(function.__func__)
+        return MethodType(made, function.__self__), names, traits
     if type(function) is not FunctionType:  # Nuitka's functions are instances of it, but have no code that runs
         call = type(function).__call__
         return _prepare(MethodType(call, function)) if inspect.isasyncgenfunction(call) else (function, (), 0)
     if face is not None:
         _agree(function, face, face_changed)
-    flags = 0
-    code = function.__code__
-    if code.co_flags & (inspect.CO_ASYNC_GENERATOR | (inspect.CO_COROUTINE if replaced else 0)):
-        yields = not replaced or _rewriting.yields_items(code)
-        code = _as_kind(code, inspect.CO_COROUTINE)
-        if yields:
-            code = _rewriting.yielding(code)
-            flags = _engine.NATIVE_SYNTAX | _rewriting.YIELDS
+    code, traits = _as_body(function.__code__, replaced)
     names = ()
     if code.co_flags & inspect.CO_COROUTINE and not replaced:
         code, names, rewritten = _rewriting.rewrite(code, function.__globals__)
-        flags |= rewritten
+        traits |= rewritten
     if code is function.__code__ and face is None and not replaced:  # the decorated function itself would call itself
         return function, (), 0
     made = _copy(function, code)
     _copy_protection(made.__code__, function.__code__, function.__code__ if face is None else face.__code__)
-    return made, names, flags
+    return made, names, traits
+
+
+def _as_body(code: CodeType, replaced: bool) -> tuple[CodeType, int]:
+    """The code of a coroutine function whose real yields, if it has any, are those of ``code``; and the traits of the
+    generators."""
+    if not code.co_flags & (inspect.CO_ASYNC_GENERATOR | (inspect.CO_COROUTINE if replaced else 0)):
+        return code, 0
+    yields = not replaced or _rewriting.yields_items(code)
+    code = as_kind(code, inspect.CO_COROUTINE)
+    return (_rewriting.yielding(code), _engine.NATIVE_SYNTAX | _rewriting.YIELDS) if yields else (code, 0)
 
 
 def _copy_protection(code: CodeType, written: CodeType, shown: CodeType) -> None:

@@ -20,10 +20,11 @@ nothing is rewritten: the plain path gives the same results.
 """
 
 import dis
+import functools
 import inspect
 import re
 import sys
-from types import CodeType, FunctionType
+from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from . import _engine
@@ -56,7 +57,7 @@ async def _none() -> Any:
 _DIES_OF_WRAPPING = VERSION == (3, 11) and hasattr(sys, "gettotalrefcount")
 _NATIVE_WRAP = _find_wrap()
 _WRAP = [] if _DIES_OF_WRAPPING else _NATIVE_WRAP
-#: The engine's flags for code with real yields.
+#: The engine's traits of generators over code with real yields.
 YIELDS = _engine.RAW_YIELDS if _DIES_OF_WRAPPING else 0
 # How an await loads the None that it sends first.
 _AWAIT_NONE = next(i for i in dis.get_instructions(_none) if i.opname.startswith("LOAD_") and i.argval is None)
@@ -98,7 +99,8 @@ _tested = False
 
 
 def rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple[Any, ...], int]:
-    """A copy of ``code`` with real yields, the globals it relies on, and the engine's flags for it.
+    """A copy of ``code`` with real yields, the globals it relies on, and the engine's traits of
+    generators over it.
 
     The globals are ``(namespace, name, object, name, object, ...)``.  The code itself, an empty tuple and 0 where there is
     nothing to rewrite.
@@ -111,48 +113,119 @@ def rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple[
 
 
 def _rewrite(original: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple[Any, ...], int]:
-    meanings = {name: namespace.get(name) for name in original.co_names}
-    wanted = {name: value for name, value in meanings.items() if value is yield_ or value is yield_from_}
-    if not wanted:
+    operators = {name: namespace.get(name) for name in original.co_names}
+    operators = {name: value for name, value in operators.items() if value is yield_ or value is yield_from_}
+    if not operators:
         return original, (), 0
     code = Code(original)
-    for name in _rebound(code) & wanted.keys():  # by the function itself, which then calls what it has bound
-        del wanted[name]
-    changed = bytearray(original.co_code)
-    constants = original.co_consts
-    in_handlers = _first_handler(code)
-    used: dict[str, Any] = {}
-    flags = YIELDS
+    for name in _rebound(code) & operators.keys():  # by the function itself, which then calls what it has bound
+        del operators[name]
+    copy = _Copy(code)
+    used = {}
     for load in _loads(code):
         name = original.co_names[code.argument(load) >> (CALLABLE_SLOTS - 1)]
-        operator = wanted.get(name)
-        call = code.call_of(load) if operator is not None else None
-        await_ = _find_await(code, call.end) if call else None
-        if call is None or await_ is None:
-            continue
-        simple = call.simple and not call.keywords and _same_handler(code, call.first, await_.start)
-        if not (simple and operator is yield_ and _replace_call(code, load, call, await_, changed)):
-            # An exception that leaves a delegate must arrive in a handler as it is, where throw() would give it the handled
-            # exception as its context: so there yield_from_() is awaited.
-            if operator is yield_from_ and load > in_handlers:
-                continue
-            constant = len(original.co_consts)
-            if simple and operator is yield_from_ and _join_calls(code, load, call, await_, constant, changed):
-                constants = (*original.co_consts, _engine.yield_from_call)
-            elif VERSION == (3, 10):
-                continue
-            else:
-                _write(changed, await_.start, await_.end, _YIELD)
-                flags |= _engine.KEPT_CALLS
-        used[name] = operator
+        if name in operators and copy.replace(load, operators[name]):
+            used[name] = operators[name]
     if not used:
         return original, (), 0
-    made = original.replace(co_code=bytes(changed), co_consts=constants)
-    # Without the call the frame needs less of the stack, which is memory of every generator. Where the count disagrees with
-    # the compiler about the original, it is not to be relied on.
-    if len(code.opcodes) <= _COUNTED and original.co_stacksize == max(code.stack_size(), 1):
-        made = made.replace(co_stacksize=max(Code(made).stack_size(), 1))
-    return yielding(made), (namespace, *(part for pair in used.items() for part in pair)), flags
+    return yielding(copy.made()), (namespace, *(part for pair in used.items() for part in pair)), copy.traits
+
+
+class _Copy:
+    """A copy of a function's code in which awaits become real yields."""
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+        self._changed = bytearray(code.code.co_code)
+        self._constants = code.code.co_consts
+        self._in_handlers = _first_handler(code)
+        #: The engine's, of the generators made with the copy.
+        self.traits = YIELDS
+
+    def replace(self, load: int, operator: Any) -> bool:
+        """Replace the await of the call whose callable, an operator, that instruction loads. False where it stays."""
+        code, changed = self._code, self._changed
+        call = code.call_of(load)
+        await_ = _find_await(code, call.end) if call else None
+        if call is None or await_ is None:
+            return False
+        simple = call.simple and not call.keywords and _same_handler(code, call.first, await_.start)
+        if operator is yield_:
+            if simple and _replace_call(code, load, call, await_, changed):
+                return True
+        # An exception that leaves a delegate must arrive in a handler as it is, where throw() would give it the handled
+        # exception as its context: so there yield_from_() is awaited.
+        elif load > self._in_handlers:
+            return False
+        elif simple and _join_calls(code, load, call, await_, len(code.code.co_consts), changed):
+            self._constants = (*code.code.co_consts, _engine.yield_from_call)
+            return True
+        if VERSION == (3, 10):
+            return False
+        _write(changed, await_.start, await_.end, _YIELD)
+        self.traits |= _engine.KEPT_CALLS
+        return True
+
+    def made(self) -> CodeType:
+        code, original = self._code, self._code.code
+        made = original.replace(co_code=bytes(self._changed), co_consts=self._constants)
+        # Without the call the frame needs less of the stack, which is memory of every generator. Where the count disagrees
+        # with the compiler about the original, it is not to be relied on.
+        if len(code.opcodes) <= _COUNTED and original.co_stacksize == max(code.stack_size(), 1):
+            made = made.replace(co_stacksize=max(Code(made).stack_size(), 1))
+        return made
+
+
+# A function's kind, and its cells --------------------------------------------------------------------------------------
+
+_KINDS = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
+def kind_of(code: CodeType) -> int:
+    """The flag that makes calls of the code a coroutine, a generator or an async generator; 0 for others."""
+    return code.co_flags & _KINDS
+
+
+def as_kind(code: CodeType, kind: int) -> CodeType:
+    """``code``, calls of which make a thing of another kind."""
+    # What a generator is sent takes a stack slot, which code of another kind has not (3.10, where flags alone decide).
+    room = 0 if kind_of(code) else 1
+    return code.replace(co_flags=code.co_flags & ~_KINDS | kind, co_stacksize=code.co_stacksize + room)
+
+
+def with_free_variable(code: CodeType, name: str) -> CodeType | None:
+    """``code`` with one free variable more, which it does not use; None where that is not known to work.
+
+    Code that has free variables begins with their number: where it runs, the count must be right, or it takes the wrong
+    ones.
+    """
+    return _with_free_variable(code, name) if _counts_free_variables() else None
+
+
+def _with_free_variable(code: CodeType, name: str) -> CodeType | None:
+    free = code.co_freevars
+    instructions = bytearray(code.co_code)
+    if VERSION >= (3, 11) and len(free) >= 255:
+        return None
+    if free and VERSION >= (3, 11) and instructions[0] == dis.opmap["COPY_FREE_VARS"]:
+        instructions[1] = len(free) + 1
+    return code.replace(co_code=bytes(instructions), co_freevars=(*free, name))
+
+
+@functools.cache
+def _counts_free_variables() -> bool:
+    """Runs a sample."""
+
+    def sample(first: Any, second: Any) -> Any:
+        return lambda: (first, second)
+
+    function = sample(1, 2)
+    try:
+        code = _with_free_variable(function.__code__, "third")
+        copy = FunctionType(code, {}, "sample", None, (*function.__closure__, CellType(3))) if code else None
+        return copy is not None and copy() == (1, 2)
+    except (ValueError, TypeError, SystemError):
+        return False
 
 
 def yielding(code: CodeType) -> CodeType:
@@ -211,23 +284,29 @@ def _find_await(code: Code, start: int) -> _Await | None:
     none = code.arguments[start + _SHAPE.none]
     if code.code.co_consts[none] is not None if _AWAIT_NONE.opname == "LOAD_CONST" else none != _AWAIT_NONE.arg:
         return None
+    if VERSION >= (3, 11):
+        end = _end_of_loop(code, start, end)
+    return _Await(start, start + _SHAPE.none, end) if end else None
+
+
+def _end_of_loop(code: Code, start: int, end: int) -> int:
+    """Where the loop of an await ends that begins at ``start``; 0 where it is not as the compiler makes it."""
+    opcodes = code.opcodes
     send, handler = start + _SHAPE.send, code.handler(start)[0]
-    if VERSION == (3, 10):
-        return _Await(start, start + _SHAPE.none, end)
     if code.target(end - 1) != send or code.handler(send)[0] != handler:
-        return None
+        return 0
     thrown = code.handler(send + SIZES[opcodes[send]])[0]
     if VERSION >= (3, 12):
-        # What is thrown goes to a CLEANUP_THROW, on its way to the same handler. In handlers that stands within the await.
+        # What is thrown goes to a CLEANUP_THROW, on its way to the same handler. In handlers that is within the await.
         if thrown is None or opcodes[thrown.target] != dis.opmap["CLEANUP_THROW"]:
-            return None
+            return 0
         thrown = code.handler(thrown.target)[0]
         end += 2 if opcodes[end] == dis.opmap["CLEANUP_THROW"] else 1
         if code.target(send) != end - 1 or opcodes[end - 1] != dis.opmap["END_SEND"]:
-            return None
+            return 0
     elif code.target(send) != end:
-        return None
-    return _Await(start, start + _SHAPE.none, end) if thrown == handler else None
+        return 0
+    return end if thrown == handler else 0
 
 
 def _same_handler(code: Code, index: int, other: int) -> bool:
@@ -334,13 +413,13 @@ async def _sample(value: Any) -> Any:
     return seen
 
 
-def _transcript(function: Any, flags: int) -> list[Any]:
+def _transcript(function: Any, traits: int) -> list[Any]:
     """What a generator over the sample answers."""
     answers: list[Any] = []
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)  # the program's event loop has no business with the sample
     try:
-        _drive(_engine.maker(function, None, lambda sample, *_: (sample, (), flags))("item"), answers)
+        _drive(_engine.factory(function, None, lambda sample, *_: (sample, (), traits))("item"), answers)
     finally:
         sys.set_asyncgen_hooks(*hooks)
     return answers
@@ -368,8 +447,8 @@ def _run_sample() -> None:
         disabled = "sub-interpreters of Python 3.12 do not survive it"
         return
     try:
-        code, names, flags = _rewrite(_sample.__code__, globals())
-        answers = _transcript(FunctionType(code, globals()), flags)
+        code, names, traits = _rewrite(_sample.__code__, globals())
+        answers = _transcript(FunctionType(code, globals()), traits)
         expected = _transcript(_sample, 0)
         matches = answers == expected and len(names) >= 3 and len(expected) == 24
         disabled = None if matches else f"the rewritten sample answered {answers}, not {expected}"

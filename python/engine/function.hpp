@@ -6,10 +6,10 @@
 
 namespace engine {
 
-/// `_engine.maker(function, face, prepare)`: what a decorated function calls. `face` is a function that shows what
+/// `_engine.factory(function, face, prepare)`: what a decorated function calls. `face` is a function that shows what
 /// `function` is, and whose code and defaults count like its own; or None.
-auto module_maker(PyObject* self, PyObject* const* arguments, Py_ssize_t count) -> PyObject*;
-/// `_engine.bind(function)`: gives a Python function, the last cell of whose closure holds a maker, its entry in C.
+auto module_factory(PyObject* self, PyObject* const* arguments, Py_ssize_t count) -> PyObject*;
+/// `_engine.bind(function)`: gives a Python function, the last cell of whose closure holds a factory, its entry in C.
 auto module_bind(PyObject* self, PyObject* function) -> PyObject*;
 
 }  // namespace engine

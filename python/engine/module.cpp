@@ -10,7 +10,7 @@
 
 namespace engine {
 
-extern PyType_Spec generator_spec, asend_spec, athrow_spec, yield_spec, delegation_spec, maker_spec, operator_spec;
+extern PyType_Spec generator_spec, asend_spec, athrow_spec, yield_spec, delegation_spec, factory_spec, operator_spec;
 
 MainInterpreter main_interpreter;
 
@@ -56,7 +56,7 @@ auto make_types(PyObject* self, ModuleState& module) -> bool {
          make_type(self, &module.athrow_type, athrow_spec, "async_generator_athrow") &&
          make_type(self, &module.yield_type, yield_spec, "yield_") &&
          make_type(self, &module.delegation_type, delegation_spec, "yield_from_") &&
-         make_type(self, &module.maker_type, maker_spec, "async_generator_maker") &&
+         make_type(self, &module.factory_type, factory_spec, "async_generator_factory") &&
          make_type(self, &module.operator_type, operator_spec, "function") &&
          make_type(self, &module.cpp_body_type, cpp_body_spec, "coroutine");
 }
@@ -162,7 +162,7 @@ auto module_exec(PyObject* self) -> int {
 
 auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 9> {
   return {&module.generator_type, &module.asend_type,      &module.athrow_type,
-          &module.yield_type,     &module.delegation_type, &module.maker_type,
+          &module.yield_type,     &module.delegation_type, &module.factory_type,
           &module.operator_type,  &module.cpp_body_type,   &module.wrapped_item_type};
 }
 
@@ -204,7 +204,7 @@ void module_free(void* self) {
 }
 
 PyMethodDef module_methods[] = {
-    {"maker", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_maker)), METH_FASTCALL, nullptr},
+    {"factory", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_factory)), METH_FASTCALL, nullptr},
     {"bind", module_bind, METH_O, nullptr},
     {"yield_from_call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_yield_from_call)),
      METH_FASTCALL, nullptr},

@@ -165,7 +165,7 @@ struct Delegation : Suspension {
 };
 
 /// What a decorated function calls (function.cpp): the function that makes bodies, and how to drive them.
-struct Maker {
+struct Factory {
   PyObject_HEAD vectorcallfunc vectorcall;
   ModuleState* module;
   Object original;              ///< the user's function, as it was decorated
@@ -176,13 +176,13 @@ struct Maker {
   Object code;                  ///< the original's code that `function` is made of, or null
   Object face_code;             ///< the face's code that was last seen
   Object shown;                 ///< the code of the decorated function, or null where that cannot be run
-  Ref<Maker> replacement;       ///< what is called while the decorated function has other code than `shown`
+  Ref<Factory> replacement;     ///< what is called while the decorated function has other code than `shown`
   std::uint64_t names_version;  ///< of the globals when `names` was last found to hold, where dicts have one
-  std::uint32_t flags;          ///< of the generators made
+  std::uint32_t traits;         ///< of the generators made
   bool replaced;                ///< the code is not the one that was decorated any more: it runs as it is
 #ifdef Py_GIL_DISABLED
-  std::atomic<bool> ready;        ///< the preparation is complete, and does not change any more
-  std::atomic<Maker*> successor;  ///< owned; prepared anew, after the original got other code
+  std::atomic<bool> ready;          ///< the preparation is complete, and does not change any more
+  std::atomic<Factory*> successor;  ///< owned; prepared anew, after the original got other code
 #else
   std::uint32_t calls;  ///< under way: they use what is prepared, and may have it replaced
   Object retired;       ///< what was replaced meanwhile, or null
@@ -208,7 +208,7 @@ struct ModuleState {
   PyTypeObject* athrow_type;
   PyTypeObject* yield_type;
   PyTypeObject* delegation_type;
-  PyTypeObject* maker_type;
+  PyTypeObject* factory_type;
   PyTypeObject* operator_type;
   PyTypeObject* cpp_body_type;
   PyTypeObject* wrapped_item_type;   ///< the interpreter's async_generator_wrapped_value
@@ -225,7 +225,7 @@ struct ModuleState {
   Ref<PyStopIterationObject> stop;  ///< the recycled StopIteration
   std::array<HandedUp, 16> handed_up;
   ChainLock chains;
-  compat::Mutex makers;  ///< guards what makers have prepared, until it is ready
+  compat::Mutex factories;  ///< guards what factories have prepared, until it is ready
 };
 
 /// The state of the main interpreter's module, found without a call: most programs have no other. (Of a sub-interpreter

@@ -33,6 +33,7 @@ inline constexpr std::uint32_t raw_yields = 1U << 0U;     ///< real yields hand 
 inline constexpr std::uint32_t native_syntax = 1U << 1U;  ///< the body was written with `yield`
 inline constexpr std::uint32_t kept_calls = 1U << 2U;     ///< rewritten code still calls yield_() or yield_from_()
 inline constexpr std::uint32_t cpp = 1U << 3U;            ///< the body is a CppBody
+inline constexpr std::uint32_t of_python = raw_yields | native_syntax | kept_calls;
 inline constexpr std::uint32_t all = raw_yields | native_syntax | kept_calls | cpp;
 }  // namespace trait
 

@@ -427,10 +427,10 @@ def test_a_copy_of_every_kind_gives_the_same_items(kind):
         assert collect(copy(1, keyword=2)) == ["item", (1, 2)]
 
 
-def test_a_function_without_its_maker_says_so():
+def test_a_function_without_its_factory_says_so():
     decorated = async_generator(_with_closure("item"))
     cell = decorated.__closure__[-1]
-    maker = cell.cell_contents
+    factory = cell.cell_contents
     for wrong in (None, 5, decorated):
         cell.cell_contents = wrong
         with pytest.raises((RuntimeError, TypeError, RecursionError)):
@@ -438,7 +438,7 @@ def test_a_function_without_its_maker_says_so():
     del cell.cell_contents
     with pytest.raises((RuntimeError, NameError)):
         decorated()
-    cell.cell_contents = maker
+    cell.cell_contents = factory
     assert collect(decorated()) == ["item", ("argument", "keyword")]
 
 

@@ -23,7 +23,7 @@ VERSION = sys.version_info[:2]
 
 def unrewritten(function):
     """What `@async_generator` makes of a coroutine function, its code as it is."""
-    return _engine.maker(function, None, lambda function, *_: (function, (), 0))
+    return _engine.factory(function, None, lambda function, *_: (function, (), 0))
 
 
 def is_rewritten(function):

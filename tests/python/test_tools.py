@@ -23,14 +23,14 @@ try:
 except ImportError:  # the oracle can be run alone
     pass
 
-#: 3.11 inlines the code of a Python function whatever its entry point is: there that code is a call of the maker.
+#: 3.11 inlines the code of a Python function whatever its entry point is: there that code is a call of the factory.
 INLINES = sys.version_info[:2] == (3, 11)
 
 
 def give(function, code, implementation):
     """Gives a function other code."""
     if implementation.ours and INLINES:
-        pytest.skip("on 3.11 the code of a decorated function is a call of its maker")
+        pytest.skip("on 3.11 the code of a decorated function is a call of its factory")
     function.__code__ = code
 
 
