@@ -388,6 +388,7 @@ auto ChainDriver::hand_up_closed(StepKind kind, Object exception, Object exit) -
 // A ChainDriver stays out of line: inlined, it costs an item that needs none the saving of five registers.
 [[gnu::noinline]] auto drive_on(ModuleState& module, Resumption& resumption, Generator& root, Step step, bool starting)
     -> Step {
+  Resuming const resuming(resumption, root);
   return ChainDriver(module, resumption, root, starting).answered(step);
 }
 

@@ -43,10 +43,14 @@ auto drive_throw(ModuleState& module, Resumption& resumption, Generator& root, O
 /// \param starting  an operation begins; otherwise one is resumed after an await
 inline auto drive_send(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value, bool starting)
     -> Step {
-  Resuming const resuming(resumption, root);
-  if (root.state.is_waiting()) [[unlikely]]
-    return drive_chain(module, resumption, root, value, starting);
-  return drive_from(module, resumption, root, body_send(root, value), starting);
+  Step step;
+  {
+    Resuming const resuming(resumption, root);
+    if (root.state.is_waiting()) [[unlikely]]
+      return drive_chain(module, resumption, root, value, starting);
+    step = body_send(root, value);
+  }
+  return drive_from(module, resumption, root, step, starting);
 }
 
 }  // namespace engine

@@ -134,11 +134,7 @@ auto resume(Awaitable& awaitable, PyObject* value) -> Step {
 /// The rest of an anext or asend whose body did not answer with an item at once.
 [[gnu::noinline]] auto drive_answered(Awaitable& awaitable, Step step) -> Step {
   Generator& generator = *awaitable.generator.get();
-  {
-    Resuming const resuming(awaitable.resumption, generator);
-    step = drive_from(*awaitable.module, awaitable.resumption, generator, step, true);
-  }
-  return conclude(awaitable, generator, step);
+  return conclude(awaitable, generator, drive_from(*awaitable.module, awaitable.resumption, generator, step, true));
 }
 
 /// What an asend sends when it begins: its argument, unless the first send() says otherwise.
@@ -147,21 +143,9 @@ auto resume(Awaitable& awaitable, PyObject* value) -> Step {
   return value == Py_None ? awaitable.argument.get() : value;
 }
 
-// The hot path: a body that is suspended at a real yield, does not delegate and yields again. All else is in functions
-// that are not inlined, and costs an item neither a register nor a jump. It takes no reference: the code that calls
-// it has the awaitable; that has the generator, and the generator its body, neither of which is exchanged or dropped
-// before its owner is freed (generator_clear(), awaitable_clear()).
+/// Resumes a body that is suspended at a real yield, and does not delegate.
 template <class Body>
-[[gnu::noinline]] auto send_first(Awaitable& awaitable, PyObject* value) -> Step {
-  Occupied const occupied(awaitable.occupancy);
-  if (!occupied) return refuse_occupied(awaitable);
-  if (awaitable.progress != Progress::initial) [[unlikely]]
-    return resume(awaitable, value);
-  if (awaitable.argument) [[unlikely]]
-    value = value_sent(awaitable, value);
-  Generator& generator = *awaitable.generator.get();
-  if (!generator.state.begin_at_yield()) [[unlikely]]
-    return begin_elsewhere(awaitable, value);
+[[gnu::always_inline]] inline auto send_idle(Awaitable& awaitable, Generator& generator, PyObject* value) -> Step {
   awaitable.progress = Progress::started;
   Step step;
   {
@@ -176,10 +160,35 @@ template <class Body>
   return {StepKind::returned, item};
 }
 
-inline auto asend_send(PyObject* self, PyObject* value) -> Step {
-  auto& awaitable = as<Awaitable>(self);
-  return awaitable.generator->state.is_cpp() ? send_first<CompiledBody>(awaitable, value)
-                                             : send_first<PythonBody>(awaitable, value);
+[[gnu::noinline]] auto send_idle_compiled(Awaitable& awaitable, PyObject* value) -> Step {
+  return send_idle<CompiledBody>(awaitable, *awaitable.generator.get(), value);
+}
+
+// The hot path: a Python body at a real yield that yields again. All else is in functions that are not inlined, and costs
+// an item neither a register nor a jump. It takes no reference: the code that calls it has the awaitable; that has the
+// generator, and the generator its body, neither of which is exchanged or dropped before its owner is freed
+// (generator_clear(), awaitable_clear()).
+[[gnu::always_inline]] inline auto send_first(Awaitable& awaitable, PyObject* value) -> Step {
+  Occupied const occupied(awaitable.occupancy);
+  if (!occupied) return refuse_occupied(awaitable);
+  if (awaitable.progress != Progress::initial) [[unlikely]]
+    return resume(awaitable, value);
+  if (awaitable.argument) [[unlikely]]
+    value = value_sent(awaitable, value);
+  Generator& generator = *awaitable.generator.get();
+  if (!generator.state.begin_at_yield(trait::cpp)) [[unlikely]] {
+    if (generator.state.is_cpp() && generator.state.begin_at_yield()) return send_idle_compiled(awaitable, value);
+    return begin_elsewhere(awaitable, value);
+  }
+  return send_idle<PythonBody>(awaitable, generator, value);
+}
+
+auto asend_send(PyObject* self, PyObject* value) -> Step { return send_first(as<Awaitable>(self), value); }
+
+/// am_send, which `async for` calls on 3.10, on 3.11, and from 3.15 on.
+// With send_first() inlined: as a call it is none that could be the last thing done here, and costs an await 1 %.
+auto asend_send_slot(PyObject* self, PyObject* value, PyObject** out) -> PySendResult {
+  return send_first(as<Awaitable>(self), value).answer(out);
 }
 
 /// The exception that an athrow or aclose throws; null with TypeError set.
@@ -427,7 +436,7 @@ PyType_Slot asend_slots[] = {
     {Py_tp_finalize, reinterpret_cast<void*>(awaitable_finalize)},
     {Py_tp_getset, awaitable_getset},
     AsendSlots::await,
-    AsendSlots::send,
+    {Py_am_send, reinterpret_cast<void*>(asend_send_slot)},
     AsendSlots::iter,
     {Py_tp_iternext, reinterpret_cast<void*>(asend_iternext)},
     {Py_tp_methods, AsendSlots::methods},

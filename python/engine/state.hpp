@@ -93,7 +93,8 @@ class GeneratorState {
   // An operation ------------------------------------------------------------------------------------------------------
 
   /// Begins an operation on a body that is suspended at a yield of its own and is in no chain.
-  auto begin_at_yield() noexcept -> bool { return claim(driven, busy | waiting); }
+  /// \param unless  traits of bodies that take another way
+  auto begin_at_yield(std::uint32_t unless = 0) noexcept -> bool { return claim(driven, busy | waiting | unless); }
   /// The same for a body that may wait at a Suspension.
   auto begin_idle() noexcept -> bool { return claim(driven, busy); }
   /// Begins an operation on a generator that no other delegates to; claim_operation() knows the others.
