@@ -1,6 +1,8 @@
 // See awaiting.hpp.
 #include "awaiting.hpp"
 
+#include "errors.hpp"
+
 namespace engine {
 
 auto await_iterator(PyObject* awaitable) -> Object {
@@ -114,10 +116,10 @@ void warn_never_awaited(char const* name) {
   compat::restore_exception(std::move(before));
 }
 
-auto closed_answer(Step answer, char const* still_alive) -> PyObject* {
+auto closed_answer(Step answer) -> PyObject* {
   answer.take().reset();
   if (answer.is(StepKind::awaits)) {
-    PyErr_SetString(PyExc_RuntimeError, still_alive);
+    set_coroutine_ignored_exit();
     return nullptr;
   }
   if (answer.is(StepKind::raised)) {

@@ -57,7 +57,7 @@ void set_stop_iteration(PyObject* value);
 /// Warns "coroutine 'NAME' was never awaited".
 void warn_never_awaited(char const* name);
 /// What close() makes of the answer to a GeneratorExit.
-auto closed_answer(Step answer, char const* still_alive) -> PyObject*;
+auto closed_answer(Step answer) -> PyObject*;
 /// throw()'s arguments as an exception; null with an exception set.
 /// \param warns  of the form with three arguments. Not where only the interpreter throws: a caller further up was
 /// warned.

@@ -107,7 +107,8 @@ auto coroutine_send(PyObject* self, PyObject* value) -> Step {
   Claim const claim(body);
   if (!claim) return Step::raised();
   if (body.progress == Progress::initial && value != Py_None) {
-    return refuse(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
+    set_coroutine_just_started(PyExc_TypeError);
+    return Step::raised();
   }
   return answer_of(cpp_send(body, value));
 }
@@ -127,7 +128,7 @@ auto coroutine_close(PyObject* self, PyObject*) -> PyObject* {
   }
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return nullptr;
-  return closed_answer(coroutine_throw(self, std::move(exit)), "coroutine ignored GeneratorExit");
+  return closed_answer(coroutine_throw(self, std::move(exit)));
 }
 
 // Attributes ----------------------------------------------------------------------------------------------------------

@@ -42,6 +42,10 @@ void set_just_started() {
   PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started async generator");
 }
 
+void set_coroutine_just_started(PyObject* type) {
+  PyErr_SetString(type, "can't send non-None value to a just-started coroutine");
+}
+
 void set_stop_async_iteration(Object value) {
   if (value.get() == Py_None) {
     PyErr_SetNone(PyExc_StopAsyncIteration);
@@ -56,6 +60,8 @@ auto ignored_exit() -> Object { return runtime_error("async generator ignored Ge
 void set_ignored_exit() {
   if (auto error = ignored_exit()) raise_here(std::move(error));
 }
+
+void set_coroutine_ignored_exit() { PyErr_SetString(PyExc_RuntimeError, "coroutine ignored GeneratorExit"); }
 
 void set_name_rebound() {
   PyErr_SetString(

@@ -1,5 +1,6 @@
-// What the engine raises: every text once, and the forms that PEP 479 and PEP 525 give to what leaves a body. (Texts
-// for wrong arguments stay with the functions that take them.)
+// What the engine raises: every text once, PEP 479's RuntimeError for a StopIteration that leaves a body, and the
+// other forms that PEP 525 gives to what leaves one. (Texts for wrong arguments stay with the functions that take them,
+// warnings with what they warn of.)
 #ifndef ASYNC_GENERATOR_ENGINE_ERRORS_HPP
 #define ASYNC_GENERATOR_ENGINE_ERRORS_HPP
 
@@ -32,11 +33,15 @@ void set_coroutine_executing();
 /// \param what  the awaitable that was used before, as its user wrote it
 void set_reused(char const* what);
 void set_just_started();
+/// \param type  TypeError; native's athrow() and aclose() have RuntimeError
+void set_coroutine_just_started(PyObject* type);
 /// StopAsyncIteration, with `value` unless that is None.
 void set_stop_async_iteration(Object value);
 /// What a body has raised that yields while it is closed. Null with an exception set.
 auto ignored_exit() -> Object;
 void set_ignored_exit();
+/// A coroutine, or an awaitable in its place, waits again when it is closed.
+void set_coroutine_ignored_exit();
 /// A hook-less generator's cleanup awaits while it is dropped.
 void set_awaited_during_finalization(PyObject* generator);
 /// An operator, `yield_` or `yield_from_`, was awaited in no generator.

@@ -164,9 +164,9 @@ template <class Body>
   return send_idle<CompiledBody>(awaitable, *awaitable.generator.get(), value);
 }
 
-// The hot path: a Python body at a real yield that yields again. All else is in functions that are not inlined, and costs
-// an item neither a register nor a jump. It takes no reference: the code that calls it has the awaitable; that has the
-// generator, and the generator its body, neither of which is exchanged or dropped before its owner is freed
+// The hot path: a Python body at a real yield that yields again. All else is in functions that are not inlined, and
+// costs an item neither a register nor a jump. It takes no reference: the code that calls it has the awaitable; that
+// has the generator, and the generator its body, neither of which is exchanged or dropped before its owner is freed
 // (generator_clear(), awaitable_clear()).
 [[gnu::always_inline]] inline auto send_first(Awaitable& awaitable, PyObject* value) -> Step {
   Occupied const occupied(awaitable.occupancy);
@@ -221,7 +221,7 @@ auto athrow_send(PyObject* self, PyObject* value) -> Step {
     return answer_at_once(awaitable, admitted);
   }
   if (value != Py_None) {
-    PyErr_SetString(PyExc_RuntimeError, "can't send non-None value to a just-started coroutine");
+    set_coroutine_just_started(PyExc_RuntimeError);  // native's type: Objects/genobject.c, async_gen_athrow_send
     return Step::raised();
   }
   auto exception = exception_of(awaitable);
@@ -266,7 +266,7 @@ auto awaitable_close(PyObject* self, PyObject*) -> PyObject* {
   if (as<Awaitable>(self).progress == Progress::finished) return Py_NewRef(Py_None);
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return nullptr;
-  return closed_answer(awaitable_throw(self, std::move(exit)), "coroutine ignored GeneratorExit");
+  return closed_answer(awaitable_throw(self, std::move(exit)));
 }
 
 // Items ---------------------------------------------------------------------------------------------------------------

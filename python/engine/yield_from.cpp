@@ -205,7 +205,7 @@ auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
   }
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return nullptr;
-  return closed_answer(throw_in(delegation, std::move(exit)), "coroutine ignored GeneratorExit");
+  return closed_answer(throw_in(delegation, std::move(exit)));
 }
 
 void delegation_finalize(PyObject* self) {
