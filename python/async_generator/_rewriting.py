@@ -505,7 +505,7 @@ def _run_sample() -> None:
         disabled = f"the bytecode of Python {VERSION[0]}.{VERSION[1]} is not known"
         return
     if VERSION == (3, 12) and not _engine.MAIN_INTERPRETER:
-        # Measured on 3.12.1: after a sub-interpreter has copied code, the main interpreter frees a tuple of another one.
+        # Measured on 3.12.1: after a sub-interpreter has copied code, the main interpreter frees a foreign tuple.
         disabled = "sub-interpreters of Python 3.12 do not survive it"
         return
     try:
