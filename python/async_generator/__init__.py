@@ -1,12 +1,12 @@
-"""Async generators, complete: ``yield from``, return values, awaited cleanup, on any event loop.
+"""Async generators with ``yield from``, return values and awaited cleanup, on any event loop.
 
-The successor of async_generator 1.10: the same names with the same semantics, on a C++ engine. ``docs/api.md`` is the
-reference.
+This is the successor of async_generator 1.10: the same names with the same semantics, on a C++ engine. ``docs/api.md``
+is the reference, and ``docs/semantics.md`` has the rules.
 """
 
 from sys import get_asyncgen_hooks, set_asyncgen_hooks
 
-from . import _impl as _impl  # programs read async_generator._impl.AsyncGenerator after a plain import
+from . import _impl as _impl  # programs use async_generator._impl after a plain import
 from ._engine import AlreadyRunning
 from ._function import async_generator, isasyncgen, isasyncgenfunction
 from ._operators import yield_, yield_from_

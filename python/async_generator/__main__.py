@@ -1,6 +1,6 @@
-"""``python -m async_generator``: what is installed, and what it does here; with ``--trace``, what a program's generators do.
+"""The command ``python -m async_generator``: tells what is installed and which fast paths are on, or traces a program.
 
-Nothing here is imported by the package.
+The package does not import this module.
 """
 
 import argparse
@@ -30,8 +30,13 @@ async def _sample() -> None:
 
 
 def facts() -> dict[str, Any]:
-    """The version, the engine, the interpreter, and for each fast path None if it is on, or why it is not."""
-    _rewriting.rewrite(_sample.__code__, globals())  # what can be said of it is known from the first use on
+    """Collect the facts about this installation.
+
+    Returns:
+        The version, the engine's file, the interpreter and its platform; and under ``"fast paths"``, for each fast path,
+        None if it is on, or the reason why it is off.
+    """
+    _rewriting.rewrite(_sample.__code__, globals())  # after the first use it is known whether real yields are on
     return {
         "version": __version__,
         "engine": _engine.__file__,
@@ -75,7 +80,20 @@ def _told(said: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Returns the exit status, or leaves by what the traced program leaves by."""
+    """Run the command line.
+
+    Args:
+        arguments: the arguments; by default those of the process.
+
+    Returns:
+        The exit status: 0, or that of the traced program.
+
+    Raises:
+        SystemExit: if the arguments are wrong, after ``--help``, or if the traced program raises it.
+        KeyboardInterrupt: if the traced program raises it.
+        ImportError: if a package that contains the traced module cannot be imported.
+        OSError: if the traced script cannot be read.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m async_generator",
         usage=_USAGE,

@@ -1,7 +1,8 @@
-"""Code taken apart: instructions, jumps, exception handlers, the depth of the stack; and the proof that rewriting needs.
+"""Read bytecode: instructions, jumps, exception handlers and stack depths; and prove what rewriting relies on.
 
-``dis`` makes an object for each instruction, and up to 3.12 looks through a list of labels for each: here all is found by
-position, in units of two bytes, and only where it is asked for.  Nothing here changes code.
+``dis`` makes an object for each instruction, and up to 3.12 searches a list of labels for each of them. This module
+looks instructions up by position, in units of two bytes, and computes only what a caller asks for. It does not change
+code.
 """
 
 import bisect
@@ -14,9 +15,9 @@ from typing import NamedTuple
 
 VERSION = sys.version_info[:2]
 KNOWN = (3, 10) <= VERSION <= (3, 15)
-# How many stack slots a callable takes below its arguments: itself and, from 3.11 on, a NULL or self.
+# The number of stack slots that a callable takes below its arguments: itself and, from 3.11 on, a NULL or self.
 CALLABLE_SLOTS = 1 if VERSION == (3, 10) else 2
-# The instruction that begins a call. Up to 3.12 what it passes by keyword is told by the instruction before it.
+# The instruction that begins a call. Up to 3.12, the instruction before it names the keyword arguments.
 CALL = dis.opmap[{(3, 10): "CALL_FUNCTION", (3, 11): "PRECALL"}.get(VERSION, "CALL")]
 _CALL_KW = dis.opmap.get("CALL_KW")
 _KW_NAMES = dis.opmap.get("KW_NAMES")
@@ -25,7 +26,7 @@ LOAD_GLOBAL = dis.opmap["LOAD_GLOBAL"]
 
 
 def _sized(name: str) -> int:
-    """How many units an instruction takes, its inline caches included."""
+    """The number of units of an instruction, with its inline caches."""
     caches = getattr(dis, "_inline_cache_entries", {})
     return 1 + int(caches.get(name, 0) if VERSION >= (3, 13) else caches[dis.opmap[name]] if caches else 0)
 
@@ -35,15 +36,15 @@ def _opcodes(*names: str) -> frozenset[int]:
 
 
 _NAMES = [name for name, opcode in dis.opmap.items() if opcode < 256]
-#: By opcode, like all tables here.
+#: The number of units of each instruction, by opcode.
 SIZES = [1] * 256
 for _name in _NAMES if KNOWN else ():
     SIZES[dis.opmap[_name]] = _sized(_name)
-# END_ASYNC_FOR tells monitoring where its loop is; it goes on behind itself.
+# The argument of END_ASYNC_FOR tells sys.monitoring where the loop is; the instruction does not jump.
 _JUMPS = {one for one in (*dis.hasjrel, *dis.hasjabs) if one < 256} - _opcodes("END_ASYNC_FOR")
 _BACKWARD = {dis.opmap[name] for name in _NAMES if "JUMP_BACKWARD" in name}
 _ABSOLUTE = set(dis.hasjabs)
-_SETUPS = _opcodes("SETUP_FINALLY", "SETUP_WITH", "SETUP_ASYNC_WITH")  # 3.10: their jump is an exception's
+_SETUPS = _opcodes("SETUP_FINALLY", "SETUP_WITH", "SETUP_ASYNC_WITH")  # 3.10: only an exception jumps
 _FIND_JUMPS = re.compile(b"[" + re.escape(bytes(sorted(_JUMPS))) + b"]", re.DOTALL)
 _LEAVES = _opcodes(
     "RETURN_VALUE",
@@ -59,18 +60,28 @@ _HAS_ARGUMENT = [opcode >= dis.HAVE_ARGUMENT for opcode in range(256)]
 
 
 def effect(opcode: int, argument: int, jump: bool = False) -> int:
-    """What an instruction adds to the stack."""
+    """The number of slots that an instruction adds to the stack.
+
+    Args:
+        opcode: the instruction.
+        argument: its argument, with those of its EXTENDED_ARGs; ignored if the instruction takes none.
+        jump: whether the instruction jumps.
+
+    Returns:
+        The number of slots; negative if the stack shrinks.
+    """
     if opcode == _RETURN_GENERATOR:
-        return 1  # what the generator is resumed with; up to 3.12 stack_effect() leaves it out
+        return 1  # the value that resumes the generator; up to 3.12, stack_effect() does not count it
     return dis.stack_effect(opcode, argument if _HAS_ARGUMENT[opcode] else None, jump=jump)
 
 
 _RETURN_GENERATOR = dis.opmap.get("RETURN_GENERATOR")
 
-# What an instruction reaches ------------------------------------------------------------------------------------------
+# How deep an instruction reaches --------------------------------------------------------------------------------------
 #
-# The interpreter tells what an instruction adds to the stack, not how deep it reaches into it. That is known here, for what
-# the compiler uses within an expression; whatever is not in the table proves nothing.
+# dis.stack_effect() tells how many slots an instruction adds to the stack, but not how deep it reaches into the stack.
+# This table does, for the instructions that the compiler uses within an expression. With any other instruction, the
+# proof fails.
 
 
 def _takes(opcode: int, argument: int) -> int:
@@ -90,7 +101,7 @@ def _always(count: int) -> Callable[[int, int], int]:
 
 
 def _reaching() -> dict[int, Callable[[int, int], int]]:
-    awaited = 3 if VERSION >= (3, 15) else 2  # slots of an await: the iterator, what is sent, and from 3.15 on a NULL
+    awaited = 3 if VERSION >= (3, 15) else 2  # slots of an await: the iterator, the sent value, from 3.15 on a NULL
     by_name = {
         _always(0): "NOP NOT_TAKEN RESUME KW_NAMES PUSH_NULL JUMP_FORWARD JUMP_BACKWARD JUMP_BACKWARD_NO_INTERRUPT "
         "JUMP_ABSOLUTE LOAD_CONST LOAD_COMMON_CONSTANT LOAD_SMALL_INT LOAD_FAST LOAD_FAST_CHECK LOAD_FAST_AND_CLEAR "
@@ -107,7 +118,7 @@ def _reaching() -> dict[int, Callable[[int, int], int]]:
         _argument(0): "COPY SWAP ROT_N",
         _argument(1): "LIST_APPEND SET_ADD LIST_EXTEND SET_UPDATE DICT_UPDATE RERAISE",
         _argument(2): "MAP_ADD",
-        _argument(2 + CALLABLE_SLOTS): "DICT_MERGE",  # which names the callable in its error
+        _argument(2 + CALLABLE_SLOTS): "DICT_MERGE",  # its error message names the callable
         _takes: "POP_TOP STORE_FAST STORE_FAST_STORE_FAST STORE_DEREF STORE_GLOBAL STORE_NAME END_FOR POP_ITER PRECALL "
         "END_ASYNC_FOR " + " ".join(name for name in _NAMES if name.startswith("POP_JUMP_")),
         _takes_and_leaves_one: "COMPARE_OP IS_OP CONTAINS_OP CALL CALL_KW CALL_FUNCTION CALL_FUNCTION_KW "
@@ -124,7 +135,10 @@ _reach_and_effect: dict[int, tuple[int, int]] = {}
 
 
 def _measure(opcode: int, argument: int) -> tuple[int, int]:
-    """How deep an instruction reaches into the stack, and what it adds to it; deeper than any stack where unknown."""
+    """How deep an instruction reaches into the stack, and how many slots it adds.
+
+    For an unknown instruction, the depth is larger than any stack.
+    """
     reach = _REACHING.get(opcode)
     known = (reach(opcode, argument), effect(opcode, argument)) if reach else (sys.maxsize, 0)
     if len(_reach_and_effect) < 4096:
@@ -133,40 +147,53 @@ def _measure(opcode: int, argument: int) -> tuple[int, int]:
 
 
 class Handler(NamedTuple):
-    """Where an exception goes, how deep the stack is then, and whether the place it comes from is put on it."""
+    """An entry of the exception table (CPython's Objects/exception_handling_notes.txt)."""
 
     target: int
+    """The position where the handler begins."""
     depth: int
+    """The number of slots that stay on the stack."""
     lasti: bool
+    """Whether the position of the instruction that raised is pushed, too."""
 
 
 class Call(NamedTuple):
-    """The one call that what a load puts on the stack can get to."""
+    """The only call that can use the callable which a load pushes."""
 
     first: int
+    """The first instruction of the call."""
     last: int
-    """Another instruction on 3.11 only."""
+    """The last instruction of the call. Only on 3.11 it is another one than ``first``."""
     end: int
+    """The instruction after the call."""
     keywords: bool
+    """Whether the call passes arguments by keyword."""
     simple: bool
-    """Up to it all is covered by the load's handler, so that nothing else is told how deep the stack is."""
+    """Whether the load's exception handler, or none, covers all instructions from the load to the call.
+
+    Then no other handler depends on the depth of the stack between them.
+    """
 
 
 class Code:
-    """A code object, its instructions named by their position. An EXTENDED_ARG belongs to the instruction behind it."""
+    """A code object whose instructions are identified by position. An EXTENDED_ARG belongs to the instruction after it.
+
+    Args:
+        code: the code object.
+    """
 
     def __init__(self, code: CodeType) -> None:
         raw = code.co_code
         self.code = code
         self.opcodes, self.arguments = raw[::2], raw[1::2]
         self.starts: list[int] = []
-        self.entries: list[tuple[int, Handler]] = []  # where each ends
+        self.entries: list[tuple[int, Handler]] = []  # (end, handler) for each of `starts`
         self._read_handlers(getattr(code, "co_exceptiontable", b""))
         self._sources: dict[int, list[int]] | None = None
         self._covered: dict[int, list[tuple[int, int]]] | None = None
         self._depths: list[int] | None = None
         self._lines: tuple[list[int], list[int | None]] | None = None
-        #: For each position how often code jumps there, or an exception goes there, up to 255.
+        #: For each position, how many jumps and exception handlers lead there; at most 255.
         self.entered = bytearray(len(self.opcodes) + 1)
         entered = self.entered
         for found in _FIND_JUMPS.finditer(self.opcodes):
@@ -178,7 +205,7 @@ class Code:
                 entered[handler.target] += 1
 
     def _read_handlers(self, table: bytes) -> None:
-        """Reads an exception table (Objects/exception_handling_notes.txt)."""
+        """Read an exception table (CPython's Objects/exception_handling_notes.txt)."""
         numbers: list[int] = []
         value = 0
         for byte in table:
@@ -193,6 +220,7 @@ class Code:
     # Instructions -------------------------------------------------------------------------------------------------
 
     def argument(self, index: int) -> int:
+        """The argument of an instruction, with those of its EXTENDED_ARGs."""
         argument = self.arguments[index]
         shift = 8
         while index and self.opcodes[index - 1] == _EXTENDED_ARG:
@@ -202,41 +230,42 @@ class Code:
         return argument
 
     def instruction(self, position: int) -> int:
-        """The instruction whose first EXTENDED_ARG, or which itself, is here."""
+        """The instruction at a position, or after the EXTENDED_ARGs that begin there."""
         while self.opcodes[position] == _EXTENDED_ARG:
             position += 1
         return position
 
     def after(self, index: int) -> int:
-        """The next instruction."""
+        """The instruction after another."""
         return self.instruction(index + SIZES[self.opcodes[index]])
 
     def before(self, index: int) -> int:
-        """The instruction before; -1 for the first. Inline caches are zeros."""
-        index -= 1
+        """The instruction before another; -1 for the first."""
+        index -= 1  # inline caches are zeros
         while index >= 0 and self.opcodes[index] in (_EXTENDED_ARG, _CACHE):
             index -= 1
         return index
 
     def is_extended(self, index: int) -> bool:
+        """True if an instruction has an EXTENDED_ARG."""
         return index > 0 and self.opcodes[index - 1] == _EXTENDED_ARG
 
     def target(self, index: int) -> int:
-        """Where a jump goes."""
+        """The instruction that a jump leads to."""
         opcode, argument = self.opcodes[index], self.argument(index)
         if opcode in _ABSOLUTE:
             return self.instruction(argument)
         return self.instruction(index + SIZES[opcode] + (-argument if opcode in _BACKWARD else argument))
 
     def handler(self, index: int) -> tuple[Handler | None, int]:
-        """The handler of an exception at an instruction, and up to where it is the same."""
+        """The handler of exceptions that an instruction raises, or None; and the end of the range that it covers."""
         at = bisect.bisect_right(self.starts, index)
         if at and index < self.entries[at - 1][0]:
             return self.entries[at - 1][1], self.entries[at - 1][0]
         return None, self.starts[at] if at < len(self.starts) else len(self.opcodes)
 
     def line(self, index: int) -> int | None:
-        """The line that a traceback shows."""
+        """The line that a traceback shows for an instruction, or None."""
         if self._lines is None:
             spans = list(self.code.co_lines())
             self._lines = [start for start, _, _ in spans], [line for _, _, line in spans]
@@ -246,8 +275,10 @@ class Code:
     # The stack ----------------------------------------------------------------------------------------------------
 
     def depths(self) -> list[int]:
-        """How deep the stack is before each instruction, -1 for what is not reached: the compiler's own count
-        (Python/flowgraph.c, calculate_stackdepth)."""
+        """The depth of the stack before each position, in slots; -1 for positions that are not reached.
+
+        The count is the compiler's (CPython's Python/flowgraph.c, calculate_stackdepth()).
+        """
         if self._depths is None:
             self._depths = [-1] * len(self.opcodes)
             paths = [(0, 1 if self.opcodes[0] == _GEN_START else 0)]
@@ -274,7 +305,7 @@ class Code:
             index = self.after(index)
 
     def stack_size(self) -> int:
-        """How deep the stack gets."""
+        """The largest depth of the stack, in slots."""
         opcodes = self.opcodes
         return max(
             max(depth, depth + effect(opcodes[index], self.argument(index)))
@@ -285,17 +316,28 @@ class Code:
     # The proof ----------------------------------------------------------------------------------------------------
 
     def call_of(self, load: int) -> Call | None:
-        """The call of what the instruction at ``load`` puts on the stack, where three things are proved of the paths of the
-        control flow: each that begins at the load comes to that call, unless it ends in an exception; each that comes to
-        the call has passed the load since it was last there; and nothing on the way reaches the slots that the load
-        filled. So the call calls what was loaded, and what it returns is of nothing else.
+        """Find the call of the callable that the instruction at ``load`` pushes.
+
+        It is found only if three statements about the control flow are proved:
+
+        * each path from the load reaches the call, unless the path ends in an exception;
+        * each path to the call has passed the load since it last passed the call;
+        * no instruction between them reaches the slots that the load filled.
+
+        So the call calls the loaded callable, and its result is the result of that callable.
+
+        Args:
+            load: the position of an instruction.
+
+        Returns:
+            The call; None if the instruction is not a LOAD_GLOBAL of a callable, or the proof fails.
         """
         if self.opcodes[load] != LOAD_GLOBAL or effect(LOAD_GLOBAL, self.argument(load)) != CALLABLE_SLOTS:
             return None
         return _Expression(self, load).call()
 
     def covered(self, index: int) -> list[tuple[int, int]]:
-        """What an instruction is the handler of."""
+        """The ranges, (start, end), of which the handler begins at an instruction."""
         if self._covered is None:
             self._covered = {}
             for start, (end, handler) in zip(self.starts, self.entries, strict=True):
@@ -303,7 +345,7 @@ class Code:
         return self._covered.get(index, [])
 
     def sources(self, index: int) -> list[int]:
-        """The jumps that go to an instruction."""
+        """The jumps that lead to an instruction."""
         if self._sources is None:
             self._sources = {}
             for found in _FIND_JUMPS.finditer(self.opcodes):
@@ -316,7 +358,10 @@ _GEN_START = dis.opmap.get("GEN_START", -1)
 
 
 class _Expression:
-    """What can run between the load of a callable and its call. Heights of the stack are counted from below the callable."""
+    """The instructions that can run between the load of a callable and its call.
+
+    Heights of the stack are counted from the slot below the callable.
+    """
 
     def __init__(self, code: Code, load: int) -> None:
         self._code = code
@@ -326,9 +371,10 @@ class _Expression:
         self._paths = [(code.after(load), CALLABLE_SLOTS)]
         self._call = -1
         self._straight = True  # no jump, and no handler but the load's
-        self._simple = True
+        self._simple = True  # Call.simple
 
     def call(self) -> Call | None:
+        """The call, or None if the proof fails: Code.call_of()."""
         while self._paths:
             if not self._walk(*self._paths.pop()):
                 return None
@@ -342,7 +388,7 @@ class _Expression:
         return Call(call, last, code.after(last), keywords, self._simple)
 
     def _walk(self, index: int, height: int) -> bool:
-        """Follows one path to where it was followed before, or to its end. False where nothing can be proved."""
+        """Follow one path to its end, or to an instruction that was walked before. False if the proof fails."""
         code, heights = self._code, self._heights
         opcodes = code.opcodes
         until, least = -1, 0
@@ -372,8 +418,10 @@ class _Expression:
         return heights[index] == height
 
     def _leave(self, handler: Handler | None) -> int:
-        """Notes where an exception goes; returns how much of the stack that keeps. Nothing that was loaded is left by the
-        load's own handler, and by none."""
+        """Add the path of an exception. Returns the height of the stack that its handler keeps.
+
+        The load's own handler keeps nothing that was loaded, and neither does an exception without a handler: 0.
+        """
         if handler is None or handler == self._handler:
             return 0
         self._straight = self._simple = False
@@ -384,7 +432,7 @@ class _Expression:
         return kept
 
     def _is_closed(self) -> bool:
-        """True when all that was walked, and the call, is entered from there, and from the load, only."""
+        """True if only the load and walked instructions lead to the walked instructions and to the call."""
         code, load, call = self._code, self._load, self._call
         if self._straight and not any(code.entered[load + 1 : call + 1]):
             return True
@@ -399,6 +447,7 @@ class _Expression:
         return all(self._is_within(*span) for index in self._heights for span in code.covered(index))
 
     def _is_within(self, start: int, end: int) -> bool:
+        """True if all instructions of a range were walked."""
         index = self._code.instruction(start)
         while index < end:
             if index not in self._heights:

@@ -18,7 +18,7 @@ NATIVE_SYNTAX: Final[int]
 
 class AlreadyRunning(RuntimeError, ValueError): ...
 
-# What the operations of a generator return. Its attributes lead back to the generator.
+# The awaitable of an operation. Its attributes lead to the generator.
 @type_check_only
 class _Operation(Coroutine[Any, Any, _Answer_co]):
     __name__: str
@@ -104,10 +104,10 @@ class yield_awaitable(Coroutine[Any, Any, Any]):
     def throw(self, typ: BaseException, val: None = None, tb: TracebackType | None = ..., /) -> Any: ...
     def close(self) -> None: ...
 
-# A capsule: include/agen/python/abi.hpp.
+# A capsule for C++: include/agen/python/abi.hpp.
 bridge: object
 
-# The interpreter's own type of the items that native async generators hand up; it has no public name.
+# The type of wrapped items. It is the interpreter's own, and has no public name.
 box_type: type[Any]
 
 async def yield_(value: Any = None) -> Any: ...

@@ -1,9 +1,9 @@
-"""Waiting until a file descriptor is readable or writable or a time has passed, giving others a turn, and cleaning up in
-peace after a cancellation, on whichever event loop runs.
+"""Waits for file descriptors and times, checkpoints, and shielded cleanup, on the event loop that runs.
 
-All are found at run time for asyncio (and uvloop), trio and curio, and so for anyio, without importing any of them; for
-any other event loop, or to replace what was found, see :func:`use_event_loop` and :func:`register_event_loop`. The names
-are those of ``async_generator.bridge``: the C++ headers call them there, and Python code may.
+Each function finds the event loop when it is called: asyncio (and uvloop), trio or curio, and anyio by the loop below
+it. None of them is imported for that. For any other event loop, or to replace the one that is found, see
+``use_event_loop()`` and ``register_event_loop()``. The names are public in ``async_generator.bridge``, for the C++
+headers and for Python code (``docs/bridge/event_loops.md``).
 """
 
 from __future__ import annotations
@@ -41,16 +41,21 @@ __all__ = [
 
 
 class EventLoop:
-    """What the bridge has to know of one kind of event loop.
+    """The functions by which the bridge uses one kind of event loop. Each argument is kept as an attribute.
 
-    ``wait_readable(fd)`` and ``checkpoint()`` return awaitables: the first completes when the file descriptor is readable,
-    the second lets everything else that is ready run once. ``running()`` says whether the calling code is driven by such
-    a loop; it is needed for :func:`register_event_loop` only.
+    ``wait_writable``, ``sleep`` and ``shielded`` may be left out. Code that needs one of them then gets a RuntimeError.
 
-    The others may be left out; where one is needed, its absence is then a RuntimeError. ``wait_writable(fd)`` and
-    ``sleep(seconds)`` return awaitables, too. So does ``shielded(awaitable, limit)``, which awaits ``awaitable`` and gives
-    its result, and keeps a cancellation that has arrived before from arriving in it again; after ``limit`` seconds, where
-    that is not None, it cancels ``awaitable`` and raises TimeoutError.
+    Args:
+        name: the name of the loop, for error messages.
+        wait_readable: ``wait_readable(fd)`` returns an awaitable, which completes when the file descriptor is readable.
+        checkpoint: ``checkpoint()`` returns an awaitable, which lets everything else that is ready run once.
+        running: ``running()`` says whether a loop of this kind drives the calling code. Only
+            ``register_event_loop()`` needs it.
+        wait_writable: ``wait_writable(fd)`` returns an awaitable, which completes when the file descriptor is writable.
+        sleep: ``sleep(seconds)`` returns an awaitable, which completes after that time.
+        shielded: ``shielded(awaitable, limit)`` returns an awaitable, which awaits ``awaitable`` and has its result. A
+            cancellation that has already arrived must not arrive in ``awaitable`` again. After ``limit`` seconds, if
+            ``limit`` is not None, it cancels ``awaitable`` and raises TimeoutError.
     """
 
     def __init__(
@@ -76,8 +81,8 @@ class EventLoop:
         return f"<EventLoop {self.name}>"
 
 
-# asyncio and the loops that take its place. A task of it comes before trio, a callback of it after: when trio is a guest
-# of asyncio, trio's tasks run in callbacks.
+# asyncio, and loops such as uvloop that take its place. The search asks for a task of asyncio before it asks trio, and
+# for a callback of asyncio after that: if trio is a guest of asyncio, trio's tasks run in asyncio's callbacks.
 
 
 def _asyncio_loop() -> Any:
@@ -110,7 +115,7 @@ def _complete(future: Future[None]) -> None:
         future.set_result(None)
 
 
-# (loop, "reader" or "writer", descriptor): add_reader() and add_writer() replace a callback without a word
+# (id of a loop, "reader" or "writer", descriptor). add_reader() and add_writer() replace an earlier callback silently.
 _waited_for: set[tuple[int, str, int]] = set()
 
 
@@ -140,8 +145,8 @@ def _asyncio_sleep(seconds: float) -> Any:
 
 
 async def _asyncio_shielded(awaitable: Awaitable[Any], limit: float | None) -> Any:
-    # asyncio cancels once; it is the scopes of anyio that cancel each wait of a task. Their shields let through what
-    # task.cancel() asks for, as asyncio has it.
+    # asyncio cancels a task once for each request. Scopes of anyio cancel each wait of a task. A shield of anyio lets the
+    # cancellation by task.cancel() through, as in asyncio.
     anyio = sys.modules.get("anyio")
     if anyio is not None and hasattr(anyio, "CancelScope") and _in_asyncio_task():
         return await _in_scope(anyio, awaitable, limit)
@@ -158,12 +163,12 @@ async def _asyncio_shielded(awaitable: Awaitable[Any], limit: float | None) -> A
 
 
 async def _in_scope(library: Any, awaitable: Awaitable[Any], limit: float | None) -> Any:
-    """Awaits in a shielded scope of trio or anyio."""
+    """Await in a shielded scope of trio or anyio."""
     with library.CancelScope(shield=True) as scope:
         if limit is not None:
             scope.deadline = library.current_time() + limit
         return await awaitable
-    raise TimeoutError(_late(limit))  # the scope keeps its own cancellation
+    raise TimeoutError(_late(limit))  # the scope has caught its own cancellation
 
 
 def _late(limit: float | None) -> str:
@@ -190,7 +195,7 @@ async def _curio_wait(trap: str, fd: int) -> None:
     try:
         await getattr(sys.modules["curio.traps"], trap)(fd)
     finally:
-        # Curio keeps a descriptor that was waited for, and would not notice that another one has its number later.
+        # Curio keeps a descriptor registered after a wait. It would not notice a later descriptor with the same number.
         await sys.modules["curio.traps"]._io_release(fd)
 
 
@@ -249,18 +254,25 @@ _chosen: ContextVar[EventLoop | None] = ContextVar("async_generator.bridge.event
 
 
 def register_event_loop(loop: EventLoop) -> None:
-    """Teaches the bridge one more kind of event loop, for the whole process. The last one registered is asked first.
+    """Add one kind of event loop to those that the bridge knows, for the whole process.
 
-    :param loop: an :class:`EventLoop` with ``running``
+    The bridge asks the loop that was registered last first, and asyncio, trio and curio at the end.
+
+    Args:
+        loop: an ``EventLoop`` with ``running``.
     """
     _registered.insert(0, loop)
 
 
 @contextlib.contextmanager
 def use_event_loop(loop: EventLoop) -> Iterator[EventLoop]:
-    """In the ``with`` block, and in the tasks that are started there, the bridge uses ``loop`` without asking further.
+    """Use an event loop in a ``with`` block and in the tasks that are started there, without asking any loop.
 
-    :param loop: an :class:`EventLoop`
+    Args:
+        loop: an ``EventLoop``; its ``running`` is not called.
+
+    Returns:
+        A context manager whose value is ``loop``.
     """
     token = _chosen.set(loop)
     try:
@@ -291,80 +303,122 @@ def _ability(name: str) -> Callable[..., Awaitable[Any]]:
 
 
 async def wait_readable(fd: int | _HasFileno) -> None:
-    """Waits until the file descriptor is readable (or at its end, or in error), on the event loop that runs.
+    """Wait until a file descriptor is readable, at its end, or in error, on the event loop that runs.
 
-    :param fd: an open file descriptor, or an object with ``fileno()``; of a kind that the event loop can watch, which
-        regular files are not
-    :raises RuntimeError: no event loop that is known runs here; this loop cannot watch descriptors; on asyncio, another
-        task waits for this one already (trio raises ``BusyResourceError``, curio ``ReadResourceBusy``)
+    Args:
+        fd: an open file descriptor, or an object with ``fileno()``. The event loop must be able to watch it; regular
+            files cannot be watched.
+
+    Raises:
+        OSError: if the system refuses to watch ``fd``.
+        RuntimeError: if no known event loop runs here, if this loop cannot watch descriptors, or, on asyncio, if another
+            task already waits until ``fd`` is readable.
+        trio.BusyResourceError: on trio, if another task already waits until ``fd`` is readable.
+        curio.ReadResourceBusy: on curio, in the same case.
     """
     await _current().wait_readable(fd if isinstance(fd, int) else fd.fileno())
 
 
 async def wait_writable(fd: int | _HasFileno) -> None:
-    """Waits until the file descriptor is writable (or in error), on the event loop that runs. Beside it another task may
-    wait until the same one is readable.
+    """Wait until a file descriptor is writable or in error, on the event loop that runs.
 
-    :param fd: as for :func:`wait_readable`
-    :raises RuntimeError: as :func:`wait_readable`; the loop is one of the user's that was described without this
+    At the same time, another task may wait until the same descriptor is readable.
+
+    Args:
+        fd: an open file descriptor, or an object with ``fileno()``, as for ``wait_readable()``.
+
+    Raises:
+        OSError: if the system refuses to watch ``fd``.
+        RuntimeError: if no known event loop runs here, if this loop cannot watch descriptors, if its ``EventLoop`` was
+            made without ``wait_writable``, or, on asyncio, if another task already waits until ``fd`` is writable.
+        trio.BusyResourceError: on trio, if another task already waits until ``fd`` is writable.
+        curio.WriteResourceBusy: on curio, in the same case.
     """
     await _ability("wait_writable")(fd if isinstance(fd, int) else fd.fileno())
 
 
 async def sleep(seconds: float) -> None:
-    """Waits for a time, on the event loop that runs.
+    """Wait for a time, on the event loop that runs.
 
-    :raises RuntimeError: no event loop that is known runs here, or it is one of the user's that was described without this
+    Args:
+        seconds: the time, in seconds.
+
+    Raises:
+        RuntimeError: if no known event loop runs here, or its ``EventLoop`` was made without ``sleep``.
     """
     await _ability("sleep")(seconds)
 
 
 async def shielded(awaitable: Awaitable[Any], limit: float | None = None) -> Any:
-    """Awaits ``awaitable``, and gives its result, without a cancellation that has arrived already arriving in it again: for
-    cleanup that awaits. trio and anyio cancel each wait of a cancelled scope, here none; what asyncio and curio cancel,
-    they cancel once, and once more if they are asked to. It runs in the task that awaits it; ``asyncio.shield()`` is
-    something else.
+    """Await ``awaitable`` so that a cancellation that has already arrived does not arrive in it again: for cleanup.
 
-    :param limit: seconds after which ``awaitable`` is cancelled
-    :raises TimeoutError: it was not done by then
-    :raises RuntimeError: as :func:`sleep`
+    trio and anyio cancel each wait of a cancelled scope; they do not cancel the waits of ``awaitable``. asyncio and curio
+    cancel a task once for each request, so a second request cancels ``awaitable``, too. ``awaitable`` runs in the task
+    that awaits this function. ``asyncio.shield()`` does something else.
+
+    Args:
+        awaitable: a coroutine or another awaitable. If no shield is found, its ``close()`` is called, if it has one.
+        limit: seconds after which ``awaitable`` is cancelled; never if it is ``None``.
+
+    Returns:
+        The result of ``awaitable``.
+
+    Raises:
+        TimeoutError: if ``awaitable`` was not done within ``limit`` seconds.
+        RuntimeError: if no known event loop runs here, or its ``EventLoop`` was made without ``shielded``.
+        BaseException: what ``awaitable`` raises.
     """
     try:
         shield = _ability("shielded")
     except RuntimeError:
         close = getattr(awaitable, "close", None)
         if close is not None:
-            close()  # a coroutine that is not awaited now never will be
+            close()  # this coroutine will never be awaited
         raise
     return await shield(awaitable, limit)
 
 
 async def checkpoint() -> None:
-    """Lets everything else that is ready on the event loop run once; the awaiting task may be cancelled here.
+    """Let everything else that is ready on the event loop run once. The awaiting task may be cancelled here.
 
-    :raises RuntimeError: no event loop that is known runs here
+    Raises:
+        RuntimeError: if no known event loop runs here.
     """
     await _current().checkpoint()
 
 
 class Watch:
-    """Waits many times for one descriptor that carries wakeups only: what is in it may be read and dropped here. It must
-    not block.
+    """Waits many times until one descriptor is readable. The descriptor carries only wakeups: its data may be dropped.
 
-    The same as :func:`wait_readable` on every loop but asyncio's: there the descriptor stays registered from one wait to
-    the next, which takes half of the cost of a wait. It watches a duplicate, so that the registration lives exactly as
-    long as this object, whatever becomes of ``fd`` and whichever thread drops it.
+    On every loop but asyncio's, a wait is a ``wait_readable()``. On asyncio, the descriptor stays registered from one
+    wait to the next, which takes half of the cost of a wait, and its data is read and dropped. The registered descriptor
+    is a duplicate. So the registration lives exactly as long as this object, whatever happens to ``fd``, and on whichever
+    thread this object is dropped.
+
+    Args:
+        fd: an open file descriptor that does not block.
+
+    Raises:
+        OSError: if ``fd`` cannot be duplicated.
     """
 
     def __init__(self, fd: int) -> None:
-        self._fd = -1  # what __del__ finds where there is no descriptor left
+        self._fd = -1  # for __del__, if dup() raises
         self._fd = os.dup(fd)
         self._process = os.getpid()
         self._loop: AbstractEventLoop | None = None
         self._future: Future[None] | None = None
 
     def wait(self) -> Awaitable[object]:
-        """Awaitable: completes when the descriptor is readable. One at a time. Raises as :func:`wait_readable`."""
+        """Start to wait until the descriptor is readable. Only one wait at a time is possible.
+
+        Returns:
+            An awaitable, which completes when the descriptor is readable.
+
+        Raises:
+            RuntimeError: if no known event loop runs here, or this loop cannot watch descriptors. Awaiting the result
+                raises what ``wait_readable()`` raises.
+        """
         loop = _asyncio_loop()
         if loop is None or loop is not self._loop or _chosen.get() is not None or not _in_asyncio_task():
             current = _current()
@@ -388,7 +442,7 @@ class Watch:
         self._loop = loop
 
     def _ready(self) -> None:
-        # Read here, and not by the one who is woken: the loop looks at the descriptor once more before that one runs.
+        # The data is read here and not by the task that is woken: the loop polls the descriptor again before that task runs.
         try:
             os.read(self._fd, 64)
         except BlockingIOError:
@@ -398,14 +452,14 @@ class Watch:
             future.set_result(None)
 
     def close(self) -> None:
-        """Ends the watching. May be called on any thread, and more than once."""
-        if sys is None or sys.is_finalizing():  # what is needed below may be gone; the system closes the descriptor
+        """Stop watching, and close the duplicate. May be called on any thread, and more than once."""
+        if sys is None or sys.is_finalizing():  # names used below may be gone; the system closes the descriptor
             return
         fd, self._fd = self._fd, -1
         if fd < 0:
             return
         loop, self._loop = self._loop, None
-        # A forked process shares the selector: what it took out would be gone from its parent's loop.
+        # A forked process shares the selector with its parent: a removal here would also remove it from the parent's loop.
         if loop is None or loop.is_closed() or os.getpid() != self._process:
             os.close(fd)
         elif loop is _asyncio_loop() or not loop.is_running():
@@ -426,16 +480,23 @@ def _remove_and_close(loop: AbstractEventLoop, fd: int) -> None:
     os.close(fd)
 
 
-# Channels: see agen/python/hub.hpp. A hub lives as long as its loop watches it, or somebody waits by it. Nothing but the
-# loop may keep it: it keeps futures, and these keep the loop.
+# Channels: see agen/python/hub.hpp. A hub lives as long as its loop watches it, or a consumer waits by it. Only the loop
+# may keep a hub alive: the hub keeps futures, and these keep the loop.
 _hubs: WeakKeyDictionary[AbstractEventLoop, dict[int, tuple[weakref.ref[_Hub], object]]] = WeakKeyDictionary()
 
 
 class _Hub:
-    """Completes the futures of the consumers whose bells were rung, on one asyncio loop."""
+    """Completes the futures of the consumers whose bells were rung, on one asyncio loop.
+
+    Args:
+        loop: the loop.
+        fd: the descriptor that becomes readable when a bell is rung.
+        take: returns the numbers of the bells that were rung since the last call.
+        handle: the object by which C++ knows the hub.
+    """
 
     def __init__(self, loop: AbstractEventLoop, fd: int, take: Callable[[], list[int]], handle: object) -> None:
-        self.handle = handle  # what C++ knows it by
+        self.handle = handle
         self.process = os.getpid()
         self.waiting: dict[int, Future[None]] = {}
         self._take = take
@@ -453,21 +514,23 @@ def _hub_of(loop: AbstractEventLoop, module: int, make: Callable[[], tuple[int, 
     hubs = _hubs.setdefault(loop, {})
     known = hubs.get(module)
     hub = known[0]() if known is not None else None
-    # A forked process has the parent's hub, and must not take what is rung there.
+    # A forked process has a copy of its parent's hub, and must not take the bells that are rung in the parent.
     if hub is None or hub.process != os.getpid():
         hub = _Hub(loop, *make())
-        # The handle keeps the descriptor for as long as the loop is there: uvloop asks the system about it when it has let
-        # go of the hub, and a producer that outlives the loop must not have closed it by then.
+        # The handle keeps the descriptor open as long as the loop exists. uvloop asks the system about the descriptor after
+        # it has dropped the hub, and a producer that outlives the loop must not have closed it by then.
         hubs[module] = weakref.ref(hub), hub.handle
     return hub
 
 
 class _Bells:
-    """How the consumer of one channel waits.
+    """Waits for the consumer of one channel.
 
-    :param number: what the hub knows its bell by
-    :param module: the extension module, whose hub it is
-    :param make: makes that: its descriptor, a function that gives the numbers of the bells rung, the hub for C++
+    Args:
+        number: the number of the channel's bell in the hub.
+        module: identifies the extension module, which has one hub for each loop.
+        make: makes the arguments of a new hub: its descriptor, a function that returns the numbers of the bells that
+            were rung, and the handle by which C++ knows the hub.
     """
 
     def __init__(self, number: int, module: int, make: Callable[[], tuple[int, Any, object]]) -> None:
@@ -478,8 +541,15 @@ class _Bells:
         self._hub: _Hub | None = None
 
     def __call__(self) -> object:
-        """A future that the hub completes; or that hub's handle, if it is not the one of the call before; or, where each
-        channel has a descriptor of its own, the function that waits until it is readable."""
+        """Start to wait.
+
+        Returns:
+            A future that the hub completes. If the hub is not that of the previous call: the handle of the new hub. If
+            the loop needs a descriptor for each channel: the function that waits until a descriptor is readable.
+
+        Raises:
+            RuntimeError: if no known event loop runs here, or this loop cannot watch descriptors.
+        """
         loop: AbstractEventLoop | None = _asyncio_loop()
         if loop is None:
             return _current().wait_readable
@@ -512,7 +582,18 @@ class _Bells:
 
 
 def _closing(awaitable: Awaitable[object], limit: float | None) -> Awaitable[object]:
-    """``awaitable`` in peace, as far as the loop can do that; after ``limit`` seconds it ends without a word."""
+    """Shield ``awaitable``, if the loop has a shield, for the cleanup of a channel.
+
+    Args:
+        awaitable: the cleanup.
+        limit: seconds after which ``awaitable`` is cancelled; never if it is None, or the loop has no shield.
+
+    Returns:
+        An awaitable; it returns None if ``awaitable`` was cancelled after ``limit``.
+
+    Raises:
+        RuntimeError: if no known event loop runs here.
+    """
     shield = _current().shielded
     if shield is None:
         return awaitable
@@ -524,5 +605,5 @@ async def _patiently(shielded: Awaitable[object], limit: float) -> None:
     try:
         await shielded
     except TimeoutError:
-        if time.monotonic() - began < limit / 2:  # loops' timers may be early, but not so; it is somebody else's
+        if time.monotonic() - began < limit / 2:  # a loop's timer is never as early as this: another timeout
             raise

@@ -1,4 +1,4 @@
-"""The decorator ``@async_generator``, and how to recognise what it makes."""
+"""The decorator ``@async_generator``, and tests for async generators and async generator functions."""
 
 import contextlib
 import functools
@@ -16,21 +16,24 @@ _CONTEXT_MANAGER_CODE = contextlib.asynccontextmanager(lambda: None).__code__  #
 
 
 def async_generator(function: Any) -> Any:
-    """Make an async generator function of a coroutine function that uses ``await yield_()``.
+    """Make an async generator function from a coroutine function that uses ``await yield_()``.
 
-    A native async generator function, with ``yield``, is accepted too: its generators are then this package's, with the
+    The generators follow PEP 525; ``await yield_from_()`` and return values follow PEP 828 (``docs/semantics.md``). A
+    native async generator function, with ``yield``, is accepted, too. Its generators are then this package's, with the
     same semantics, and ``await yield_from_()`` works in their bodies.
 
     Args:
-        function: an ``async def`` function, or any callable that returns a coroutine.
+        function: an ``async def`` function, any callable that returns a coroutine, or a ``staticmethod`` or
+            ``classmethod`` of one.
 
     Returns:
         A function with the name, signature, documentation and attributes of ``function``; each call makes a generator.
-        ``inspect.isasyncgenfunction()`` says yes to it.
+        ``inspect.isasyncgenfunction()`` is true for it. For a ``staticmethod`` or ``classmethod``, another one.
 
     Raises:
-        TypeError: if ``function`` is not callable, or was compiled by a tool in a form that cannot be driven; and from a
-            call, if ``function`` returns anything but a coroutine.
+        TypeError: if ``function`` is not callable, is already decorated with ``@async_generator``, was made by
+            ``contextlib.asynccontextmanager()``, or was compiled by a tool in a form that cannot be driven. A call of the
+            returned function raises it if ``function`` does not return a coroutine.
     """
     if isinstance(function, (staticmethod, classmethod)):
         return type(function)(async_generator(function.__func__))
@@ -51,19 +54,30 @@ def async_generator(function: Any) -> Any:
 
 
 def isasyncgen(obj: object) -> bool:
-    """True for an async generator of this package, or a native one."""
+    """Tell whether an object is an async generator, native or of this package.
+
+    Args:
+        obj: any object.
+
+    Returns:
+        True if it is one.
+    """
     return inspect.isasyncgen(obj) or isinstance(obj, _engine.async_generator)
 
 
 def isasyncgenfunction(obj: object) -> bool:
-    """True for an async generator function: decorated with ``@async_generator``, or native.
+    """Tell whether an object is an async generator function, native or decorated with ``@async_generator``.
 
-    A wrapper made by ``functools.wraps`` around one is not itself one.
+    Args:
+        obj: any object.
+
+    Returns:
+        True if it is one. False for a wrapper that ``functools.wraps()`` has made look like one.
     """
     return inspect.isasyncgenfunction(obj) or getattr(obj, "_async_gen_function", -1) == id(obj)
 
 
-# What the functions of compilers are called. They have code objects, but what runs is machine code.
+# The type names of compiled functions, and their compilers. Such a function has a code object, but runs machine code.
 _COMPILERS = {
     "cython_function_or_method": "Cython",
     "fused_cython_function": "Cython",
@@ -73,7 +87,7 @@ _COMPILERS = {
 
 
 def _refuse_compiled(function: Any) -> None:
-    """Raises TypeError for a function of which a compiler has left nothing that the engine could drive."""
+    """Raise TypeError for a compiled function whose coroutines or async generators the engine cannot drive."""
     while isinstance(function, (functools.partial, MethodType)):
         function = function.func if isinstance(function, functools.partial) else function.__func__
     if type(function).__name__ not in _COMPILERS:
@@ -93,11 +107,11 @@ def _refuse_compiled(function: Any) -> None:
 
 # Calling ---------------------------------------------------------------------------------------------------------------
 #
-# A decorated function is a Python function whose code carries CO_ASYNC_GENERATOR, so that inspect and all who ask it
-# recognise it. The code itself does not run: the engine gives the function another entry point, which finds the factory
-# in the last cell of the closure. Only CPython 3.11 inlines the code of a Python function whatever its entry point is; there
-# the code is a call of the factory. Elsewhere the code is there for copies of the function, which have no entry point of
-# ours, and for those who read it.
+# A decorated function is a Python function whose code has the flag CO_ASYNC_GENERATOR, so that inspect, and tools that
+# use inspect, recognise it. The code itself does not run: the engine gives the function another entry point, which finds
+# the factory in the last cell of the closure. CPython 3.11 alone inlines the code of a Python function even if it has
+# another entry point; there the code calls the factory. On other versions the code serves copies of the function, which
+# do not have the engine's entry point, and tools that read it.
 
 _INLINES = sys.version_info[:2] == (3, 11)
 _CELL = "<factory>"
@@ -115,7 +129,10 @@ def _make_function(function: Any, factory: Any) -> FunctionType:
 
 
 def _copy_shown(function: Any, factory: Any) -> FunctionType | None:
-    """A copy of an async function that shows its code. None where that cannot be run, or is inlined."""
+    """A function that shows the code of ``function``, with one free variable more, for the factory.
+
+    None if ``function`` is not an async function, or if the interpreter inlines or cannot run such code.
+    """
     if _INLINES or not isinstance(function, FunctionType):
         return None
     if not function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
@@ -132,7 +149,11 @@ def _anything(*args: Any, **kwargs: Any) -> Any: ...
 
 
 class _Signature:
-    """The parameters of a function as source text, and a call that passes them on."""
+    """The parameters of a function as source text, and the arguments of a call that passes them on.
+
+    Args:
+        code: the code of the function.
+    """
 
     def __init__(self, code: CodeType) -> None:
         names = iter(code.co_varnames)
@@ -148,22 +169,22 @@ class _Signature:
             [*positional[:only], *slash, *positional[only:], *rest, *star, *by_keyword, *keywords]
         )
         self.arguments = ", ".join([*positional, *rest, *named, *keywords])
-        self.mark = "_"  # at the end of a name, tells it from those of the function
+        self.mark = "_"  # the end of our own names, none of the function's
         while any(name.endswith(self.mark) for name in code.co_varnames):
             self.mark += "_"
 
 
 def _forwarding_function(function: Any, factory: Any) -> FunctionType:
-    """A function with the parameters and the cells of another that calls ``factory`` with its arguments."""
+    """A function with the parameters and the cells of ``function``, which calls ``factory`` with its arguments."""
     has_code = isinstance(function, FunctionType)
-    if has_code and sys.version_info >= (3, 11):  # which counts free variables in one byte
+    if has_code and sys.version_info >= (3, 11):  # these versions count free variables in one byte
         has_code = len(function.__code__.co_freevars) < 255
     shown_as = function if has_code else _anything
     code = shown_as.__code__
     signature = _Signature(code)
     mark = signature.mark
-    # Cells are in alphabetical order: the factory, the target, is in the last one. The function's own are only there to be
-    # seen: `attrs` replaces the class in the cell that super() looks into.
+    # Cells are in alphabetical order: the last one has the factory, named `target`. The cells of `function` are not used
+    # here, but tools look for them: `attrs` replaces the class in the cell that super() reads.
     shown = {f"free{number:03}{mark}": name for number, name in enumerate(code.co_freevars)}
     forward = _compile_forward(code.co_filename, signature, list(shown), factory)
     free = forward.__code__.co_freevars
@@ -177,7 +198,7 @@ def _compile_forward(filename: str, signature: _Signature, cells: list[str], fac
     mark = signature.mark
     call = f"target{mark}({signature.arguments})"
     define, run = "def", f"return {call}"
-    if sys.version_info < (3, 11):  # where the flags alone make a copy an async generator function
+    if sys.version_info < (3, 11):  # where a copy is an async generator function by its flags alone
         define, run = "async def", f"await delegate{mark}({call})"
     source = (
         f"def outer(delegate{mark}, target{mark}, {', '.join(cells)}):\n"
@@ -192,7 +213,7 @@ def _compile_forward(filename: str, signature: _Signature, cells: list[str], fac
 
 
 def _show(code: CodeType, shown_as: CodeType, free: tuple[str, ...]) -> CodeType:
-    """``code``, an async generator function's, with the names and the place of other code."""
+    """``code`` with the flag of an async generator function, and with the names and the place of other code."""
     face: dict[str, Any] = {
         "co_name": shown_as.co_name,
         "co_filename": shown_as.co_filename,
@@ -201,20 +222,25 @@ def _show(code: CodeType, shown_as: CodeType, free: tuple[str, ...]) -> CodeType
     }
     if sys.version_info >= (3, 11):
         face["co_qualname"] = shown_as.co_qualname
-    if _INLINES:  # profilers tell functions apart by file, line and name; the body has the same file and line
+    if _INLINES:  # profilers identify a function by file, line and name; the body has the same file and line
         face["co_name"] = f"<call of {shown_as.co_name}>"
     return as_kind(code.replace(**face), inspect.CO_ASYNC_GENERATOR)
 
 
-# Defaults on 3.11: the code that calls the factory cannot know what its own caller left out, unless that is marked. The
-# interpreter reads the marks, and the engine puts the wrapped function's present defaults in their place. Python code reads
-# the defaults themselves.
+# Defaults on 3.11: the code that calls the factory cannot know which arguments its own caller left out, unless the
+# defaults are marks. The interpreter reads the marks, and the engine replaces them by the present defaults of the
+# wrapped function. Python code reads the defaults themselves.
 
 _MARK: Any = type(_engine.factory(_anything, None, _anything))
 
 
 class _Defaults(tuple[Any, ...]):
-    """The ``__defaults__`` of a function: to the interpreter, marks."""
+    """The ``__defaults__`` of a function: marks for the interpreter, the function's present defaults for Python code.
+
+    Args:
+        function: the wrapped function.
+        count: the number of defaults.
+    """
 
     _function: Any
 
@@ -234,7 +260,12 @@ class _Defaults(tuple[Any, ...]):
 
 
 class _KeywordDefaults(dict[str, Any]):
-    """The ``__kwdefaults__`` of a function: to the interpreter, marks."""
+    """The ``__kwdefaults__`` of a function: marks for the interpreter, the present defaults for Python code.
+
+    Args:
+        function: the wrapped function.
+        names: the names of the parameters with a default.
+    """
 
     def __init__(self, function: Any, names: list[str]) -> None:
         super().__init__(dict.fromkeys(names, _MARK))
@@ -248,6 +279,8 @@ class _KeywordDefaults(dict[str, Any]):
 
 
 def _reading(name: str) -> Any:
+    """A method that calls the method ``name`` of the function's present defaults."""
+
     def method(self: Any, *arguments: Any) -> Any:
         others = [one._now() if isinstance(one, type(self)) else one for one in arguments]
         return getattr(self._now(), name)(*others)
@@ -280,10 +313,13 @@ for _name in [
 
 
 class _Identity(int):
-    """``id()`` of a decorated function, by which trio and 1.10 know one.
+    """The ``id()`` of a decorated function, by which trio and async_generator 1.10 recognise such a function.
 
-    cloudpickle and dill take functions apart that cannot be imported. The function that they put together again has its
-    own identity, and gets its entry point here.
+    cloudpickle and dill pickle the parts of a function that cannot be imported. The function that they make of these
+    parts has another ``id()``. It gets that, and the engine's entry point, when this object is unpickled.
+
+    Args:
+        function: the decorated function.
     """
 
     _function: "weakref.ref[Any]"
@@ -308,8 +344,15 @@ def _identify(function: Any) -> Any:
 
 
 def _face(function: Any, seen: tuple[Any, ...] = ()) -> Any:
-    """What ``__wrapped__`` shows of ``function``: the same, but an async generator function instead of a coroutine function,
-    for those who unwrap a function to see what it is."""
+    """The face of ``function``: what ``__wrapped__`` of the decorated function shows.
+
+    It is ``function`` itself, unless ``function`` is or wraps a coroutine function. Then it is a copy, with an async
+    generator function in place of each coroutine function, for tools that unwrap a function to see its kind.
+
+    Args:
+        function: what was decorated.
+        seen: the functions whose faces are being made: ``__wrapped__`` may lead back to one of them.
+    """
     if any(function is one for one in seen):
         return function
     seen = (*seen, function)
@@ -334,6 +377,7 @@ def _face(function: Any, seen: tuple[Any, ...] = ()) -> Any:
 
 
 def _shown(code: CodeType) -> CodeType:
+    """The code that a face shows for ``code``."""
     return as_kind(code, inspect.CO_ASYNC_GENERATOR) if code.co_flags & inspect.CO_COROUTINE else code
 
 
@@ -346,10 +390,16 @@ def _copy(function: Any, code: CodeType) -> Any:
 
 
 def _agree(function: Any, face: Any, changed: bool) -> None:
-    """Gives a function and its face the same code again, after the face's, or else the function's, was replaced."""
+    """Give a function and its face the same code again, after a user replaced the code of one of them.
+
+    Args:
+        function: the decorated function's original.
+        face: its face.
+        changed: whether the face's code was replaced. If not, the original's code is copied to the face.
+    """
     if changed:
         kind = kind_of(function.__code__)
-        # A face always has the flag of an async generator's; code that yields items is one's.
+        # A face's code always has the flag of an async generator function. If it yields items, the function is one.
         if kind == inspect.CO_COROUTINE and _rewriting.yields_items(face.__code__):
             kind = inspect.CO_ASYNC_GENERATOR
         function.__code__ = as_kind(face.__code__, kind) if kind else face.__code__
@@ -364,13 +414,23 @@ _Prepared = tuple[Any, tuple[Any, ...], int]
 
 
 def _prepare(function: Any, face: Any = None, face_changed: bool = False, replaced: bool = False) -> _Prepared:
-    """What the engine calls to make a body: a callable that returns a coroutine, the globals that its code relies on, and
-    the traits of the generators.
+    """Prepare what the engine needs to make the bodies of a function. A factory calls this (python/engine/function.cpp).
 
-    A native async generator function becomes a coroutine function by its code's flags: its yields are then real yields of
-    a coroutine. A coroutine function gets real yields where its code allows it (``_rewriting``). Not one that was given
-    other code after it was decorated: a tool that does that, a profiler for one, looks for the very instructions when they
-    run. Such a ``function`` may be the decorated function, whose code always has the flag of an async generator's.
+    A native async generator function becomes a coroutine function by the flags of its code: its yields are then real
+    yields of a coroutine. A coroutine function gets real yields where its code allows that (``_rewriting``), unless its
+    code was replaced after it was decorated: a tool that replaces code, such as a profiler, expects exactly these
+    instructions to run.
+
+    Args:
+        function: what was decorated. If ``replaced`` is true, it may be the decorated function itself, whose code always
+            has the flag of an async generator function.
+        face: its face, if that is another function.
+        face_changed: whether the face's code was replaced.
+        replaced: whether any code is not the code that was decorated.
+
+    Returns:
+        A callable that returns a coroutine; the globals that its code relies on, as ``_rewriting.rewrite()`` returns
+        them; and the traits of the generators.
     """
     if isinstance(function, functools.partial):
         made, names, traits = _prepare(function.func)
@@ -378,7 +438,7 @@ def _prepare(function: Any, face: Any = None, face_changed: bool = False, replac
     if isinstance(function, MethodType):
         made, names, traits = _prepare(function.__func__)
         return MethodType(made, function.__self__), names, traits
-    if type(function) is not FunctionType:  # Nuitka's functions are instances of it, but have no code that runs
+    if type(function) is not FunctionType:  # Nuitka's functions pass isinstance(), but their code does not run
         call = type(function).__call__
         return _prepare(MethodType(call, function)) if inspect.isasyncgenfunction(call) else (function, (), 0)
     if face is not None:
@@ -396,8 +456,7 @@ def _prepare(function: Any, face: Any = None, face_changed: bool = False, replac
 
 
 def _as_body(code: CodeType, replaced: bool) -> tuple[CodeType, int]:
-    """The code of a coroutine function whose real yields, if it has any, are those of ``code``; and the traits of the
-    generators."""
+    """The code of a coroutine function with the real yields of ``code``, if it has any; and the traits of the generators."""
     if not code.co_flags & (inspect.CO_ASYNC_GENERATOR | (inspect.CO_COROUTINE if replaced else 0)):
         return code, 0
     yields = not replaced or _rewriting.yields_items(code)
@@ -406,10 +465,14 @@ def _as_body(code: CodeType, replaced: bool) -> tuple[CodeType, int]:
 
 
 def _copy_protection(code: CodeType, written: CodeType, shown: CodeType) -> None:
-    """What trio's ``enable_ki_protection`` and ``disable_ki_protection`` said of a function holds for the code that runs.
+    """Copy the protection by trio's ``enable_ki_protection`` or ``disable_ki_protection`` to the code that runs.
 
-    trio (0.27 and later) knows protected functions by their code: the one that was decorated below ``@async_generator``,
-    or that of ``__wrapped__``. It has no public way to ask.
+    trio (0.27 and later) identifies protected functions by their code, and has no public function that tells it.
+
+    Args:
+        code: the code that runs.
+        written: the code of the function that was decorated.
+        shown: the code of its face. If both have a protection, this one is copied.
     """
     known = getattr(sys.modules.get("trio._core._ki"), "_CODE_KI_PROTECTION_STATUS_WMAP", None)
     if known is None:

@@ -15,9 +15,9 @@ _Item_co = TypeVar("_Item_co", covariant=True)
 _Sent_co = TypeVar("_Sent_co", covariant=True)
 _Result_co = TypeVar("_Result_co", covariant=True)
 
-# A union cannot be taken apart by a type checker that has to infer two type variables from it. So the decorator asks for
-# what every member of `Yields[Item, Sent, Result]` has: `__sizeof__`, which tells the facts of the declaration, and is an int
-# for all other types. A return type with a declaration in it is therefore not _Undeclared.
+# A type checker cannot infer two type variables from a union. So the decorator uses a method that every member of
+# `Yields[Item, Sent, Result]` has: `__sizeof__`. In the declaration it returns the facts; in all other types it returns
+# an int. A return type that contains a declaration is therefore not _Undeclared.
 class _Undeclared(Protocol):
     def __sizeof__(self) -> int: ...
 
@@ -32,13 +32,13 @@ def async_generator(
     function: Callable[_P, Coroutine[Any, Any, _Plain]],
 ) -> Callable[_P, _engine.async_generator[Any, Any, _Plain]]: ...
 
-# A coroutine function that declares: `async def f() -> Yields[Item, Sent, Result]`.
+# A coroutine function with a declaration: `async def f() -> Yields[Item, Sent, Result]`.
 @overload
 def async_generator(
     function: Callable[_P, Coroutine[Any, Any, _Declared[_Item, _Sent, _Result] | None]],
 ) -> Callable[_P, _engine.async_generator[_Item, _Sent, _Result]]: ...
 
-# A native async generator function, annotated in either of the usual ways.
+# A native async generator function, whose return type is an AsyncGenerator or an AsyncIterable (or AsyncIterator).
 @overload
 def async_generator(
     function: Callable[_P, AsyncGenerator[_Item, _Sent]],

@@ -1,8 +1,8 @@
-"""Names of async_generator 1.10's private module that other projects are known to read.
+"""Names of async_generator 1.10's private module that other projects are known to use.
 
-* trio asks ``function._async_gen_function == id(function)`` (set in ``_function``);
+* trio tests ``function._async_gen_function == id(function)`` (set in ``_function``);
 * trio-typing registers ``_impl.AsyncGenerator`` as a virtual subclass;
-* stackscope walks ``AsyncGenerator._coroutine``, ``ANextIter._it`` and ``yield_.__code__``;
+* stackscope reads ``AsyncGenerator._coroutine``, ``ANextIter._it`` and ``yield_.__code__``;
 * 1.10's own tests use ``_wrap`` and ``_unwrap``.
 
 New code uses the public names.
@@ -27,12 +27,12 @@ __all__ = [
 ]
 
 AsyncGenerator = _engine.async_generator
-#: What an awaited ``yield_()`` hands up: the interpreter's own wrapper of the items of native async generators.
+#: The type of wrapped items, which an awaited ``yield_()`` hands up: the interpreter's own.
 YieldWrapper = _engine.box_type
 
 
 class ANextIter(ABC):
-    """What the operations of a generator return: single dispatch finds both types by it."""
+    """The base class of the awaitables of a generator. ``functools.singledispatch`` finds both types by it."""
 
     @property
     @abstractmethod
@@ -45,15 +45,15 @@ ANextIter.register(_engine.async_generator_athrow)
 
 
 def _wrap(value: Any) -> Any:
-    """The marker that carries ``value`` through the awaits."""
+    """A wrapped item with ``value``."""
     return _engine.box(value)
 
 
 def _is_wrapped(box: Any) -> bool:
-    """True for such a marker."""
+    """True for a wrapped item."""
     return isinstance(box, YieldWrapper)
 
 
 def _unwrap(box: Any) -> Any:
-    """What a marker carries."""
+    """The item of a wrapped item."""
     return _engine.unbox(box)

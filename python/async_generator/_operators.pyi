@@ -5,15 +5,16 @@ from ._engine import async_generator
 
 _Result = TypeVar("_Result")
 
-# What the consumer sends is not to be known here: annotate the variable that takes it.
+# The type of the sent value is not known here: annotate the variable that the result is assigned to.
 async def yield_(value: Any = None) -> Any: ...
 
-# Only this package's generators say what they return. A native one returns None, but an object of the abstract type
-# AsyncGenerator may be either.
+# Only the type of this package's generators tells what they return. A native generator returns None, but an object of
+# the abstract type AsyncGenerator may be of either kind.
 @overload
 async def yield_from_(delegate: async_generator[Any, Any, _Result]) -> _Result: ...
 
-# Where the first does not fit what the result is assigned to, mypy would go on to the last, and Any fits everything.
+# If the first overload does not fit the variable that the result is assigned to, mypy tries the next ones. Without this
+# overload it would take the last one, whose Any fits every variable.
 @overload
 async def yield_from_(delegate: async_generator[Any, Any, object]) -> object: ...  # type: ignore[overload-cannot-match]
 @overload

@@ -1,22 +1,27 @@
-"""Real yields in place of ``await yield_()``: all that changes a version's bytecode; ``_bytecode`` reads it.
+"""Replace ``await yield_()`` by real yields. This module changes bytecode; ``_bytecode`` reads it.
 
-``await yield_(x)`` compiles to a load of ``yield_``, the argument, a call, and a loop that sends into what the call
-returned.  In a copy of the code, of the same length, that becomes what ``yield x`` compiles to in a native async
-generator: the argument, wrapped, and one YIELD_VALUE.  For ``yield_from_(x)``, and where the argument has exception
-handlers of its own, the call stays and only the loop becomes a YIELD_VALUE, which hands what the call returned to the
-engine.  ``yield_from_(f(x))``, the usual delegation, keeps one call of the two: of a builtin function of the engine, which
-calls ``f``.  (On 3.10 YIELD_VALUE itself wraps, by a flag of the code; there whatever is neither a simple ``yield_`` nor
-such a delegation stays as it is.)  Line numbers, jumps and exception tables stay valid.
+``await yield_(x)`` compiles to a load of ``yield_``, the argument, a call, and a loop that sends into the result of the
+call. In a copy of the code, of the same length, these instructions become those of ``yield x`` in a native async
+generator: the argument, an instruction that wraps it, and one YIELD_VALUE. Two other forms keep a call:
 
-An await is replaced only where it is proved (``_bytecode.Code.call_of``) that what comes to it is what the call returned,
-that the call is of what the name means, and that nothing jumps into what is overwritten.  All else stays as it is, and other
-awaits of the same function need not.
+* For ``yield_from_(x)``, and if the argument has exception handlers of its own, the call stays. Only the loop becomes a
+  YIELD_VALUE, which hands the result of the call to the engine.
+* ``yield_from_(f(x))``, the usual delegation, keeps one call of two: that of a builtin function of the engine, which
+  calls ``f``.
 
-The names must be globals that mean ``yield_`` and ``yield_from_`` when the copy is made.  The engine checks that they
-still do whenever it makes a generator, and otherwise uses the original code.  What the function itself binds stays as it is.
+On 3.10, YIELD_VALUE itself wraps the item, by a flag of the code. There only simple calls of ``yield_`` and the usual
+delegation are replaced. Line numbers, jumps and exception tables stay valid.
 
-On the first use a sample is rewritten and run.  Where it does not do what the original does, or the version is unknown,
-nothing is rewritten: the plain path gives the same results.
+An await is replaced only if three statements are proved (``_bytecode.Code.call_of``): the awaited object is the result
+of the call, the call is of the object that the name means, and no jump leads into the overwritten instructions.
+Otherwise this await stays as it is; other awaits of the same function may still be replaced.
+
+The names must be globals that mean ``yield_`` and ``yield_from_`` when the copy is made. A name that the function itself
+binds is left alone. Whenever the engine makes a generator, it checks that the names still mean the operators. If they do
+not, it uses the original code.
+
+On the first use, a sample is rewritten and run. If it does not answer as the original does, or the version of Python is
+unknown, nothing is rewritten. The results are the same without rewriting.
 """
 
 import dis
@@ -31,12 +36,12 @@ from . import _engine
 from ._bytecode import CALLABLE_SLOTS, KNOWN, LOAD_GLOBAL, SIZES, VERSION, Call, Code
 from ._operators import yield_, yield_from_
 
-# Code of more units than this keeps its stack: two slots of one frame are not worth counting it.
+# Code of more units than this keeps the size of its stack: counting takes longer than two slots of a frame are worth.
 _COUNTED = 4096
 
 
 def _find_wrap() -> list[tuple[str, int]]:
-    """The instruction that wraps the item of a native async generator; none on 3.10, whose YIELD_VALUE does that."""
+    """The instruction that wraps the item of a native async generator; none on 3.10, where YIELD_VALUE wraps it."""
 
     async def native() -> Any:
         yield
@@ -52,25 +57,28 @@ async def _none() -> Any:
     await yield_()
 
 
-# A debug build of 3.11 wraps items only in code that is marked as an async generator's, and dies elsewhere
-# (Python/ceval.c, ASYNC_GEN_WRAP). There real yields hand out items without a box.
+# A debug build of 3.11 wraps items only in code with the flag of an async generator function, and aborts in other code
+# (CPython's Python/ceval.c, ASYNC_GEN_WRAP). There real yields hand out items without wrapping them.
 _DIES_OF_WRAPPING = VERSION == (3, 11) and hasattr(sys, "gettotalrefcount")
 _NATIVE_WRAP = _find_wrap()
 _WRAP = [] if _DIES_OF_WRAPPING else _NATIVE_WRAP
-#: The engine's traits of generators over code with real yields.
+#: The traits, for the engine, of generators whose code has real yields.
 YIELDS = _engine.RAW_YIELDS if _DIES_OF_WRAPPING else 0
-# How an await loads the None that it sends first.
+# The instruction by which an await loads the None that it sends first.
 _AWAIT_NONE = next(i for i in dis.get_instructions(_none) if i.opname.startswith("LOAD_") and i.argval is None)
 
 
 class _Shape(NamedTuple):
-    """An await up to the end of its loop, as the compiler makes it: one for each version."""
+    """The instructions of an await up to the end of its loop, as the compiler of this version makes them."""
 
     opcodes: bytes
+    """The opcodes, by unit."""
     entered: bytes
-    """How often each instruction is jumped to: what sends, by the end of the loop, where there is one."""
+    """For each unit, the number of jumps to it. Only the end of the loop, if there is a loop, jumps: to SEND."""
     none: int
+    """The unit of the instruction that loads None."""
     send: int
+    """The unit of SEND; of YIELD_FROM on 3.10."""
 
 
 def _find_shape() -> _Shape:
@@ -86,29 +94,33 @@ _SHAPE = _find_shape() if KNOWN else _Shape(b"", b"", 0, 0)
 
 
 class _Await(NamedTuple):
-    """Where an await begins, where it loads its None, and where it has ended."""
+    """The positions where an await begins and where it loads None, and the position after it."""
 
     start: int
     none: int
     end: int
 
 
-#: Why nothing is rewritten, or None while rewriting is on. Unknown until the sample has run.
+#: The reason why nothing is rewritten, or None if rewriting is on. The answer is known after the sample has run.
 disabled: str | None = "not used yet"
 _tested = False
 
 
 def rewrite(code: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, tuple[Any, ...], int]:
-    """A copy of ``code`` with real yields, the globals it relies on, and the engine's traits of
-    generators over it.
+    """Replace the calls of ``yield_`` and ``yield_from_`` in a coroutine function's code by real yields.
 
-    The globals are ``(namespace, name, object, name, object, ...)``.  The code itself, an empty tuple and 0 where there is
-    nothing to rewrite.
+    Args:
+        code: the code; it is not changed.
+        namespace: the globals of the function.
+
+    Returns:
+        A copy of the code; the globals that it relies on, ``(namespace, name, object, name, object, ...)``; and the
+        traits of its generators. If there is nothing to rewrite, the code itself, an empty tuple and 0.
     """
     global _tested
     if not _tested:
         _run_sample()
-        _tested = True  # not when an interrupt came out: it would stay off for ever
+        _tested = True  # not if an interrupt was raised: rewriting would stay off for ever
     return (code, (), 0) if disabled else _rewrite(code, namespace)
 
 
@@ -118,7 +130,7 @@ def _rewrite(original: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, t
     if not operators:
         return original, (), 0
     code = Code(original)
-    for name in _rebound(code) & operators.keys():  # by the function itself, which then calls what it has bound
+    for name in _rebound(code) & operators.keys():  # the function itself binds it, and then calls what it has bound
         del operators[name]
     copy = _Copy(code)
     used = {}
@@ -132,18 +144,30 @@ def _rewrite(original: CodeType, namespace: dict[str, Any]) -> tuple[CodeType, t
 
 
 class _Copy:
-    """A copy of a function's code in which awaits become real yields."""
+    """A copy of a function's code in which awaits become real yields.
+
+    Args:
+        code: the original.
+    """
 
     def __init__(self, code: Code) -> None:
         self._code = code
         self._changed = bytearray(code.code.co_code)
         self._constants = code.code.co_consts
         self._in_handlers = _first_handler(code)
-        #: The engine's, of the generators made with the copy.
+        #: The traits, for the engine, of the generators that run the copy.
         self.traits = YIELDS
 
     def replace(self, load: int, operator: Any) -> bool:
-        """Replace the await of the call whose callable, an operator, that instruction loads. False where it stays."""
+        """Replace the await of a call of an operator.
+
+        Args:
+            load: the instruction that loads the operator.
+            operator: ``yield_`` or ``yield_from_``.
+
+        Returns:
+            False if the await stays as it is.
+        """
         code, changed = self._code, self._changed
         call = code.call_of(load)
         await_ = _find_await(code, call.end) if call else None
@@ -153,8 +177,8 @@ class _Copy:
         if operator is yield_:
             if simple and _replace_call(code, load, call, await_, changed):
                 return True
-        # An exception that leaves a delegate must arrive in a handler as it is, where throw() would give it the handled
-        # exception as its context: so there yield_from_() is awaited.
+        # In an exception handler, an exception that a delegate raises must arrive without a new context. throw() would set
+        # the handled exception as its context, so yield_from_() is awaited there.
         elif load > self._in_handlers:
             return False
         elif simple and _join_calls(code, load, call, await_, len(code.code.co_consts), changed):
@@ -167,10 +191,11 @@ class _Copy:
         return True
 
     def made(self) -> CodeType:
+        """The copy."""
         code, original = self._code, self._code.code
         made = original.replace(co_code=bytes(self._changed), co_consts=self._constants)
-        # Without the call the frame needs less of the stack, which is memory of every generator. Where the count disagrees
-        # with the compiler about the original, it is not to be relied on.
+        # Without the call, the frame needs fewer stack slots, which are memory of each generator. If the count differs from
+        # the compiler's for the original, it cannot be relied on.
         if len(code.opcodes) <= _COUNTED and original.co_stacksize == max(code.stack_size(), 1):
             made = made.replace(co_stacksize=max(Code(made).stack_size(), 1))
         return made
@@ -182,22 +207,29 @@ _KINDS = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_GENER
 
 
 def kind_of(code: CodeType) -> int:
-    """The flag that makes calls of the code a coroutine, a generator or an async generator; 0 for others."""
+    """The flag that makes a call of the code make a coroutine, a generator or an async generator; 0 for other code."""
     return code.co_flags & _KINDS
 
 
 def as_kind(code: CodeType, kind: int) -> CodeType:
-    """``code``, calls of which make a thing of another kind."""
-    # What a generator is sent takes a stack slot, which code of another kind has not (3.10, where flags alone decide).
+    """A copy of ``code`` whose kind, a flag as ``kind_of()`` returns it, is ``kind``."""
+    # A sent value takes a stack slot, which the code of a plain function does not have (3.10, where flags alone decide).
     room = 0 if kind_of(code) else 1
     return code.replace(co_flags=code.co_flags & ~_KINDS | kind, co_stacksize=code.co_stacksize + room)
 
 
 def with_free_variable(code: CodeType, name: str) -> CodeType | None:
-    """``code`` with one free variable more, which it does not use; None where that is not known to work.
+    """Add a free variable to code, which the code does not use.
 
-    Code that has free variables begins with their number: where it runs, the count must be right, or it takes the wrong
-    ones.
+    Code with free variables begins with an instruction that copies as many of them as its argument says. If the argument
+    is wrong, the code reads wrong variables. So a sample is run first.
+
+    Args:
+        code: the code; it is not changed.
+        name: the name of the free variable, which becomes the last one.
+
+    Returns:
+        A copy of the code; None if the code has too many free variables, or the sample has failed.
     """
     return _with_free_variable(code, name) if _counts_free_variables() else None
 
@@ -214,7 +246,7 @@ def _with_free_variable(code: CodeType, name: str) -> CodeType | None:
 
 @functools.cache
 def _counts_free_variables() -> bool:
-    """Runs a sample."""
+    """Run a sample of with_free_variable(). True if it reads the right variables."""
 
     def sample(first: Any, second: Any) -> Any:
         return lambda: (first, second)
@@ -229,7 +261,7 @@ def _counts_free_variables() -> bool:
 
 
 def yielding(code: CodeType) -> CodeType:
-    """``code``, a coroutine's, such that its real yields wrap their items, or leave them as they are (``YIELDS``)."""
+    """A copy of the code of a coroutine, whose real yields wrap their items, unless ``YIELDS`` has the trait RAW_YIELDS."""
     if VERSION == (3, 10):
         return code.replace(co_flags=code.co_flags | inspect.CO_ASYNC_GENERATOR)
     if not _DIES_OF_WRAPPING:
@@ -242,18 +274,18 @@ def yielding(code: CodeType) -> CodeType:
 
 
 def yields_items(code: CodeType) -> bool:
-    """Whether ``code`` has yields of its own, as a native async generator's has, besides those of its awaits."""
+    """Whether ``code`` yields items, as the code of a native async generator does. Awaits also compile to YIELD_VALUE."""
     sign = _NATIVE_WRAP[0] if _NATIVE_WRAP else ("YIELD_VALUE", 0)
     return any((one.opname, one.arg or 0) == sign for one in dis.get_instructions(code))
 
 
 def _loads(code: Code) -> list[int]:
-    """The loads of globals."""
+    """The instructions that load globals."""
     return [found.start() for found in _FIND_LOADS.finditer(code.opcodes)]
 
 
 def _rebound(code: Code) -> set[str]:
-    """The globals that are written to."""
+    """The names of the globals that the code sets or deletes."""
     return {code.code.co_names[code.argument(found.start())] for found in _FIND_STORES.finditer(code.opcodes)}
 
 
@@ -262,8 +294,10 @@ _FIND_STORES = re.compile(b"[" + re.escape(bytes([dis.opmap["STORE_GLOBAL"], dis
 
 
 def _first_handler(code: Code) -> int:
-    """Where the first exception handler of a `try` or `with` begins. They stand behind all other code from 3.12 on; before,
-    some other code, too, stands behind them."""
+    """The position where the first exception handler of a `try` or `with` begins.
+
+    From 3.12 on, all handlers come after all other code. On earlier versions, some other code also comes after them.
+    """
     if VERSION == (3, 10):
         setups = (index for index, opcode in enumerate(code.opcodes) if opcode in _SETUPS)
         return min((code.target(index) for index in setups), default=len(code.opcodes))
@@ -275,8 +309,11 @@ _SETUPS = {opcode for name, opcode in dis.opmap.items() if name.startswith("SETU
 
 
 def _find_await(code: Code, start: int) -> _Await | None:
-    """The await that begins at ``start``, where it has the known shape, nothing else jumps into it, and an exception goes
-    from all of it where it goes from its begin."""
+    """The await that begins at ``start``.
+
+    None if it does not have the known shape, if another instruction jumps into it, or if its instructions have different
+    exception handlers.
+    """
     opcodes = code.opcodes
     end = start + len(_SHAPE.opcodes)
     if opcodes[start:end] != _SHAPE.opcodes or code.entered[start:end] != _SHAPE.entered:
@@ -290,14 +327,15 @@ def _find_await(code: Code, start: int) -> _Await | None:
 
 
 def _end_of_loop(code: Code, start: int, end: int) -> int:
-    """Where the loop of an await ends that begins at ``start``; 0 where it is not as the compiler makes it."""
+    """The position after the loop of the await that begins at ``start``; 0 if it is not as the compiler makes it."""
     opcodes = code.opcodes
     send, handler = start + _SHAPE.send, code.handler(start)[0]
     if code.target(end - 1) != send or code.handler(send)[0] != handler:
         return 0
     thrown = code.handler(send + SIZES[opcodes[send]])[0]
     if VERSION >= (3, 12):
-        # What is thrown goes to a CLEANUP_THROW, on its way to the same handler. In handlers that is within the await.
+        # An exception thrown in passes through a CLEANUP_THROW on its way to the same handler. Within an exception handler,
+        # the CLEANUP_THROW is part of the await.
         if thrown is None or opcodes[thrown.target] != dis.opmap["CLEANUP_THROW"]:
             return 0
         thrown = code.handler(thrown.target)[0]
@@ -310,6 +348,7 @@ def _end_of_loop(code: Code, start: int, end: int) -> int:
 
 
 def _same_handler(code: Code, index: int, other: int) -> bool:
+    """Whether exceptions of two instructions have the same handler, or none."""
     return code.handler(index)[0] == code.handler(other)[0]
 
 
@@ -317,7 +356,7 @@ _YIELD = [("YIELD_VALUE", 0), ("RESUME", 1)] if VERSION >= (3, 11) else [("YIELD
 
 
 def _replace_call(code: Code, load: int, call: Call, await_: _Await, changed: bytearray) -> bool:
-    """Turn ``await yield_(x)`` into ``yield x``: no call is left. False where that does not fit."""
+    """Turn ``await yield_(x)`` into ``yield x``, without a call. False if its instructions do not allow that."""
     count = code.argument(call.first)
     if count > 1 or code.is_extended(load):
         return False
@@ -328,8 +367,16 @@ def _replace_call(code: Code, load: int, call: Call, await_: _Await, changed: by
 
 
 def _join_calls(code: Code, load: int, call: Call, await_: _Await, constant: int, changed: bytearray) -> bool:
-    """Turn ``await yield_from_(f(x))`` into a yield of ``yield_from_call(f, x)``, which is the constant of that number.
-    False where that does not fit."""
+    """Turn ``await yield_from_(f(x))`` into a yield of ``yield_from_call(f, x)``. False if its instructions do not allow it.
+
+    Args:
+        code: the original.
+        load: the instruction that loads ``yield_from_``.
+        call: the call of ``yield_from_``.
+        await_: the await of its result.
+        constant: the index that ``yield_from_call`` has in the constants of the copy.
+        changed: the bytecode of the copy.
+    """
     function = load + SIZES[LOAD_GLOBAL]
     inner = code.call_of(function) if code.opcodes[function] == LOAD_GLOBAL else None
     if inner is None or inner.end != call.first or inner.keywords or code.entered[call.first]:
@@ -339,7 +386,7 @@ def _join_calls(code: Code, load: int, call: Call, await_: _Await, constant: int
     push = [("PUSH_NULL", 0), ("LOAD_CONST", constant)][2 - CALLABLE_SLOTS :]
     _write(changed, load, function, push if VERSION < (3, 13) else push[::-1])
     if CALLABLE_SLOTS == 2:
-        changed[2 * function + 1] &= ~1  # the function without a NULL: it is an argument now
+        changed[2 * function + 1] &= ~1  # load the function without a NULL: it is an argument now
     for index in {inner.first, inner.last}:
         changed[2 * index + 1] += 1
     _write_yield(code, call, await_, [], changed)
@@ -347,7 +394,15 @@ def _join_calls(code: Code, load: int, call: Call, await_: _Await, constant: int
 
 
 def _write_yield(code: Code, call: Call, await_: _Await, before: list[tuple[str, int]], changed: bytearray) -> None:
-    """Put a real yield in place of a call and its await: on the line of the await."""
+    """Replace a call and its await by a real yield, whose line is that of the await.
+
+    Args:
+        code: the original.
+        call: the call.
+        await_: its await.
+        before: the instructions, as (name, argument), that come before the yield.
+        changed: the bytecode of the copy.
+    """
     if code.line(call.first) == code.line(await_.start):
         _write(changed, call.first, await_.end, before + _YIELD)
     else:
@@ -356,14 +411,21 @@ def _write_yield(code: Code, call: Call, await_: _Await, before: list[tuple[str,
 
 
 def _write(code: bytearray, start: int, end: int, made: list[tuple[str, int]]) -> None:
-    """Put instructions between two places, and a jump over what is left."""
+    """Write instructions from one position on, and a jump over the units that are left up to another position.
+
+    Args:
+        code: the bytecode.
+        start: the first position.
+        end: the position after the last one that is overwritten.
+        made: the instructions, as (name, argument).
+    """
     for name, argument in made:
         opcode = dis.opmap[name]
         code[2 * start : 2 * (start + SIZES[opcode])] = bytes([opcode, argument]).ljust(2 * SIZES[opcode], b"\0")
         start += SIZES[opcode]
     if start < end:
         code[2 * start : 2 * start + 2] = bytes([dis.opmap["JUMP_FORWARD"], end - start - 1])
-        # Nothing comes here, but a debug build that instruments the code takes each unit for an instruction.
+        # These units are never run, but a debug build that instruments the code takes each of them for an instruction.
         code[2 * start + 2 : 2 * end] = bytes([dis.opmap["NOP"], 0]) * (end - start - 1)
 
 
@@ -371,7 +433,7 @@ def _write(code: bytearray, start: int, end: int, made: list[tuple[str, int]]) -
 
 
 class _Two:
-    """An async iterable of two items, which answers what it is sent."""
+    """An async iterable of two items. ``asend()`` answers the sent value."""
 
     def __init__(self) -> None:
         self._items = iter("ab")
@@ -414,10 +476,10 @@ async def _sample(value: Any) -> Any:
 
 
 def _transcript(function: Any, traits: int) -> list[Any]:
-    """What a generator over the sample answers."""
+    """The answers of a generator that runs ``function``, the sample or its copy, with these traits."""
     answers: list[Any] = []
     hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)  # the program's event loop has no business with the sample
+    sys.set_asyncgen_hooks(None, None)  # the program's event loop must not see the sample
     try:
         _drive(_engine.factory(function, None, lambda sample, *_: (sample, (), traits))("item"), answers)
     finally:
@@ -443,7 +505,7 @@ def _run_sample() -> None:
         disabled = f"the bytecode of Python {VERSION[0]}.{VERSION[1]} is not known"
         return
     if VERSION == (3, 12) and not _engine.MAIN_INTERPRETER:
-        # Measured on 3.12.1: after code was taken apart and copied there, the main interpreter frees a foreign tuple.
+        # Measured on 3.12.1: after a sub-interpreter has copied code, the main interpreter frees a foreign tuple.
         disabled = "sub-interpreters of Python 3.12 do not survive it"
         return
     try:
@@ -454,7 +516,7 @@ def _run_sample() -> None:
         disabled = None if matches else f"the rewritten sample answered {answers}, not {expected}"
     except MemoryError:
         raise
-    except Exception as unexpected:  # an unknown layout can fail in any way; the plain path is always there
+    except Exception as unexpected:  # an unknown layout can fail in any way; the original code always works
         disabled = f"the rewritten sample failed: {unexpected!r}"
     finally:
         _ERROR.__traceback__ = _ERROR.__context__ = None

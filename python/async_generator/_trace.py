@@ -1,10 +1,10 @@
-"""What ``python -m async_generator --trace`` does: it watches every async generator of a program, native ones too.
+"""Trace all async generators of a program, native ones too: ``python -m async_generator --trace``.
 
-A generator comes to be known by the firstiter hook, which is put in front of whatever hooks the event loop sets. From then on
-its body is watched by ``sys.monitoring`` (from 3.12 on), or by a profile function.  A body that is entered begins a span; it
-ends when the body hands up an item, delegates, returns or raises, and what else it hands up is an await.
+A firstiter hook, which calls the hook of the event loop, reports each new generator. From then on, ``sys.monitoring``
+(from 3.12 on) or a profile function watches its body. A span begins when the body is entered. It ends when the body
+hands up an item, delegates, returns or raises. Any other object that the body hands up is an await.
 
-Nothing here keeps a generator alive, and nothing is here when no program is traced.
+This module keeps no generator alive, and is imported only to trace a program.
 """
 
 import atexit
@@ -30,40 +30,47 @@ import async_generator
 
 from . import _engine, _rewriting
 
-#: So many spans go into the timeline; further ones are only counted.
+#: The number of spans that go into the timeline; further ones are only counted.
 _MOST_SPANS = 500_000
-# Where a generator was made, or first used where that is not known: file, line, function.
+# The place where a generator was made or, if that is not known, first used: file, line, function.
 _Site = tuple[str, int, str]
-# Packages that drive coroutines: a generator that one of them closes was left to it.
+# Packages that drive coroutines. A generator that one of them closes was not closed by the program.
 _LOOPS = {"asyncio", "trio", "anyio", "uvloop", "curio"}
 _MONITORING = sys.version_info >= (3, 12)
 _DROPPED = "dropped unfinished; nobody awaited its cleanup"
 _now = time.perf_counter_ns
-#: What a real yield hands to the engine where the call of yield_() or yield_from_() was kept.
+#: The types of the objects that a real yield hands to the engine if the call of an operator was kept.
 _KEPT = {"yield_awaitable", "yield_from_awaitable"}
 
 
 class _Generator:
-    """What is known of one generator. Times are nanoseconds."""
+    """The facts about one generator. Times are in nanoseconds.
+
+    Args:
+        number: its number in the report.
+        generator: the generator; it is not kept alive.
+        parent: the generator that delegates to it, if one does.
+    """
 
     def __init__(self, number: int, generator: Any, parent: "_Generator | None") -> None:
         self.number = number
         self.name: str = generator.__qualname__
         self.code: types.CodeType = generator.ag_code
         self.weak = weakref.ref(generator)
-        # Who delegated to it from its first item on, and since when; of its own delegations: from when until when.
+        # The generator that delegates to this one from its first item on, and the time when that began. Of the delegations
+        # of this generator: the time when each began, and when it ended.
         self.parent = parent
         self.within = parent.delegating if parent is not None else None
         self.delegations: dict[int | None, int] = {}
         self.site: _Site = ("", 0, "")
         self.exact = True
         self.items = 0
-        self.passed = 0  # items of those it delegated to
+        self.passed = 0  # the items of its delegates
         self.began: int | None = None
         self.ended: int | None = None
         self.end = ""
-        self.left = ""  # why it counts as not closed
-        # Where its body stands: since when it runs, awaits, delegates.
+        self.left = ""  # the reason why it counts as not closed
+        # The times since when its body runs, awaits (with a name for the await) and delegates.
         self.running: int | None = None
         self.awaiting: tuple[int, str] | None = None
         self.delegating: int | None = None
@@ -71,24 +78,25 @@ class _Generator:
 
     @property
     def title(self) -> str:
+        """The name of its track in the timeline."""
         return f"{self.name} #{self.number}"
 
 
 class _Tracer:
-    """Watches from start() to stop(). One at a time in a process."""
+    """Watches all async generators from start() to stop(). A process has at most one tracer at a time."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        # All that were not closed, and of the others those that have spans in the timeline.
+        # All generators that were not closed, and those of the others that have spans in the timeline.
         self.generators: dict[int, _Generator] = {}
         self.begun = self.items = 0
         self.began = self.ended = _now()
         self.spans = itertools.count()
         self.dropped_spans = 0
-        # A frame's address names its generator while that has not ended.
+        # By the address of the body's frame, until the body has ended.
         self._by_frame: dict[int, _Generator] = {}
         self._numbers = itertools.count(1)
-        # Of native generators that have not begun: how many were made where.
+        # For each code: the number of native generators that have not begun, by the place where they were made.
         self._made: dict[types.CodeType, Counter[_Site]] = {}
         self._of_thread = threading.local()
         self._set, self._get = sys.set_asyncgen_hooks, sys.get_asyncgen_hooks
@@ -98,6 +106,7 @@ class _Tracer:
     # Installing ------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        """Begin to watch, on the calling thread and on threads that begin later."""
         for name, value in (("set_asyncgen_hooks", self._set_hooks), ("get_asyncgen_hooks", self._get_hooks)):
             for module in (sys, async_generator):
                 self._undo.append(functools.partial(setattr, module, name, getattr(module, name)))
@@ -114,6 +123,7 @@ class _Tracer:
         self.began = _now()
 
     def stop(self) -> None:
+        """Stop watching, and put back all that start() has replaced."""
         self.ended = _now()
         while self._undo:
             self._undo.pop()()
@@ -122,7 +132,7 @@ class _Tracer:
         sys.set_coroutine_origin_tracking_depth(0)
 
     def _join_thread(self) -> None:
-        """Begin to watch generators of the calling thread."""
+        """Begin to watch the generators of the calling thread."""
         if not getattr(self._of_thread, "joined", False):
             self._of_thread.joined = True
             self._of_thread.user = tuple(self._get())
@@ -133,7 +143,7 @@ class _Tracer:
         return getattr(self._of_thread, "user", (None, None))
 
     def _set_hooks(self, *args: Any, **kwargs: Any) -> None:
-        """Stands for sys.set_asyncgen_hooks: the same checks and the same effect, with ours in front."""
+        """Replaces sys.set_asyncgen_hooks(): the same checks and the same effect, but our hooks call the new ones."""
         self._join_thread()
         self._set(*self._hooks_of_user())
         try:
@@ -143,10 +153,11 @@ class _Tracer:
             self._install()
 
     def _get_hooks(self) -> Any:
-        """Stands for sys.get_asyncgen_hooks: what the program has set."""
+        """Replaces sys.get_asyncgen_hooks(): returns the hooks that the program has set."""
         return type(self._get())(self._hooks_of_user())
 
     def _install(self) -> None:
+        """Set hooks that report a generator, and then call the user's hooks."""
         firstiter, finalizer = self._hooks_of_user()
 
         def first(generator: Any) -> None:
@@ -160,13 +171,15 @@ class _Tracer:
                 known.left = "dropped unfinished; left to the event loop to close"
             before = sys.getrefcount(generator)
             finalizer(generator)
-            # A weak reference to what dies all the same would be left dangling: CPython cleared them before it called.
+            # CPython clears weak references before it calls the hook. A new one is safe only if the hook has kept the
+            # generator: otherwise the generator is freed, and the reference would dangle.
             if known is not None and sys.getrefcount(generator) > before:
                 known.weak = weakref.ref(generator)
 
         self._set(first, None if finalizer is None else final)
 
     def _monitor(self) -> bool:
+        """Watch by sys.monitoring. False if no tool number is free."""
         monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
         events = monitoring.events
         for tool in (monitoring.PROFILER_ID, 3, 4):
@@ -201,16 +214,16 @@ class _Tracer:
         return True
 
     def _thread_begins(self, frame: Any, event: str, argument: Any) -> None:
-        """The profile function that a new thread begins with: it takes itself away."""
+        """The first profile function of a new thread. It removes itself."""
         sys.setprofile(None)
         self._join_thread()
 
-    # What the interpreter tells ----------------------------------------------------------------------------------------
+    # Events of the interpreter -----------------------------------------------------------------------------------------
 
     def _of(self, frame: Any) -> _Generator | None:
         """The generator whose body has this frame."""
         known = self._by_frame.get(id(frame))
-        # A generator that was dropped can end unseen, and its frame's address be used again.
+        # The end of a dropped generator may not be seen, and another frame may then have the address of its frame.
         return known if known is not None and known.code is frame.f_code else None
 
     def _on_enter(self, code: Any, offset: int, exception: Any = None) -> None:
@@ -237,10 +250,10 @@ class _Tracer:
             self._ended(known, frame, "closed" if closed else f"raised {type(exception).__name__}")
 
     def _on_call(self, code: Any, offset: int, function: Any, argument: Any) -> Any:
-        """A call of a native async generator function: remember where. Other places are not looked at again."""
+        """Remember where a native async generator function is called. Calls at other places are not reported again."""
         if type(function) is types.MethodType:
             function = function.__func__
-        # The type is asked for exactly: an object may answer questions for attributes by code of its own.
+        # Only this exact type is accepted: another object might run code of its own when an attribute is read.
         if type(function) is not types.FunctionType or "_async_gen_function" in function.__dict__:
             return self._disable
         made = function.__code__
@@ -251,7 +264,7 @@ class _Tracer:
         return None
 
     def _profile(self, frame: Any, event: str, argument: Any) -> None:
-        """All of it by sys.setprofile: what is done before 3.12, and where no tool's number is free."""
+        """Watch by sys.setprofile(): before 3.12, and if no tool number of sys.monitoring is free."""
         if not getattr(self._of_thread, "joined", False):
             self._join_thread()
         known = self._of(frame)
@@ -263,19 +276,20 @@ class _Tracer:
             code, at = frame.f_code.co_code, frame.f_lasti
             here = dis.opname[code[at]]
             following = dis.opname[code[at + 2]] if at + 2 < len(code) else ""
-            # An exception thrown in at a yield that nothing handles leaves from that very instruction, with None for its value.
+            # If the body does not handle an exception thrown in at a yield, it leaves at that yield, and `argument` is None.
             generator = known.weak()
             left = argument is None and (generator is None or generator.ag_await is None)
             if not left and (here == "YIELD_VALUE" or "YIELD_FROM" in (here, following)):
-                # RESUME 1 follows a yield, other numbers an await.
+                # RESUME 1 follows a yield; another number follows an await.
                 raw = _rewriting.YIELDS and code[at + 3] == 1 and type(argument).__name__ not in _KEPT
                 self._yielded(known, _engine.box(argument) if raw else argument)
             else:
                 self._ended(known, frame, "returned" if here.startswith("RETURN") else "raised, or was closed")
 
-    # What becomes of it ------------------------------------------------------------------------------------------------
+    # Generators --------------------------------------------------------------------------------------------------------
 
     def _meet(self, generator: Any) -> None:
+        """Begin to watch a generator, which is iterated for the first time."""
         frame = generator.ag_frame
         if frame is None:
             return
@@ -288,10 +302,10 @@ class _Tracer:
             sys.monitoring.set_local_events(self._tool, known.code, self._local)  # type: ignore[attr-defined,unused-ignore]
 
     def _site(self, generator: Any, known: _Generator) -> tuple[_Site, bool]:
-        """Where the generator was made; else where it is used first, and False."""
+        """The place where the generator was made, and True; or the place where it is first used, and False."""
         origin = getattr(getattr(generator, "_coroutine", None), "cr_origin", None)
         if origin:
-            # On 3.11 the decorated function is a frame of its own, in which the body is made.
+            # On 3.11 the decorated function has a frame of its own, in which the body is made.
             own = origin[0][2] == f"<call of {known.code.co_name}>" and len(origin) > 1
             file, line, function = origin[1] if own else origin[0]
             return (file, line, function), True
@@ -343,12 +357,12 @@ class _Tracer:
         elif type(value).__name__ == "yield_from_awaitable":
             self._span(known, "delegates", known.running, now)
             known.running, known.delegating = None, now
-            self._of_thread.delegating = known  # whoever begins next is the delegate
+            self._of_thread.delegating = known  # the next generator that begins is the delegate
         else:
             known.awaiting = (now, self._awaited(known, value))
 
     def _awaited(self, known: _Generator, value: Any) -> str:
-        """A name for the await. From 3.14 on a generator does not say at this point what it awaits."""
+        """A name for the await. From 3.14 on, a generator does not tell at this point what it awaits."""
         generator = known.weak()
         awaited = generator.ag_await if generator is not None else None
         awaited = value if awaited is None else awaited
@@ -380,7 +394,7 @@ class _Tracer:
 
     @staticmethod
     def _driver(frame: Any) -> str:
-        """The package whose code awaits what this frame is the body of."""
+        """The package whose code has entered this frame."""
         above = frame.f_back
         return "" if above is None else above.f_globals.get("__name__", "").split(".")[0]
 
@@ -392,10 +406,10 @@ class _Tracer:
         else:
             self.dropped_spans += 1
 
-    # What is told ------------------------------------------------------------------------------------------------------
+    # The report --------------------------------------------------------------------------------------------------------
 
     def unclosed(self) -> list[dict[str, Any]]:
-        """The generators that the program did not close, those of one place and fate together."""
+        """The generators that the program did not close. Those with the same name, place and fate are one entry."""
         counted: Counter[tuple[_Site, bool, str, str]] = Counter()
         items: Counter[tuple[_Site, bool, str, str]] = Counter()
         for known in self.generators.values():
@@ -414,18 +428,21 @@ class _Tracer:
 
     @staticmethod
     def _open(known: _Generator) -> str:
-        """Why a generator whose end was not seen counts as not closed."""
+        """The reason why a generator counts as not closed if its end was not seen; empty if it does not."""
         if known.began is None or known.ended is not None:
             return ""
         generator = known.weak()
         if generator is None:
-            # The interpreter does not run a body that has nothing to clean up.
+            # The interpreter does not run a dropped body that has nothing to clean up.
             return "" if known.parent is not None else _DROPPED
         return "" if generator.ag_frame is None else "still open when the program ended"
 
     def timeline(self) -> dict[str, Any]:
-        """The spans in Chrome's trace event format: a track for each generator; one that was delegated to from its start
-        to its end stands inside the track of the one that delegated."""
+        """The spans in Chrome's trace event format; its times are in microseconds.
+
+        Each generator has a track. A generator that was a delegate from its start to its end is shown in the track of the
+        generator that delegated to it.
+        """
         process = os.getpid()
         events: list[dict[str, Any]] = [
             {"ph": "M", "pid": process, "name": "process_name", "args": {"name": " ".join(sys.argv)}}
@@ -456,28 +473,31 @@ class _Tracer:
 
 
 def run(command: list[str], out: Path | None, as_json: bool) -> int:
-    """Run a program as ``__main__`` and tell what its generators did, after its threads and atexit functions are through.
+    """Run a program as ``__main__``, and report on its generators after its threads and atexit functions have ended.
 
     Args:
-        command: a script and its arguments, or ``-m``, a module and its arguments.
-        out: where the timeline goes; by default into the current folder, named after the program.
-        as_json: tell it in JSON.
+        command: a script and its arguments; or ``-m``, a module and its arguments.
+        out: the file for the timeline; by default, a file in the current folder that is named after the program.
+        as_json: print the report as JSON.
 
     Returns:
         The exit status: 0, or 1 after an exception, whose traceback has been printed.
 
     Raises:
-        SystemExit: what the program raises.
+        SystemExit: the one that the program raises, or one with a message if there is no such module.
+        KeyboardInterrupt: the one that the program raises.
+        ImportError: if a package that contains the module cannot be imported.
+        OSError: if the script cannot be read.
     """
     try:
         code, module, program = _load(command)
     except SyntaxError as error:
         sys.excepthook(type(error), error.with_traceback(None), None)
         return 1
-    _rewriting.rewrite(_load.__code__, globals())  # its sample is no generator of the program
+    _rewriting.rewrite(_load.__code__, globals())  # run its sample now: it is no generator of the program
     tracer = _Tracer()
     path = (out or Path(f"{program}.trace.json")).absolute()
-    atexit.register(_tell, tracer, path, as_json)  # first of all, and so called last
+    atexit.register(_tell, tracer, path, as_json)  # registered first, and so called last
     sys.modules["__main__"] = module
     tracer.start()
     try:
@@ -492,7 +512,20 @@ def run(command: list[str], out: Path | None, as_json: bool) -> int:
 
 
 def _load(command: list[str]) -> tuple[types.CodeType, types.ModuleType, str]:
-    """The code of a program, the module it runs in, and a name for its timeline; sys.argv and sys.path as it expects them."""
+    """Load a program, and set sys.argv and sys.path for it.
+
+    Args:
+        command: as for run().
+
+    Returns:
+        The code of the program, the module in which it runs, and a name for its timeline.
+
+    Raises:
+        SystemExit: if there is no such module.
+        ImportError: if a package that contains the module cannot be imported.
+        OSError: if the script cannot be read.
+        SyntaxError: if the program cannot be compiled.
+    """
     module = types.ModuleType("__main__")
     module.__dict__["__builtins__"] = __builtins__
     if command[0] == "-m":
@@ -520,8 +553,9 @@ def _load(command: list[str]) -> tuple[types.CodeType, types.ModuleType, str]:
 
 
 def _tell(tracer: _Tracer, path: Path, as_json: bool) -> None:
+    """Stop the tracer, write the timeline to ``path``, and print the report to stderr."""
     if tracer.process != os.getpid():
-        return  # a fork's copy: the program that it was copied from tells
+        return  # a forked copy: the original process reports
     tracer.stop()
     unclosed = tracer.unclosed()
     try:

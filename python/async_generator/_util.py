@@ -1,4 +1,4 @@
-"""Context managers: the standard library's, with what users of async_generator 1.10 rely on beyond it."""
+"""Context managers: the standard library's, with additions that users of async_generator 1.10 rely on."""
 
 import contextlib
 import functools
@@ -12,15 +12,19 @@ __all__ = ["aclosing", "asynccontextmanager"]
 
 
 def asynccontextmanager(func: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
-    """Make an async context manager of an async generator function that yields once.
+    """Make an async context manager function from an async generator function that yields once.
 
-    As ``contextlib.asynccontextmanager()``; beyond it, the generator is closed whatever happened in the block,
-    a function that is no async generator function is refused here rather than in the ``async with``, and a plain ``with``
-    says what to write instead.
+    It does what ``contextlib.asynccontextmanager()`` does (CPython's Lib/contextlib.py), with three additions. The
+    generator is always closed at the end of the block. A function that is not an async generator function is refused
+    here, and not in the ``async with``. In a plain ``with``, the error says what to write instead.
 
     Args:
         func: an async generator function, native or decorated with ``@async_generator``. ``@asynccontextmanager`` goes on
             top of ``@async_generator``.
+
+    Returns:
+        A function with the name, documentation and attributes of ``func``; each call makes a context manager, which is
+        also a decorator. The value of its ``async with`` is the item.
 
     Raises:
         TypeError: if ``func`` is not an async generator function.
@@ -41,7 +45,13 @@ def asynccontextmanager(func: Callable[..., AsyncGenerator[Any, Any]]) -> Callab
 
 
 class _AsyncGeneratorContextManager(contextlib.AsyncContextDecorator, contextlib.AbstractAsyncContextManager):  # type: ignore[type-arg]
-    """The manager that one call makes: the standard library's, which always closes its generator."""
+    """The context manager that one call makes: the standard library's, except that it always closes its generator.
+
+    Args:
+        make: the standard library's function that makes the context manager.
+        args: the positional arguments of the call.
+        kwds: its keyword arguments.
+    """
 
     def __init__(self, make: Callable[..., Any], args: tuple[Any, ...], kwds: dict[str, Any]) -> None:
         self._call = make, args, kwds
@@ -51,7 +61,7 @@ class _AsyncGeneratorContextManager(contextlib.AsyncContextDecorator, contextlib
         self.__doc__ = self._manager.__doc__
 
     def _recreate_cm(self) -> "_AsyncGeneratorContextManager":
-        return type(self)(*self._call)  # as a decorator: a fresh one for each call
+        return type(self)(*self._call)  # as a decorator, it needs a new manager for each call
 
     def __aenter__(self) -> Any:
         return self._manager.__aenter__()
@@ -64,4 +74,4 @@ class _AsyncGeneratorContextManager(contextlib.AsyncContextDecorator, contextlib
         raise RuntimeError(f"use 'async with {self._func_name}(...)', not 'with {self._func_name}(...)'")
 
     def __exit__(self, *exc_info: Any) -> None:
-        """Never called, but `with` looks it up first."""
+        """Never called, but `with` looks it up before it calls `__enter__`."""

@@ -15,7 +15,8 @@ def asynccontextmanager(
     func: Callable[_P, AsyncIterator[_Value]],
 ) -> Callable[_P, _AsyncGeneratorContextManager[_Value]]: ...
 
-# `__enter__` is there at run time only to say what to write instead of a plain `with`; here that is an error.
+# At run time, `__enter__` exists only to raise an error that says what to write instead of a plain `with`. Without it
+# here, a type checker reports the plain `with`.
 class _AsyncGeneratorContextManager(AsyncContextDecorator, AbstractAsyncContextManager[_Value_co, bool | None]):
     def __init__(
         self,

@@ -1,8 +1,11 @@
-"""The bridge to C++: what a build of an extension module that uses agen/python.hpp needs to know, and what C++ generators
-need of the event loop that drives them (``docs/bridge/event_loops.md``).
+"""The bridge to C++: where a build finds the C++ headers, and what C++ generators need from the event loop that drives them.
 
-g++ ... -I$(python -m async_generator.bridge --include)
-cmake ... -Dagen_ROOT=$(python -m async_generator.bridge --cmake-dir)
+An extension module that includes ``agen/python.hpp`` is built with one of::
+
+    g++ ... -I$(python -m async_generator.bridge --include)
+    cmake ... -Dagen_ROOT=$(python -m async_generator.bridge --cmake-dir)
+
+``docs/bridge/event_loops.md`` describes the event loops.
 """
 
 from __future__ import annotations
@@ -39,12 +42,20 @@ __all__ = [
 
 
 def get_include() -> str:
-    """The folder with the headers of the C++ library agen: `#include <agen/python.hpp>` is found from there."""
+    """The folder with the headers of the C++ library agen, for ``#include <agen/python.hpp>``.
+
+    Returns:
+        The absolute path of the folder.
+    """
     return str(Path(__file__).resolve().parent / "include")
 
 
 def get_cmake_dir() -> str:
-    """The folder with the CMake package of those headers: find_package(agen) gives the target agen::agen."""
+    """The folder with the CMake package of these headers: ``find_package(agen)`` defines the target ``agen::agen``.
+
+    Returns:
+        The absolute path of the folder.
+    """
     return str(Path(__file__).resolve().parent / "cmake")
 
 

@@ -13,8 +13,8 @@ _Item = TypeVar("_Item")
 _Sent = TypeVar("_Sent", default=None)
 _Result = TypeVar("_Result", default=None)
 
-# To the body `Yields[Item, Sent, Result]` is `Result`; the other half of the union tells @async_generator the rest.
-# How the decorator finds it there is in _function.pyi. Nothing is ever an instance of the two classes.
+# Within the body, `Yields[Item, Sent, Result]` means `Result`. The other member of the union tells @async_generator the
+# types of the items and of the sent values; _function.pyi says how. The two classes have no instances.
 @final
 class _Facts(Generic[_Item_co, _Sent_co, _Result_co]):
     def facts(self) -> tuple[_Item_co, _Sent_co, _Result_co]: ...
