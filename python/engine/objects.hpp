@@ -69,7 +69,7 @@ struct Generator {
 /// How far an awaitable of the engine has come.
 enum class Progress : std::uint8_t { initial, started, finished };
 
-/// What an operation returns (awaitables.cpp): an `async_generator_asend` or an `async_generator_athrow`.
+/// What an operation returns (operations.cpp): an `async_generator_asend` or an `async_generator_athrow`.
 struct Awaitable {
   PyObject_HEAD ModuleState* module;
   Ref<Generator> generator;
@@ -82,7 +82,7 @@ struct Awaitable {
   [[no_unique_address]] Occupancy occupancy;
 };
 
-/// What a body can wait at besides a real yield: a yield_() that a helper awaits, or a delegation.
+/// What a body can wait at besides a real yield: an awaited yield_(), or a delegation.
 struct Suspension {
   PyObject_HEAD ModuleState* module;
   Object finalizer;  ///< of the generator that waits here
@@ -189,7 +189,7 @@ struct Factory {
 #endif
 };
 
-/// yield_ and yield_from_ themselves (yield.cpp): callables with the attributes of a Python function.
+/// yield_ and yield_from_ themselves (operators.cpp): callables with the attributes of a Python function.
 struct Operator {
   PyObject_HEAD vectorcallfunc vectorcall;
   ModuleState* module;
