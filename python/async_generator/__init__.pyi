@@ -2,6 +2,7 @@ from sys import get_asyncgen_hooks, set_asyncgen_hooks
 
 from . import _impl as _impl
 from ._engine import AlreadyRunning
+from ._environment import instrument, isolated, preserve, structured, structured_tasks
 from ._function import async_generator, isasyncgen, isasyncgenfunction
 from ._operators import yield_, yield_from_
 from ._util import aclosing, asynccontextmanager
@@ -13,9 +14,14 @@ __all__ = [
     "async_generator",
     "asynccontextmanager",
     "get_asyncgen_hooks",
+    "instrument",
     "isasyncgen",
     "isasyncgenfunction",
+    "isolated",
+    "preserve",
     "set_asyncgen_hooks",
+    "structured",
+    "structured_tasks",
     "yield_",
     "yield_from_",
 ]

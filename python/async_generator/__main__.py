@@ -64,6 +64,7 @@ def _why_not(name: str, on: bool) -> str | None:
     reasons = {
         "direct boxes": "the layout of the interpreter's own wrapper was not what it should be: a generator wraps the items",
         "recycled objects": "this is a free-threaded build: reference counts cannot be set by hand",
+        "compared contexts": "it was not found out where a context keeps its variables: layered contexts compare them all",
         "recycled StopIteration": "this is a free-threaded build: reference counts cannot be set by hand"
         if free_threaded
         else "not needed: this interpreter takes results without an exception",

@@ -1,4 +1,5 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextvars import Context
 from types import CodeType, FrameType, FunctionType, GenericAlias, TracebackType
 from typing import Any, Final, Generic, Literal, final, overload, type_check_only
 from typing import TypeVar as PlainTypeVar
@@ -6,12 +7,20 @@ from typing import TypeVar as PlainTypeVar
 from typing_extensions import Self, TypeVar
 
 _Function = PlainTypeVar("_Function", bound=Callable[..., object])
+_Answer = PlainTypeVar("_Answer")
+_Item = PlainTypeVar("_Item")
+_Sent = PlainTypeVar("_Sent")
 _Answer_co = TypeVar("_Answer_co", covariant=True)
 _Item_co = TypeVar("_Item_co", covariant=True)
 _Sent_contra = TypeVar("_Sent_contra", contravariant=True, default=None)
 _Result_co = TypeVar("_Result_co", covariant=True, default=None)
 
+ISOLATED: Final[int]
+LAYERED_CONTEXT: Final[int]
 MAIN_INTERPRETER: Final[int]
+OF_COROUTINE: Final[int]
+OWN_CONTEXT: Final[int]
+OWN_HOOKS: Final[int]
 RAW_YIELDS: Final[int]
 KEPT_CALLS: Final[int]
 NATIVE_SYNTAX: Final[int]
@@ -117,11 +126,16 @@ def factory(
     face: FunctionType | None,
     prepare: Callable[[Any, Any, bool, bool], tuple[Any, tuple[Any, ...], int]],
     shown: CodeType | None = None,
+    parts: int = 0,
     /,
 ) -> Callable[..., async_generator[Any, Any, Any]]: ...
 def yield_from_call(function: Callable[..., Any], /, *arguments: Any) -> Awaitable[Any]: ...
 def bind(function: _Function, /) -> _Function: ...
 def set_up(boxer: AsyncGenerator[Any, Any], /) -> None: ...
+def set_isolated(isolated: Callable[[AsyncGenerator[Any, Any]], Any], /) -> None: ...
+def set_layer(layer: Callable[[Context], Any], compares: bool = True, /) -> None: ...
+def in_environment(coroutine: Coroutine[_Sent, _Item, _Answer], parts: int, /) -> Coroutine[_Sent, _Item, _Answer]: ...
+def outside(function: Callable[..., _Answer], /, *arguments: Any) -> _Answer: ...
 def box(item: Any, /) -> Any: ...
 def unbox(boxed: Any, /) -> Any: ...
 def fast_paths() -> dict[str, bool]: ...

@@ -15,7 +15,12 @@ from ._rewriting import as_kind, kind_of, with_free_variable
 _CONTEXT_MANAGER_CODE = contextlib.asynccontextmanager(lambda: None).__code__  # type: ignore[arg-type, return-value]
 
 
-def async_generator(function: Any) -> Any:
+_NOTHING: Any = object()
+
+
+def async_generator(
+    function: Any = _NOTHING, *, structured: bool = False, context: str | None = None, isolated: bool = False
+) -> Any:
     """Make an async generator function from a coroutine function that uses ``await yield_()``.
 
     The generators follow PEP 525; ``await yield_from_()`` and return values follow PEP 828 (``docs/semantics.md``). A
@@ -24,7 +29,15 @@ def async_generator(function: Any) -> Any:
 
     Args:
         function: an ``async def`` function, any callable that returns a coroutine, or a ``staticmethod`` or
-            ``classmethod`` of one.
+            ``classmethod`` of one. Without it, what is returned takes it: ``@async_generator(structured=True)``.
+        structured: whether an async generator that the body iterates and drops is closed by the body, as with
+            ``@structured``.
+        context: the contextvars context that the body runs in. None: that of the code that resumes it, as with native
+            generators. ``"own"``: a copy of the one that the first resumption finds; what the body sets is not seen
+            outside. ``"layered"``: the variables of the code that resumes it, as they are now, and above them those that
+            the body has set and not reset (PEP 568).
+        isolated: whether the body has a task of its own, and with it a context and hooks: timeouts, task groups and
+            cancel scopes may then be held across a yield, and a wait for an item can be given up.
 
     Returns:
         A function with the name, signature, documentation and attributes of ``function``; each call makes a generator.
@@ -34,9 +47,23 @@ def async_generator(function: Any) -> Any:
         TypeError: if ``function`` is not callable, is already decorated with ``@async_generator``, was made by
             ``contextlib.asynccontextmanager()``, or was compiled by a tool in a form that cannot be driven. A call of the
             returned function raises it if ``function`` does not return a coroutine.
+        ValueError: if ``context`` is none of the above, or is given with ``isolated``.
     """
+    if context not in _CONTEXTS:
+        raise ValueError(f'context is "own", "layered" or None, not {context!r}')
+    if isolated and context is not None:
+        raise ValueError("an isolated generator has a context of its own: leave `context` out")
+    parts = _CONTEXTS[context] | (_engine.OWN_HOOKS if structured or isolated else 0) | (_engine.ISOLATED * isolated)
+    return functools.partial(decorate, parts=parts) if function is _NOTHING else decorate(function, parts)
+
+
+_CONTEXTS = {None: 0, "own": _engine.OWN_CONTEXT, "layered": _engine.LAYERED_CONTEXT}
+
+
+def decorate(function: Any, parts: int) -> Any:
+    """``async_generator()`` for an environment with these parts of its own (``python/engine/environment.hpp``)."""
     if isinstance(function, (staticmethod, classmethod)):
-        return type(function)(async_generator(function.__func__))
+        return type(function)(decorate(function.__func__, parts))
     if not callable(function):
         raise TypeError(f"@async_generator goes on an `async def` function, not on {type(function).__name__}")
     if getattr(function, "_async_gen_function", None) == id(function):
@@ -46,11 +73,29 @@ def async_generator(function: Any) -> Any:
     _refuse_compiled(function)
     face = _face(function)
     observed = face if isinstance(face, FunctionType) and face is not function else None
-    decorated: Any = _make_function(function, _engine.factory(function, observed, _prepare))
+    factory = _engine.factory(function, observed, _prepare, None, parts)
+    decorated: Any = _make_function(function, factory, inspect.CO_ASYNC_GENERATOR)
     functools.update_wrapper(decorated, function)
     decorated.__wrapped__ = face
     decorated._async_gen_function = _Identity(decorated)
     return decorated
+
+
+def decorate_coroutine(function: Any, parts: int) -> Any:
+    """The same for a coroutine function, which remains one."""
+    factory = _engine.factory(function, None, _prepare_coroutine, None, parts)
+    decorated: Any = _make_function(function, factory, inspect.CO_COROUTINE)
+    functools.update_wrapper(decorated, function)
+    decorated._structured_function = _Identity(decorated)
+    return decorated
+
+
+def factory_of(function: Any) -> Any:
+    """What a function that was made here calls, or None for any other object."""
+    if not isinstance(function, FunctionType) or function.__code__.co_freevars[-1:] != (_CELL,):
+        return None
+    factory = function.__closure__[-1].cell_contents  # type: ignore[index]
+    return factory if type(factory) is _MARK else None
 
 
 def isasyncgen(obj: object) -> bool:
@@ -117,8 +162,8 @@ _INLINES = sys.version_info[:2] == (3, 11)
 _CELL = "<factory>"
 
 
-def _make_function(function: Any, factory: Any) -> FunctionType:
-    decorated = _copy_shown(function, factory) or _forwarding_function(function, factory)
+def _make_function(function: Any, factory: Any, kind: int) -> FunctionType:
+    decorated = _copy_shown(function, factory, kind) or _forwarding_function(function, factory, kind)
     defaults, by_keyword = getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)
     if _INLINES and isinstance(function, FunctionType):
         defaults = _Defaults(function, len(defaults)) if defaults else None
@@ -128,7 +173,7 @@ def _make_function(function: Any, factory: Any) -> FunctionType:
     return _engine.bind(decorated)
 
 
-def _copy_shown(function: Any, factory: Any) -> FunctionType | None:
+def _copy_shown(function: Any, factory: Any, kind: int) -> FunctionType | None:
     """A function that shows the code of ``function``, with one free variable more, for the factory.
 
     None if ``function`` is not an async function, or if the interpreter inlines or cannot run such code.
@@ -137,7 +182,7 @@ def _copy_shown(function: Any, factory: Any) -> FunctionType | None:
         return None
     if not function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
         return None
-    code = with_free_variable(as_kind(function.__code__, inspect.CO_ASYNC_GENERATOR), _CELL)
+    code = with_free_variable(as_kind(function.__code__, kind), _CELL)
     if code is None:
         return None
     factory.shown = code
@@ -174,7 +219,7 @@ class _Signature:
             self.mark += "_"
 
 
-def _forwarding_function(function: Any, factory: Any) -> FunctionType:
+def _forwarding_function(function: Any, factory: Any, kind: int) -> FunctionType:
     """A function with the parameters and the cells of ``function``, which calls ``factory`` with its arguments."""
     has_code = isinstance(function, FunctionType)
     if has_code and sys.version_info >= (3, 11):  # these versions count free variables in one byte
@@ -186,20 +231,22 @@ def _forwarding_function(function: Any, factory: Any) -> FunctionType:
     # Cells are in alphabetical order: the last one has the factory, named `target`. The cells of `function` are not used
     # here, but tools look for them: `attrs` replaces the class in the cell that super() reads.
     shown = {f"free{number:03}{mark}": name for number, name in enumerate(code.co_freevars)}
-    forward = _compile_forward(code.co_filename, signature, list(shown), factory)
-    free = forward.__code__.co_freevars
-    made = _show(forward.__code__, code, (*(shown.get(name, name) for name in free[:-1]), _CELL))
+    forward = _compile_forward(code.co_filename, signature, list(shown), factory, kind)
+    free: tuple[str, ...] = forward.__code__.co_freevars
+    made = as_kind(_show(forward.__code__, code, (*(shown.get(name, name) for name in free[:-1]), _CELL)), kind)
     cells: dict[str, Any] = dict(zip(shown, shown_as.__closure__ or (), strict=True))
     closure = tuple(cells.get(name, own) for name, own in zip(free, forward.__closure__, strict=True))
     return FunctionType(made, shown_as.__globals__, code.co_name, None, closure)
 
 
-def _compile_forward(filename: str, signature: _Signature, cells: list[str], factory: Any) -> Any:
+def _compile_forward(filename: str, signature: _Signature, cells: list[str], factory: Any, kind: int) -> Any:
     mark = signature.mark
     call = f"target{mark}({signature.arguments})"
     define, run = "def", f"return {call}"
-    if sys.version_info < (3, 11):  # where a copy is an async generator function by its flags alone
-        define, run = "async def", f"await delegate{mark}({call})"
+    if sys.version_info < (3, 11):  # where a copy is of its kind by its flags alone
+        define, run = "async def", f"return await {call}"
+        if kind == inspect.CO_ASYNC_GENERATOR:
+            run = f"await delegate{mark}({call})"
     source = (
         f"def outer(delegate{mark}, target{mark}, {', '.join(cells)}):\n"
         f"    {define} forward({signature.parameters}):\n"
@@ -213,7 +260,7 @@ def _compile_forward(filename: str, signature: _Signature, cells: list[str], fac
 
 
 def _show(code: CodeType, shown_as: CodeType, free: tuple[str, ...]) -> CodeType:
-    """``code`` with the flag of an async generator function, and with the names and the place of other code."""
+    """``code`` with the names and the place of other code."""
     face: dict[str, Any] = {
         "co_name": shown_as.co_name,
         "co_filename": shown_as.co_filename,
@@ -224,7 +271,7 @@ def _show(code: CodeType, shown_as: CodeType, free: tuple[str, ...]) -> CodeType
         face["co_qualname"] = shown_as.co_qualname
     if _INLINES:  # profilers identify a function by file, line and name; the body has the same file and line
         face["co_name"] = f"<call of {shown_as.co_name}>"
-    return as_kind(code.replace(**face), inspect.CO_ASYNC_GENERATOR)
+    return code.replace(**face)
 
 
 # Defaults on 3.11: the code that calls the factory cannot know which arguments its own caller left out, unless the
@@ -453,6 +500,13 @@ def _prepare(function: Any, face: Any = None, face_changed: bool = False, replac
     made = _copy(function, code)
     _copy_protection(made.__code__, function.__code__, function.__code__ if face is None else face.__code__)
     return made, names, traits
+
+
+def _prepare_coroutine(
+    function: Any, face: Any = None, face_changed: bool = False, replaced: bool = False
+) -> _Prepared:
+    """The same for a structured coroutine function, which needs no preparation."""
+    return (_copy(function, function.__code__) if replaced else function), (), 0
 
 
 def _as_body(code: CodeType, replaced: bool) -> tuple[CodeType, int]:

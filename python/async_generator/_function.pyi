@@ -1,10 +1,11 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine
 from types import AsyncGeneratorType
-from typing import Any, Protocol, TypeGuard, TypeVar, overload
+from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, TypeVar, overload
 
 from typing_extensions import ParamSpec, TypeIs
 
 from . import _engine
+from ._isolated import isolated_generator
 from .typing import _Facts
 
 _P = ParamSpec("_P")
@@ -26,27 +27,93 @@ class _Declared(Protocol[_Item_co, _Sent_co, _Result_co]):
 
 _Plain = TypeVar("_Plain", bound=_Undeclared | type[Any] | None)
 
+_Context: TypeAlias = Literal["own", "layered"] | None
+
+# What `async_generator()` with options takes the function by: as without them.
+class _Decorator(Protocol):
+    @overload
+    def __call__(
+        self, function: Callable[_P, Coroutine[Any, Any, _Plain]], /
+    ) -> Callable[_P, _engine.async_generator[Any, Any, _Plain]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[_P, Coroutine[Any, Any, _Declared[_Item, _Sent, _Result] | None]], /
+    ) -> Callable[_P, _engine.async_generator[_Item, _Sent, _Result]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[_P, AsyncGenerator[_Item, _Sent]], /
+    ) -> Callable[_P, _engine.async_generator[_Item, _Sent, None]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[_P, AsyncIterable[_Item]], /
+    ) -> Callable[_P, _engine.async_generator[_Item, Any, None]]: ...
+
+class _IsolatingDecorator(Protocol):
+    @overload
+    def __call__(
+        self, function: Callable[_P, Coroutine[Any, Any, _Plain]], /
+    ) -> Callable[_P, isolated_generator[Any, Any, _Plain]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[_P, Coroutine[Any, Any, _Declared[_Item, _Sent, _Result] | None]], /
+    ) -> Callable[_P, isolated_generator[_Item, _Sent, _Result]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[_P, AsyncGenerator[_Item, _Sent]], /
+    ) -> Callable[_P, isolated_generator[_Item, _Sent, None]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[_P, AsyncIterable[_Item]], /
+    ) -> Callable[_P, isolated_generator[_Item, Any, None]]: ...
+
 # A coroutine function, `async def f() -> Result`: items are Any.
 @overload
 def async_generator(
     function: Callable[_P, Coroutine[Any, Any, _Plain]],
+    *,
+    structured: bool = False,
+    context: _Context = None,
+    isolated: Literal[False] = False,
 ) -> Callable[_P, _engine.async_generator[Any, Any, _Plain]]: ...
 
 # A coroutine function with a declaration: `async def f() -> Yields[Item, Sent, Result]`.
 @overload
 def async_generator(
     function: Callable[_P, Coroutine[Any, Any, _Declared[_Item, _Sent, _Result] | None]],
+    *,
+    structured: bool = False,
+    context: _Context = None,
+    isolated: Literal[False] = False,
 ) -> Callable[_P, _engine.async_generator[_Item, _Sent, _Result]]: ...
 
 # A native async generator function, whose return type is an AsyncGenerator or an AsyncIterable (or AsyncIterator).
 @overload
 def async_generator(
     function: Callable[_P, AsyncGenerator[_Item, _Sent]],
+    *,
+    structured: bool = False,
+    context: _Context = None,
+    isolated: Literal[False] = False,
 ) -> Callable[_P, _engine.async_generator[_Item, _Sent, None]]: ...
 @overload
 def async_generator(
     function: Callable[_P, AsyncIterable[_Item]],
+    *,
+    structured: bool = False,
+    context: _Context = None,
+    isolated: Literal[False] = False,
 ) -> Callable[_P, _engine.async_generator[_Item, Any, None]]: ...
+@overload
+def async_generator(
+    *, structured: bool = False, context: _Context = None, isolated: Literal[False] = False
+) -> _Decorator: ...
+@overload
+def async_generator(
+    *, structured: bool = False, context: None = None, isolated: Literal[True]
+) -> _IsolatingDecorator: ...
+def decorate(function: Any, parts: int) -> Any: ...
+def decorate_coroutine(function: Any, parts: int) -> Any: ...
+def factory_of(function: Any) -> Any: ...
 def isasyncgen(obj: object) -> TypeIs[AsyncGeneratorType[Any, Any] | _engine.async_generator[Any, Any, Any]]: ...
 @overload
 def isasyncgenfunction(

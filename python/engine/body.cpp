@@ -2,6 +2,7 @@
 #include "body.hpp"
 
 #include "awaiting.hpp"
+#include "environment.hpp"
 #include "errors.hpp"
 #include "resumption.hpp"
 
@@ -69,7 +70,7 @@ auto body_code(Generator& generator) -> PyObject* {
 }
 
 auto hide_body(PyObject* body, std::uint32_t traits) noexcept -> bool {
-  bool const possible = PyCoro_CheckExact(body) || (traits & trait::cpp) != 0;
+  bool const possible = PyCoro_CheckExact(body) || (traits & trait::cpp) != 0 || is_environment(body);
   if (!possible || Py_REFCNT(body) != 1) return false;
   PyObject_GC_UnTrack(body);
   return true;

@@ -151,6 +151,15 @@ inline auto warn_three_arguments([[maybe_unused]] char const* method) -> int {
 #endif
 }
 
+/// True for an instance of BaseExceptionGroup, which came with 3.11.
+inline auto is_exception_group([[maybe_unused]] PyObject* exception) noexcept -> bool {
+#if PY_VERSION_HEX >= 0x030B0000
+  return PyObject_TypeCheck(exception, reinterpret_cast<PyTypeObject*>(PyExc_BaseExceptionGroup)) != 0;
+#else
+  return false;
+#endif
+}
+
 /// Reports the current exception as unraisable: "Exception ignored in: <object>".
 inline void write_unraisable(PyObject* object) noexcept { PyErr_WriteUnraisable(object); }
 
@@ -200,6 +209,14 @@ inline auto has_asyncgen_hooks() noexcept -> bool {
   PyThreadState const* thread = PyThreadState_Get();
   return thread->async_gen_firstiter != nullptr || thread->async_gen_finalizer != nullptr;
 }
+
+/// Exchanges the hooks of `thread`, the current one, for others. sys.set_asyncgen_hooks() would be an audit event.
+inline void swap_asyncgen_hooks(PyThreadState* thread, Hooks& hooks) noexcept {
+  hooks.firstiter.swap(thread->async_gen_firstiter);
+  hooks.finalizer.swap(thread->async_gen_finalizer);
+}
+/// The thread's current context (PEP 567), borrowed; null before it has one. PyContext_CopyCurrent() makes an object.
+inline auto current_context() noexcept -> PyObject* { return PyThreadState_Get()->context; }
 
 /// A number that changes with every change of a dict, up to 3.11; 0 where there is none any more.
 inline auto dict_version([[maybe_unused]] PyObject* dict) noexcept -> std::uint64_t {

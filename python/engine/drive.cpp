@@ -55,7 +55,7 @@ class ChainDriver {
   auto resume_send_handling(PyObject* value) -> Step;
   auto send_body(PyObject* value) -> Step;
   auto resume_throw(Object exception) -> Step;
-  auto raise_current() -> Step { return resume_throw(compat::take_exception()); }
+  auto raise_current() -> Step { return resume_throw(take_raised()); }
   [[nodiscard]] auto arrives_as_error(PyObject* exception) const -> bool;
   [[nodiscard]] auto leave_at(PyObject* suspension, Object& exception) const -> bool;
   auto close_below(Object exit) -> Object;
@@ -331,7 +331,7 @@ auto ChainDriver::begin_delegation(Step request) -> Step {
 /// A foreign iterator is done with: its result or exception goes to the member that delegated.
 auto ChainDriver::end_foreign(Step step) -> Step {
   Object answer = step.take();
-  Object exception = step.is(StepKind::raised) ? compat::take_exception() : nullptr;
+  Object exception = step.is(StepKind::raised) ? take_raised() : nullptr;
   at_.end_foreign().reset();
   return exception ? resume_throw(std::move(exception)) : send_next(std::move(answer));
 }
@@ -353,7 +353,7 @@ auto ChainDriver::hand_up(Step step) -> Step {
     return hand_up_result(step);
   auto child = Ref<Generator>::borrow(&member());
   Object answer = step.take();
-  Object exception = step.is(StepKind::raised) ? compat::take_exception() : nullptr;
+  Object exception = step.is(StepKind::raised) ? take_raised() : nullptr;
   Object exit = std::move(at_.above()->pending_exit);
   Object handled = at_.ascend();
   if (closed && step.is(StepKind::yielded)) child->state.ignore_exit();

@@ -41,8 +41,9 @@ auto drive_throw(ModuleState& module, Resumption& resumption, Generator& root, O
 
 /// Sends `value` into the leaf, and answers with a step that is no request.
 /// \param starting  an operation begins; otherwise one is resumed after an await
-inline auto drive_send(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value, bool starting)
-    -> Step {
+// Inlined where an operation is, though more than one place calls it.
+[[gnu::always_inline]] inline auto drive_send(ModuleState& module, Resumption& resumption, Generator& root,
+                                              PyObject* value, bool starting) -> Step {
   Step step;
   {
     Resuming const resuming(resumption, root);

@@ -1,7 +1,17 @@
 // See errors.hpp.
 #include "errors.hpp"
 
+#include "body.hpp"
+
 namespace engine {
+
+auto take_raised() -> Object {
+  auto exception = compat::take_exception();
+  if (exception) [[likely]]
+    return exception;
+  PyErr_SetString(PyExc_SystemError, "error return without exception set");
+  return compat::take_exception();
+}
 
 auto runtime_error(char const* text) -> Object {
   auto const message = steal(PyUnicode_FromString(text));
@@ -25,11 +35,35 @@ void raise_here(Object exception) {
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.get())), exception.get());
 }
 
-void set_already_running(ModuleState& module, agen::operation operation) {
+namespace {
+
+/// Adds "text FILE, line N, in NAME" to the current exception: where the body of `generator` is. Nothing where there is
+/// no frame, or no notes (3.10).
+[[gnu::cold]] void note_place(Generator& generator, char const* text) noexcept {
+  auto error = compat::take_exception();
+  auto const frame = steal(body_frame(generator));
+  if (frame && PyFrame_Check(frame.get()) && PyObject_HasAttrString(error.get(), "add_note") != 0) {
+    auto* const python_frame = reinterpret_cast<PyFrameObject*>(frame.get());
+    auto const code = steal(reinterpret_cast<PyObject*>(PyFrame_GetCode(python_frame)));
+    auto const file = steal(PyObject_GetAttrString(code.get(), "co_filename"));
+    auto const name = steal(PyObject_GetAttrString(code.get(), "co_name"));
+    auto const note = file && name ? steal(PyUnicode_FromFormat("%s %U, line %d, in %U", text, file.get(),
+                                                                PyFrame_GetLineNumber(python_frame), name.get()))
+                                   : nullptr;
+    if (note) steal(PyObject_CallMethod(error.get(), "add_note", "O", note.get())).reset();
+  }
+  PyErr_Clear();
+  compat::restore_exception(std::move(error));
+}
+
+}  // namespace
+
+void set_already_running(ModuleState& module, agen::operation operation, Generator* generator) {
   char const* name = operation == agen::operation::athrow   ? "athrow"
                      : operation == agen::operation::aclose ? "aclose"
                                                             : "anext";
   PyErr_Format(module.already_running.get(), "%s(): asynchronous generator is already running", name);
+  if (generator != nullptr) note_place(*generator, "its body is at");
 }
 
 void set_generator_executing() { PyErr_SetString(PyExc_ValueError, "async generator already executing"); }
@@ -57,8 +91,18 @@ void set_stop_async_iteration(Object value) {
 
 auto ignored_exit() -> Object { return runtime_error("async generator ignored GeneratorExit"); }
 
-void set_ignored_exit() {
+void set_ignored_exit(Generator& generator) {
   if (auto error = ignored_exit()) raise_here(std::move(error));
+  note_place(generator, "while it was closed, its body yielded at");
+}
+
+auto is_group_of_exits(PyObject* exception) -> bool {
+  if (exception == nullptr || !compat::is_exception_group(exception)) return false;
+  auto const split = steal(PyObject_CallMethod(exception, "split", "O", PyExc_GeneratorExit));
+  bool const only = split && PyTuple_Check(split.get()) && PyTuple_GET_SIZE(split.get()) == 2 &&
+                    PyTuple_GET_ITEM(split.get(), 1) == Py_None;
+  PyErr_Clear();
+  return only;
 }
 
 void set_coroutine_ignored_exit() { PyErr_SetString(PyExc_RuntimeError, "coroutine ignored GeneratorExit"); }

@@ -13,6 +13,10 @@ inline auto is_generator_exit(PyObject* exception) noexcept -> bool {
   return PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit) != 0;
 }
 
+/// Takes the exception of a step that raised. The interpreter may have lost it where it had no memory for a traceback:
+/// then a SystemError, as the interpreter itself raises.
+auto take_raised() -> Object;
+
 /// A new RuntimeError with this text. Null with an exception set.
 auto runtime_error(char const* text) -> Object;
 /// A new RuntimeError with this text, and `cause` for its cause and context (PEP 479). Null with an exception set.
@@ -25,7 +29,8 @@ void raise_here(Object exception);
 // An operation that is refused, or ends at once. Each sets the thread's current exception.
 
 /// "already running" for `operation`: an instance of the class that is RuntimeError and ValueError.
-void set_already_running(ModuleState& module, agen::operation operation);
+/// \param generator  the generator, if known: a note says where its body is
+void set_already_running(ModuleState& module, agen::operation operation, Generator* generator = nullptr);
 /// A driver goes through the generator.
 void set_generator_executing();
 /// A coroutine, or an awaitable in its place, is entered from within itself.
@@ -39,7 +44,10 @@ void set_coroutine_just_started(PyObject* type);
 void set_stop_async_iteration(Object value);
 /// What a body has raised that yields while it is closed. Null with an exception set.
 auto ignored_exit() -> Object;
-void set_ignored_exit();
+/// \param generator  whose body did it: a note says where
+void set_ignored_exit(Generator& generator);
+/// True for a group of nothing but GeneratorExit: task groups that are closed raise one (CPython gh-135736).
+auto is_group_of_exits(PyObject* exception) -> bool;
 /// A coroutine, or an awaitable in its place, waits again when it is closed.
 void set_coroutine_ignored_exit();
 /// A hook-less generator's cleanup awaits while it is dropped.

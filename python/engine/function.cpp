@@ -2,6 +2,7 @@
 // first call (python/async_generator/_function.py): a copy of the user's function, whose code may have real yields.
 #include "function.hpp"
 
+#include "environment.hpp"
 #include "generator.hpp"
 
 namespace engine {
@@ -148,7 +149,8 @@ void take_over_defaults(PyObject* original, PyObject* face, PyObject* copy) {
 }
 
 /// A factory that has prepared nothing yet. Null with an exception set.
-auto new_factory(ModuleState& module, PyObject* original, PyObject* face, PyObject* prepare) -> Ref<Factory>;
+auto new_factory(ModuleState& module, PyObject* original, PyObject* face, PyObject* prepare, std::uint32_t parts)
+    -> Ref<Factory>;
 void factory_dealloc(PyObject* self);
 
 /// True while what the prepared copy was made from is what it was. Defaults that changed since are taken over.
@@ -178,7 +180,8 @@ auto prepared_factory(Factory& first) -> Factory* {
   while (Factory* next = factory->successor.load(std::memory_order_acquire)) factory = next;
   if (in_step(*factory)) return factory;
   if (factory->ready.load(std::memory_order_acquire)) {
-    auto made = new_factory(*factory->module, factory->original.get(), factory->face.get(), factory->prepare.get());
+    auto made = new_factory(*factory->module, factory->original.get(), factory->face.get(), factory->prepare.get(),
+                            factory->parts);
     if (!made) return nullptr;
     made->face_code = factory->face_code;
     made->replaced = true;
@@ -240,6 +243,16 @@ auto is_coroutine(ModuleState& module, PyObject* body) -> bool {
          PyObject_HasAttr(body, module.names.throw_.get()) && PyObject_HasAttrString(body, "cr_await");
 }
 
+/// make() for a factory with parts of an environment. Null with an exception set.
+[[gnu::noinline]] auto make_in_environment(Factory& factory, Object body, std::uint32_t traits) -> PyObject* {
+  ModuleState& module = *factory.module;
+  body = new_environment(module, std::move(body), traits, factory.parts);
+  if (!body || (factory.parts & part::of_coroutine) != 0) return body.release();
+  auto generator = steal(new_generator(module, std::move(body), traits));
+  if (!generator || (factory.parts & part::isolated) == 0) return generator.release();
+  return PyObject_CallOneArg(module.isolated.get(), generator.get());
+}
+
 /// The caller holds `first`, and with it those that came after it.
 auto make(Factory& first, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
   Call const call(first);
@@ -255,6 +268,8 @@ auto make(Factory& first, PyObject* const* arguments, size_t count, PyObject* ke
     set_not_a_coroutine(factory, body.get());
     return nullptr;
   }
+  if (factory.parts != 0) [[unlikely]]
+    return make_in_environment(factory, std::move(body), traits);
   return new_generator(*factory.module, std::move(body), traits);
 }
 
@@ -304,7 +319,7 @@ auto replacement_of(Factory& factory, PyObject* decorated) -> Ref<Factory> {
     compat::Lock const lock(factory.module->factories);
     if (factory.replacement) return factory.replacement;
   }
-  auto made = new_factory(*factory.module, decorated, nullptr, factory.prepare.get());
+  auto made = new_factory(*factory.module, decorated, nullptr, factory.prepare.get(), factory.parts);
   if (!made) return nullptr;
   made->replaced = true;
   compat::Lock const lock(factory.module->factories);
@@ -348,7 +363,8 @@ auto function_entry(PyObject* self, PyObject* const* arguments, size_t count, Py
   return make(as<Factory>(factory.get()), arguments, count, keywords);
 }
 
-auto new_factory(ModuleState& module, PyObject* original, PyObject* face, PyObject* prepare) -> Ref<Factory> {
+auto new_factory(ModuleState& module, PyObject* original, PyObject* face, PyObject* prepare, std::uint32_t parts)
+    -> Ref<Factory> {
   auto* factory = allocate<Factory>(module.factory_type);
   if (factory == nullptr) return nullptr;
   factory->vectorcall = factory_entry;
@@ -364,6 +380,7 @@ auto new_factory(ModuleState& module, PyObject* original, PyObject* face, PyObje
   new (&factory->replacement) Ref<Factory>();
   factory->replaced = false;
   factory->traits = 0;
+  factory->parts = parts;
   factory->names_version = 0;
 #ifdef Py_GIL_DISABLED
   new (&factory->ready) std::atomic<bool>(false);
@@ -435,7 +452,8 @@ auto factory_reduce(PyObject* self, PyObject*) -> PyObject* {
   if (!remake) return nullptr;
   PyObject* face = factory.face ? factory.face.get() : Py_None;
   PyObject* shown = factory.shown ? factory.shown.get() : Py_None;
-  return Py_BuildValue("O(OOOO)", remake.get(), factory.original.get(), face, factory.prepare.get(), shown);
+  return Py_BuildValue("O(OOOOI)", remake.get(), factory.original.get(), face, factory.prepare.get(), shown,
+                       factory.parts);
 }
 
 PyMethodDef factory_methods[] = {
@@ -446,6 +464,8 @@ PyMethodDef factory_methods[] = {
 PyMemberDef factory_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Factory, vectorcall), READONLY, nullptr},
     {"shown", T_OBJECT, offsetof(Factory, shown), 0, nullptr},
+    {"original", T_OBJECT, offsetof(Factory, original), READONLY, nullptr},
+    {"parts", T_UINT, offsetof(Factory, parts), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},
 };
 
@@ -471,16 +491,19 @@ PyType_Spec factory_spec = {
 };
 
 auto module_factory(PyObject* self, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {
-  if (count < 3 || count > 4) {
-    PyErr_Format(
-        PyExc_TypeError,
-        "factory() takes the function, its face, how to prepare it and the code that shows it, not %zd arguments",
-        count);
+  if (count < 3 || count > 5) {
+    PyErr_Format(PyExc_TypeError,
+                 "factory() takes the function, its face, how to prepare it, the code that shows it and the parts of "
+                 "its environment, not %zd arguments",
+                 count);
     return nullptr;
   }
+  auto const parts = count > 4 ? static_cast<std::uint32_t>(PyLong_AsUnsignedLong(arguments[4])) : 0;
+  if (PyErr_Occurred() != nullptr) return nullptr;
   PyObject* const face = PyFunction_Check(arguments[1]) ? arguments[1] : nullptr;
-  auto made = new_factory(*static_cast<ModuleState*>(PyModule_GetState(self)), arguments[0], face, arguments[2]);
-  if (made && count == 4 && PyCode_Check(arguments[3])) made->shown = borrow(arguments[3]);
+  auto made = new_factory(*static_cast<ModuleState*>(PyModule_GetState(self)), arguments[0], face, arguments[2],
+                          parts & part::all);
+  if (made && count > 3 && PyCode_Check(arguments[3])) made->shown = borrow(arguments[3]);
   return reinterpret_cast<PyObject*>(made.release());
 }
 

@@ -2,8 +2,11 @@
 // copy.
 #include <array>
 
+#include "context_part.hpp"
 #include "cpp_body.hpp"
+#include "environment.hpp"
 #include "function.hpp"
+#include "hooks_part.hpp"
 #include "operators.hpp"
 #include "wrapped_item.hpp"
 #include "yield_from.hpp"
@@ -58,7 +61,10 @@ auto make_types(PyObject* self, ModuleState& module) -> bool {
          make_type(self, &module.delegation_type, delegation_spec, "yield_from_") &&
          make_type(self, &module.factory_type, factory_spec, "async_generator_factory") &&
          make_type(self, &module.operator_type, operator_spec, "function") &&
-         make_type(self, &module.cpp_body_type, cpp_body_spec, "coroutine");
+         make_type(self, &module.cpp_body_type, cpp_body_spec, "coroutine") &&
+         make_type(self, &module.environment_type, environment_spec, "coroutine") &&
+         make_type(self, &module.structured_firstiter_type, structured_firstiter_spec, "structured_firstiter") &&
+         make_type(self, &module.structured_finalizer_type, structured_finalizer_spec, "structured_finalizer");
 }
 
 auto intern_names(Names& names) -> bool {
@@ -94,6 +100,24 @@ auto make_error(ModuleState& module, PyObject* self) -> bool {
   return module.already_running && PyModule_AddObjectRef(self, "AlreadyRunning", module.already_running.get()) == 0;
 }
 
+/// set_layer(class, compares=True): called once by the package, with the class Layer of _environment.py. Without
+/// `compares`, layers are asked at each resumption, as where it is not known how to compare contexts.
+auto module_set_layer(PyObject* self, PyObject* arguments) -> PyObject* {
+  ModuleState& module = *static_cast<ModuleState*>(PyModule_GetState(self));
+  PyObject* layer = nullptr;
+  int compares = 1;
+  if (!PyArg_ParseTuple(arguments, "O|p", &layer, &compares) || !set_up_contexts(module)) return nullptr;
+  if (compares == 0) module.context_vars = 0;
+  module.layer = borrow(layer);
+  return Py_NewRef(Py_None);
+}
+
+/// set_isolated(class): called once by the package, with the class isolated_generator of _isolated.py.
+auto module_set_isolated(PyObject* self, PyObject* isolated) -> PyObject* {
+  static_cast<ModuleState*>(PyModule_GetState(self))->isolated = borrow(isolated);
+  return Py_NewRef(Py_None);
+}
+
 /// set_up(wrapping_generator): called once by the package, with a new native async generator that yields what it is
 /// sent.
 auto module_set_up(PyObject* self, PyObject* wrapping_generator) -> PyObject* {
@@ -122,9 +146,10 @@ auto module_unbox(PyObject* self, PyObject* boxed) -> PyObject* {
 /// fast_paths(): which of the optional fast paths are on.
 auto module_fast_paths(PyObject* self, PyObject*) -> PyObject* {
   auto const* module = static_cast<ModuleState*>(PyModule_GetState(self));
-  return Py_BuildValue("{sOsOsO}", "direct boxes", module->known_wrapped_type != nullptr ? Py_True : Py_False,
+  return Py_BuildValue("{sOsOsOsO}", "direct boxes", module->known_wrapped_type != nullptr ? Py_True : Py_False,
                        "recycled objects", compat::recycles ? Py_True : Py_False, "recycled StopIteration",
-                       compat::recycles && compat::send_uses_iternext ? Py_True : Py_False);
+                       compat::recycles && compat::send_uses_iternext ? Py_True : Py_False, "compared contexts",
+                       module->context_vars != 0 ? Py_True : Py_False);
 }
 
 auto add_public(PyObject* self, ModuleState& module) -> bool {
@@ -141,6 +166,11 @@ auto add_public(PyObject* self, ModuleState& module) -> bool {
          add("yield_from_", yield_from.get()) && add_type("async_generator", module.generator_type) &&
          add_type("async_generator_asend", module.asend_type) &&
          add_type("async_generator_athrow", module.athrow_type) && add_type("yield_awaitable", module.yield_type) &&
+         PyModule_AddIntConstant(self, "OWN_HOOKS", part::hooks) == 0 &&
+         PyModule_AddIntConstant(self, "OWN_CONTEXT", part::context) == 0 &&
+         PyModule_AddIntConstant(self, "LAYERED_CONTEXT", part::layered_context) == 0 &&
+         PyModule_AddIntConstant(self, "OF_COROUTINE", part::of_coroutine) == 0 &&
+         PyModule_AddIntConstant(self, "ISOLATED", part::isolated) == 0 &&
          PyModule_AddIntConstant(self, "RAW_YIELDS", trait::raw_yields) == 0 &&
          PyModule_AddIntConstant(self, "MAIN_INTERPRETER", PyInterpreterState_Get() == PyInterpreterState_Main()) ==
              0 &&
@@ -160,10 +190,19 @@ auto module_exec(PyObject* self) -> int {
   return 0;
 }
 
-auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 9> {
-  return {&module.generator_type, &module.asend_type,      &module.athrow_type,
-          &module.yield_type,     &module.delegation_type, &module.factory_type,
-          &module.operator_type,  &module.cpp_body_type,   &module.wrapped_item_type};
+auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 12> {
+  return {&module.generator_type,
+          &module.asend_type,
+          &module.athrow_type,
+          &module.yield_type,
+          &module.delegation_type,
+          &module.factory_type,
+          &module.operator_type,
+          &module.cpp_body_type,
+          &module.wrapped_item_type,
+          &module.environment_type,
+          &module.structured_firstiter_type,
+          &module.structured_finalizer_type};
 }
 
 auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
@@ -172,6 +211,8 @@ auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   for (PyTypeObject** type : types_of(*module)) Py_VISIT(*type);
   Py_VISIT(module->already_running.get());
   Py_VISIT(module->wrapping_generator.get());
+  Py_VISIT(module->layer.get());
+  Py_VISIT(module->isolated.get());
   for (HandedUp const& place : module->handed_up) Py_VISIT(place.yield());
   return 0;
 }
@@ -188,6 +229,8 @@ auto module_clear(PyObject* self) -> int {
   module->stop.reset();
   module->already_running.reset();
   module->wrapping_generator.reset();
+  module->layer.reset();
+  module->isolated.reset();
   for (PyTypeObject** type : types_of(*module)) Py_CLEAR(*type);
   return 0;
 }
@@ -209,6 +252,11 @@ PyMethodDef module_methods[] = {
     {"yield_from_call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_yield_from_call)),
      METH_FASTCALL, nullptr},
     {"set_up", module_set_up, METH_O, nullptr},
+    {"set_isolated", module_set_isolated, METH_O, nullptr},
+    {"set_layer", module_set_layer, METH_VARARGS, nullptr},
+    {"outside", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_outside)), METH_FASTCALL, nullptr},
+    {"in_environment", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_in_environment)),
+     METH_FASTCALL, nullptr},
     {"box", module_box, METH_O, nullptr},
     {"unbox", module_unbox, METH_O, nullptr},
     {"fast_paths", module_fast_paths, METH_NOARGS, nullptr},

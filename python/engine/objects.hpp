@@ -179,6 +179,7 @@ struct Factory {
   Ref<Factory> replacement;     ///< what is called while the decorated function has other code than `shown`
   std::uint64_t names_version;  ///< of the globals when `names` was last found to hold, where dicts have one
   std::uint32_t traits;         ///< of the generators made
+  std::uint32_t parts;          ///< of their environment; 0 where they have none (environment.hpp)
   bool replaced;                ///< the code is not the one that was decorated any more: it runs as it is
 #ifdef Py_GIL_DISABLED
   std::atomic<bool> ready;          ///< the preparation is complete, and does not change any more
@@ -211,10 +212,16 @@ struct ModuleState {
   PyTypeObject* factory_type;
   PyTypeObject* operator_type;
   PyTypeObject* cpp_body_type;
+  PyTypeObject* environment_type;
+  PyTypeObject* structured_firstiter_type;
+  PyTypeObject* structured_finalizer_type;
   PyTypeObject* wrapped_item_type;   ///< the interpreter's async_generator_wrapped_value
   PyTypeObject* known_wrapped_type;  ///< the same where its layout was verified, else null
   Object already_running;            ///< the exception class
   Object wrapping_generator;         ///< a native async generator that wraps what is sent into it
+  Object layer;                      ///< the class Layer of _environment.py
+  Object isolated;                   ///< the class isolated_generator of _isolated.py
+  std::size_t context_vars = 0;      ///< where a context keeps its variables; 0 where that is not known
   Names names;
   FreeList<Generator> generators;
   FreeList<Delegation> delegations;

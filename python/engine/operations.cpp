@@ -28,7 +28,7 @@ auto state_now(ModuleState& module, Generator& generator) noexcept -> agen::stat
 
 auto refuse_running(Awaitable& awaitable) -> Step {
   awaitable.progress = Progress::finished;
-  set_already_running(*awaitable.module, awaitable.operation);
+  set_already_running(*awaitable.module, awaitable.operation, awaitable.generator.get());
   return Step::raised();
 }
 
@@ -67,15 +67,23 @@ auto answer_at_once(Awaitable& awaitable, admission admitted) -> Step {
   return Step::raised();
 }
 
+/// True when the current exception says no more than that a body which was closed has ended.
+[[gnu::cold]] auto has_ended_by_exit() -> bool {
+  if (PyErr_ExceptionMatches(PyExc_GeneratorExit) || PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) return true;
+  auto error = compat::take_exception();
+  bool const group = is_group_of_exits(error.get());
+  compat::restore_exception(std::move(error));
+  return group;
+}
+
 /// What aclose() makes of a step (agen::after_exit).
 [[gnu::noinline]] auto conclude_aclose(Generator& generator, Step step) -> Step {
-  bool const ended = step.is(StepKind::raised) &&
-                     (PyErr_ExceptionMatches(PyExc_GeneratorExit) || PyErr_ExceptionMatches(PyExc_StopAsyncIteration));
+  bool const ended = step.is(StepKind::raised) && has_ended_by_exit();
   auto const closing = agen::after_exit(lifecycle_step(step.kind), ended);
   if (closing == agen::close_outcome::ignored_exit) generator.state.ignore_exit();
   step.take().reset();  // which may run code
   switch (closing) {
-    case agen::close_outcome::ignored_exit: set_ignored_exit(); return Step::raised();
+    case agen::close_outcome::ignored_exit: set_ignored_exit(generator); return Step::raised();
     case agen::close_outcome::done: PyErr_Clear(); return Step::returned(none());
     case agen::close_outcome::pending:
     case agen::close_outcome::raises: break;
@@ -286,7 +294,7 @@ auto asend_send_method(PyObject* self, PyObject* value) -> PyObject* {
 
 /// What `async for` calls on 3.12 to 3.14: the item travels in a StopIteration, so that is recycled.
 auto asend_iternext(PyObject* self) -> PyObject* {
-  Step const step = asend_send(self, Py_None);
+  Step const step = send_first(as<Awaitable>(self), Py_None);
   if (!step.is(StepKind::returned)) return step.object;
   if constexpr (!compat::send_uses_iternext) {
     if (step.object != Py_None) set_stop_iteration(step.object);

@@ -69,6 +69,8 @@ class Ref {
     other.object_ = nullptr;
     return true;
   }
+  /// Exchanges the reference for one that a C struct owns.
+  void swap(T*& owned) noexcept { std::swap(object_, owned); }
   /// Where a C function may put a new reference. The holder must be empty.
   auto out() noexcept -> T** { return &object_; }
 

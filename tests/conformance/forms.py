@@ -14,7 +14,9 @@ import async_generator as package
 from yield_from_reference import HELPERS, BodyForm, CallsRenamed, Reference, copied
 
 #: The implementations of the table.
-FORMS = ("native", "coroutine", "syntax", "calls")
+FORMS = ("native", "coroutine", "syntax", "calls", "structured", "own", "layered")
+#: Those of them with an environment of its own, and how the decorator is asked for it.
+ENVIRONMENTS = {"structured": {"structured": True}, "own": {"context": "own"}, "layered": {"context": "layered"}}
 #: Further ways to reach yield_() and yield_from_(), for random scenarios: through helper coroutines, and by other names.
 KINDS = (*FORMS, "helper", "alias", "calls_helper")
 
@@ -86,7 +88,7 @@ def _translated(node, kind):
         node.body.append(ast.Return(ast.Constant(None)))
     form = BodyForm(native_yield=kind in ("native", "syntax"), expand=kind == "native", returns="box" if boxed else "keep")
     body = []
-    if kind not in ("coroutine", "helper", "alias"):
+    if kind not in ("coroutine", "helper", "alias", *ENVIRONMENTS):
         # A generator even where all its yields are calls.
         body.append(ast.If(ast.Constant(0), [ast.Expr(ast.Yield())], []))
     for statement in node.body:
@@ -95,7 +97,7 @@ def _translated(node, kind):
     node.body = body
     if kind in ("helper", "calls_helper", "alias"):
         node = CallsRenamed("as_alias" if kind == "alias" else "in_helper").visit(node)
-    finish = "_boxed" if boxed else None if kind in ("native", "calls", "calls_helper") else "_decorated"
+    finish = "_boxed" if boxed else None if kind in ("native", "calls", "calls_helper") else f"_{kind}" if kind in ENVIRONMENTS else "_decorated"
     node.decorator_list = [ast.Name(finish, ast.Load())] if finish else []
     if boxed:
         node.args.args.append(ast.arg("_box"))
@@ -106,6 +108,7 @@ def make(source: str, form: str | dict[str, str], namespace: dict) -> None:
     """Defines a scenario's functions in `namespace`, which has what else their bodies use."""
     namespace.update(HELPERS, yield_=package.yield_, yield_from_=package.yield_from_)
     namespace.update(_decorated=package.async_generator, _boxed=_boxed)
+    namespace.update({f"_{name}": package.async_generator(**options) for name, options in ENVIRONMENTS.items()})
     exec(_compiled(source, tuple(kinds_of(source, form).items())), namespace)
 
 

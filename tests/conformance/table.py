@@ -38,9 +38,16 @@ IMPLEMENTATIONS = {
     "native": "the interpreter's own async generators; delegation and return values written out as PEP 828 defines them",
     "coroutine": "`@async_generator` on a coroutine function: `await yield_(x)`, `await yield_from_(d)`, `return v`",
     "syntax": "`@async_generator` on native syntax: `yield x`, `await yield_from_(d)`",
+    "structured": "`@async_generator(structured=True)` on a coroutine function",
+    "own": "`@async_generator(context=\"own\")` on a coroutine function",
+    "layered": "`@async_generator(context=\"layered\")` on a coroutine function",
     "calls": "an undecorated native async generator: `await yield_(x)`, `await yield_from_(d)`",
     "cpp": "the C++ library: `co_yield x`, `co_await agen::yield_from(d)`, `co_return v`",
 }
+
+
+#: Those with an environment of their own.
+ENVIRONMENTS = ("structured", "own", "layered")
 
 
 class TableError(Exception):
@@ -92,6 +99,13 @@ class Variant:
     reason: str
     steps: list[Step] = field(default_factory=list)
 
+    def covers(self, implementation: str, version: tuple[int, ...]) -> bool:
+        """What is said of `coroutine` holds with an environment, too, unless the line names one of these."""
+        meant = {implementation}
+        if implementation in ENVIRONMENTS and not any(place.implementation in ENVIRONMENTS for place in self.places):
+            meant.add("coroutine")
+        return any(place.covers(one, version) for place in self.places for one in meant)
+
 
 @dataclass
 class Scenario:
@@ -106,7 +120,7 @@ class Scenario:
     def variant(self, implementation: str, version: tuple[int, ...]) -> Variant | None:
         """The variant for one implementation on one version of CPython; None where the reference holds."""
         for variant in self.variants:
-            if any(place.covers(implementation, version) for place in variant.places):
+            if variant.covers(implementation, version):
                 return variant
         return None
 
@@ -288,8 +302,8 @@ def rules() -> dict[str, tuple[str, str]]:
 
 def groups() -> dict[str, str]:
     """The files of scenarios by what they are about, each with the first of its rules."""
-    named = (path.stem.partition("-") for path in sorted(SCENARIOS.glob("*.scn")))
-    return {name: first for first, _, name in named}
+    named = (path.stem.partition("-") for path in SCENARIOS.glob("*.scn"))
+    return {name: first for first, _, name in sorted(named, key=lambda parts: int(parts[0]))}
 
 
 def group(rule: str) -> str:

@@ -280,7 +280,7 @@ def test_aclose_that_is_answered_with_an_item_is_an_error(implementation):
     seen = []
     generator = recording(implementation, seen, "ignored")
     run(generator.__anext__())
-    with pytest.raises(RuntimeError, match="^async generator ignored GeneratorExit$"):
+    with pytest.raises(RuntimeError, match="(?m)^async generator ignored GeneratorExit$"):
         run(generator.aclose())  # rule 46
     assert generator.ag_running is False
     assert generator.ag_frame is not None
@@ -338,7 +338,7 @@ def test_aclose_answered_with_an_item_after_an_await_is_an_error(implementation)
     run(generator.__anext__())
     closing = generator.aclose()
     suspend(closing)
-    with pytest.raises(RuntimeError, match="^async generator ignored GeneratorExit$"):
+    with pytest.raises(RuntimeError, match="(?m)^async generator ignored GeneratorExit$"):
         closing.send(None)  # rule 46
     assert generator.ag_running is False
 

@@ -85,7 +85,7 @@ def test_an_item_yielded_to_the_close_of_a_fresh_aclose_is_an_error(implementati
     seen = []
     generator = recording(implementation, seen, answer="ignored")
     run(generator.__anext__())
-    with pytest.raises(RuntimeError, match="^async generator ignored GeneratorExit$"):
+    with pytest.raises(RuntimeError, match="(?m)^async generator ignored GeneratorExit$"):
         generator.aclose().close()  # rules 35, 46
     assert [type(error) for error in seen] == [GeneratorExit]
     assert generator.ag_running is False
@@ -228,7 +228,7 @@ def test_a_throw_answered_with_an_await_goes_on(implementation):
 def test_a_throw_into_a_fresh_aclose_that_the_body_answers_with_an_item_is_an_error(implementation):
     generator = recording(implementation, [], answer="ignored")
     run(generator.__anext__())
-    with pytest.raises(RuntimeError, match="^async generator ignored GeneratorExit$"):
+    with pytest.raises(RuntimeError, match="(?m)^async generator ignored GeneratorExit$"):
         generator.aclose().throw(KeyError())  # rule 37
     outcome(run, generator.aclose())
 

@@ -4,8 +4,10 @@ import contextvars
 import inspect
 import sys
 import traceback
+import types
 
 import pytest
+from async_generator import AlreadyRunning, async_generator
 from driving import collect, finished, outcome, run, trap
 
 
@@ -591,3 +593,68 @@ def test_a_suspended_body_can_be_resumed_at_another_depth(implementation):
 
     assert [one(), other(), one()] == ["one", "other", "one"]
     run(generator.aclose())
+
+
+# Notes -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in 3.11")
+def test_errors_that_name_no_frame_of_the_body_say_where_it_is():
+    @async_generator
+    async def stubborn():
+        try:
+            yield 1
+        except GeneratorExit:
+            yield 2
+
+    @types.coroutine
+    def wait():
+        yield
+
+    @async_generator
+    async def waiting():
+        await wait()
+        yield 1
+
+    def note_of(error, function, line):
+        first = function.__wrapped__.__code__.co_firstlineno
+        return error.__notes__ == [f"{line[1]} {__file__}, line {first + line[0]}, in {function.__name__}"]
+
+    generator = stubborn()
+    with pytest.raises(StopIteration):
+        generator.__anext__().send(None)
+    with pytest.raises(RuntimeError, match="ignored GeneratorExit") as caught:
+        generator.aclose().send(None)
+    assert note_of(caught.value, stubborn, (5, "while it was closed, its body yielded at"))
+    generator = waiting()
+    operation = generator.__anext__()
+    operation.send(None)
+    with pytest.raises(AlreadyRunning) as caught:
+        generator.__anext__().send(None)
+    assert note_of(caught.value, waiting, (2, "its body is at"))
+    operation.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups are new in 3.11")
+def test_closing_ends_in_a_group_of_exits():
+    """A task group that is closed raises one (gh-135736), before 3.15.2 and in other libraries."""
+    for group, closes in ((["exit"], True), (["exit", ["exit"]], True), (["exit", "error"], False)):
+
+        def made(parts):
+            return BaseExceptionGroup(  # noqa: F821
+                "group", [made(p) if isinstance(p, list) else GeneratorExit() if p == "exit" else ValueError() for p in parts]
+            )
+
+        @async_generator
+        async def body():
+            try:
+                yield 1
+            finally:
+                raise made(group)
+
+        generator = body()
+        with pytest.raises(StopIteration):
+            generator.__anext__().send(None)
+        with pytest.raises(StopIteration if closes else BaseException) as caught:
+            generator.aclose().send(None)
+        assert type(caught.value).__name__ == ("StopIteration" if closes else "BaseExceptionGroup")

@@ -1,10 +1,12 @@
 """Greenlets, which leave the middle of a body and come back: a program that mixes them with async code, and greenback."""
 
+import contextvars
 import gc
 import random
+import sys
 
 import pytest
-from async_generator import async_generator, yield_, yield_from_
+from async_generator import async_generator, structured, yield_, yield_from_
 from builds import FREE_THREADED
 from driving import outcome, run
 
@@ -12,6 +14,9 @@ if FREE_THREADED:
     pytest.skip("greenlet's own module turns the GIL on", allow_module_level=True)
 
 greenlet = pytest.importorskip("greenlet", reason="no wheel of greenlet for this interpreter")
+
+
+VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
 
 
 def switch_out(depth=3):
@@ -97,3 +102,52 @@ def test_greenback_awaits_in_the_middle_of_a_body():
 
     trio.run(main)
     assert sorted(collected, key=len) == [[x for i in range(n) for x in (i, -i)] for n in (3, 4, 5)]
+
+
+# Environments ----------------------------------------------------------------------------------------------------------
+
+
+def test_greenlets_may_leave_bodies_in_any_order():
+    hooks = sys.get_asyncgen_hooks()
+    main = greenlet.getcurrent()
+
+    @structured
+    async def body(name):
+        main.switch(name)
+        return sys.get_asyncgen_hooks()
+
+    def run_body(name):
+        try:
+            body(name).send(None)
+        except StopIteration as stop:
+            return stop.value
+
+    one, two = greenlet.greenlet(run_body), greenlet.greenlet(run_body)
+    assert one.switch("one") == "one" and two.switch("two") == "two"
+    one.switch()
+    assert sys.get_asyncgen_hooks() != hooks  # the second body's
+    two.switch()
+    assert sys.get_asyncgen_hooks() == hooks
+
+
+@pytest.mark.parametrize("context", ["own", "layered"])
+def test_a_greenlet_that_is_switched_out_takes_its_context_along(context):
+    main = greenlet.getcurrent()
+
+    @async_generator(context=context)
+    async def generator():
+        VARIABLE.set("body's")
+        main.switch("out")
+        yield VARIABLE.get()
+
+    def consume():
+        VARIABLE.set("consumer's")
+        with pytest.raises(StopIteration) as stop:
+            generator().__anext__().send(None)
+        return stop.value.value, VARIABLE.get()
+
+    other = greenlet.greenlet(consume)
+    other.gr_context = contextvars.copy_context()
+    assert other.switch() == "out"
+    assert VARIABLE.get() == "unset"
+    assert other.switch() == ("body's", "consumer's")

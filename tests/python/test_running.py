@@ -17,7 +17,7 @@ PREFIX = {"anext": "anext", "asend": "anext", "asend a value": "anext", "athrow"
 
 
 def running_text(operation):
-    return rf"^{PREFIX[operation]}\(\): asynchronous generator is already running$"
+    return rf"(?m)^{PREFIX[operation]}\(\): asynchronous generator is already running$"
 
 
 class Scene:

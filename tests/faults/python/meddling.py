@@ -22,7 +22,7 @@ import types
 import warnings
 import weakref
 
-from async_generator import async_generator, yield_, yield_from_
+from async_generator import async_generator, structured, yield_, yield_from_
 
 NATIVE = "--native" in sys.argv
 POINTS = collections.Counter()
@@ -404,6 +404,9 @@ async def native(world, level, default=None, *, other=None):
 
 
 OWN = [native] if NATIVE else [by_operator, by_yield, delegating, waiting, from_a_call]
+if not NATIVE:  # the same with an environment of their own
+    OWN += [structured(one) for one in OWN]
+    OWN += [async_generator(context=kind)(one.__wrapped__) for one in OWN[:5] for kind in ("own", "layered")]
 GENERATORS = (types.AsyncGeneratorType,) if NATIVE else (types.AsyncGeneratorType, type(by_operator(None, 0)))
 _operation = native(None, 0).aclose()
 FRAGILE = (types.CoroutineType, type(_operation)) if BY_HAND else ()

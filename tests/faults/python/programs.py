@@ -5,10 +5,11 @@ goes on, or what is wrong with it.
 """
 
 import _imp
+import contextvars
 import gc
 import sys
 
-from async_generator import AlreadyRunning, _engine, aclosing, async_generator, yield_
+from async_generator import AlreadyRunning, _engine, aclosing, async_generator, structured, yield_, yield_from_
 from counting import by_operator, in_helper, numbers, passing_on, passing_on_in_helper
 from driving import trap
 
@@ -60,9 +61,25 @@ async def careful(count):
         await trap()
 
 
+@async_generator
+async def passing_careful(count):
+    await yield_from_(careful(count))
+
+
+# Something for contexts to hold. (A set that finds no memory for the thread's first context crashes CPython 3.13.)
+contextvars.ContextVar("VARIABLE").set(1)
+
+
 async def foreign(count):
     for number in range(count):
         yield number
+
+
+ENVIRONMENTS = [
+    async_generator(structured=True)(careful.__wrapped__),
+    async_generator(context="own")(careful.__wrapped__),
+    structured(passing_careful),
+]
 
 
 class Plain:
@@ -248,6 +265,45 @@ def hooks(trial):
     finally:
         sys.set_asyncgen_hooks(*before)
         dropped.clear()
+
+
+@structured
+async def dropping(count):
+    async for _ in careful(count):
+        async for _ in foreign(count):
+            break
+        break
+    await trap()
+
+
+@program
+def structured_coroutine(trial):
+    trial.run(dropping(3))
+    waiting = dropping(3)
+    waiting.send(None)
+    waiting.close()
+    dropping(3).close()
+
+
+@program
+def environments(trial):
+    use_environments(trial, ENVIRONMENTS)
+
+
+@program
+def layered_context(trial):
+    use_environments(trial, [async_generator(context="layered")(careful.__wrapped__)])
+
+
+def use_environments(trial, kinds):
+    for kind in kinds:
+        generator = trial.keep(kind(3))
+        trial.run(generator.__anext__())
+        swallow(trial.run, generator.athrow(KeyError("thrown")))
+        trial.run(generator.__anext__())
+        trial.run(generator.aclose())
+        del generator
+        trial.run(kind(3).__anext__())
 
 
 @program

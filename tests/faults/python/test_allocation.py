@@ -57,6 +57,8 @@ def test_a_failing_allocation_leaves_nothing_half_done(failing, name, mode):
         pytest.skip("this interpreter crashes by itself when it cannot allocate a function, or code")
     if name == "import_the_engine" and mode == "once":
         pytest.skip("a dict of a type that could not grow once crashes CPython 3.13 when it tries again")
+    if name == "layered_context" and mode == "sticky":
+        pytest.skip("PyContextVar_Set() of CPython 3.13 drops a token that it could not make, if it then fails again")
     if native_crashes(failing, mode):
         pytest.skip("this interpreter dies of the same with native generators")
     done = run_memory_program(failing, name, mode, 1 if FULL else {"once": 2, "sticky": 3}[mode])

@@ -136,7 +136,7 @@ def test_mistakes_are_reported_where_they_are_and_nowhere_else(checker):
 def test_a_wrong_expectation_is_noticed(checker, tmp_path):
     """That `assert_type` is really looked at: each of the expectations is wrong here."""
     sample = tmp_path / "wrong.py"
-    text = RIGHT[0].read_text()
+    text = (HERE / "samples" / "functions.py").read_text()
     changed = re.sub(r"^(    assert_type\(.+, )AsyncGenerator\[.+\]\)$", r"\1int)  # error", text, flags=re.MULTILINE)
     sample.write_text(changed)
     assert len(marked(sample)) > 20

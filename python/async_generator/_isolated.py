@@ -1,0 +1,570 @@
+"""Isolated generators: the body has a task of its own, whoever resumes it.
+
+On asyncio and the loops that take its place, no task is switched for an item. The body runs in the step of the task that
+asks for the item, while the generator's own task is the current one. That task is a real ``asyncio.Task``: a timeout, a
+task group or a cancel scope in the body belongs to it, and cancels it. It waits until there is something that the
+consumers cannot do: to bring a cancellation to a body that no consumer resumes, and to close the body.
+
+What a body waits for, and what its consumers wait for, are two futures. So a consumer that is cancelled gives up waiting,
+and nothing else.
+"""
+
+import asyncio
+import contextlib
+import functools
+import sys
+import weakref
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextvars import Context, copy_context
+from types import AsyncGeneratorType
+from typing import Any
+
+from . import _engine
+from ._function import decorate
+from ._isolated_outcome import GaveUp, Outcome, is_exit
+from ._operators import yield_
+
+_MISSING: Any = object()
+
+# asyncio's way to say which task runs (Doc/library/asyncio-extending.rst): in one call where there is one for it.
+_swap: Callable[[Any, Any], Any] | None = getattr(asyncio.tasks, "_swap_current_task", None)
+
+
+class _Mailbox:
+    """What the task of a generator waits at. It leads to the generator only as long as that is referred to."""
+
+    def __init__(self, body: "Body") -> None:
+        self._body = weakref.ref(body)
+        self.kept: Body | None = None  # the same, from the moment when there is work
+        self.wake: asyncio.Future[None] = body.loop.create_future()
+
+    def body(self) -> "Body | None":
+        kept, self.kept = self.kept, None
+        return kept or self._body()
+
+
+class Body:
+    """A generator with a task of its own. Its handle refers to it; so does its task, but only while it has work to do."""
+
+    def __init__(self, generator: Any) -> None:
+        self.generator = generator
+        self.loop: Any = None  # of the first operation
+        self.task: Any = None  # made by the first operation
+        self.context: Context
+        self.operation: Any = None  # of the generator inside, under way: what `await` iterates
+        self.waits_for: Any = None  # the future that the body waits for
+        self.outcomes: deque[Outcome] = deque()  # of operations that no consumer has got yet
+        self.consumer: asyncio.Future[Any] | None = None  # what a consumer waits for
+        self.closers: list[asyncio.Future[None]] = []  # what those wait for that close it
+        self.thrown: BaseException | None = None  # a cancellation that its next resumption raises
+        self.interrupted = False  # a cancellation is on its way to the body, by what that waits for
+        self.stepping = False  # a step of the body is under way
+        self.driven = False  # its task resumes the body, and no consumer does
+        self.closing = False
+        self.ended = False
+
+    # The task ----------------------------------------------------------------------------------------------------------
+
+    def begin(self, handle: Any) -> None:
+        if _in_trio():
+            raise RuntimeError(
+                "on trio, an isolated generator is used in a block: `async with function() as items: async for x in items: ...`"
+            )
+        self.loop = asyncio.get_running_loop()
+        self.context = copy_context()
+        self.mailbox = _Mailbox(self)
+        name = f"generator {getattr(self.generator, '__qualname__', type(self.generator).__name__)}"
+        self.task = _make_task(self.loop, _own_task(self.mailbox), name, self.context)
+        _TASKS.add(self.task)
+        self.task.add_done_callback(_TASKS.discard)
+        if (firstiter := sys.get_asyncgen_hooks().firstiter) is not None:
+            firstiter(handle)  # the event loop closes it at its shutdown
+
+    def begin_operation(self, begin: Callable[[], Any]) -> Any:
+        """Make the first operation of the generator inside. It is nobody's business when that is dropped."""
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            return begin()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+    def check_loop(self) -> None:
+        if asyncio._get_running_loop() is not self.loop:
+            raise RuntimeError(
+                f"an isolated generator belongs to the event loop that it was first iterated on, {self.loop!r}; this is "
+                "another loop, or another thread"
+            )
+
+    # Steps of the body -------------------------------------------------------------------------------------------------
+
+    def step(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a step of the body in its task and context, in the place of the task that runs now."""
+        loop, task = self.loop, self.task
+        self.stepping = True
+        if _swap is not None:
+            before = _swap(loop, task)
+            try:
+                return self.context.run(function, *arguments)
+            finally:
+                _swap(loop, before)
+                self.stepping = False
+        before = asyncio.current_task(loop)
+        if before is not None:
+            asyncio._leave_task(loop, before)
+        asyncio._enter_task(loop, task)
+        try:
+            return self.context.run(function, *arguments)
+        finally:
+            asyncio._leave_task(loop, task)
+            if before is not None:
+                asyncio._enter_task(loop, before)
+            self.stepping = False
+
+    def advance(self) -> Outcome | None:
+        """Resume the operation that is under way until it ends, or has to wait. Returns the outcome, or None."""
+        error, self.thrown = self.thrown, None
+        self.waits_for = None
+        self.interrupted = False
+        while True:
+            try:
+                if error is None:
+                    answer = self.step(self.operation.send, None)
+                else:
+                    answer = self.step(self.operation.throw, error)
+            except BaseException as raised:
+                return self.end_operation(raised)
+            error = None
+            if answer is None:  # it only gives others a turn
+                self.waits_for = self.loop.create_future()
+                self.loop.call_soon(_complete, self.waits_for)
+            elif getattr(answer, "_asyncio_future_blocking", None):
+                answer._asyncio_future_blocking = False
+                self.waits_for = answer
+            else:
+                error = RuntimeError(f"an isolated generator got {answer!r}, which asyncio cannot wait for")
+                continue
+            self.waits_for.add_done_callback(self.wake_consumer)
+            return None
+
+    def end_operation(self, raised: BaseException) -> Outcome:
+        """The outcome of an operation that ended with this exception."""
+        self.operation = self.waits_for = None
+        if isinstance(raised, StopIteration):
+            return Outcome(raised.value)
+        self.ended = True
+        self.wake_task()  # it has nothing to wait for any more
+        return Outcome(error=raised)
+
+    def wake_consumer(self, _: Any = None) -> None:
+        if self.consumer is not None:
+            _complete(self.consumer)
+
+    def wake_task(self) -> None:
+        self.mailbox.kept = self
+        _complete(self.mailbox.wake)
+
+    # An operation ------------------------------------------------------------------------------------------------------
+
+    async def operate(
+        self, handle: Any, begin: Callable[[], Any], name: str, given: bool, timeout: float | None = None
+    ) -> Any:
+        """An anext, asend or athrow; or the rest of one that a consumer gave up waiting for.
+
+        Args:
+            handle: the generator that the consumer has, which is kept meanwhile.
+            begin: makes the operation of the generator inside.
+            name: "anext" or "athrow".
+            given: whether it brings something: a value or an exception.
+            timeout: after how many seconds to give up waiting, and to raise GaveUp; None: never.
+        """
+        if self.stepping or self.consumer is not None:
+            raise _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
+        if self.task is None:
+            if self.ended:
+                return self.answer_ended(name)
+            if given and name == "anext":
+                raise TypeError("can't send non-None value to a just-started async generator")
+            self.begin(handle)
+            begin, first = functools.partial(self.begin_operation, begin), True
+        else:
+            self.check_loop()
+            first = False
+        outcome = None
+        if self.closing or self.operation is not None or self.outcomes:
+            if given and not (self.outcomes and self.outcomes[0].error is not None):
+                raise RuntimeError(
+                    f"{name}() while an item is on its way that another consumer gave up waiting for: take that first, by "
+                    "anext()"
+                )
+        elif self.ended:
+            return self.answer_ended(name)
+        else:
+            self.operation = begin().__await__()
+            if first and sys.version_info < (3, 12):
+                # Its task has to begin before anything can cancel it.
+                self.waits_for = self.loop.create_future()
+                self.loop.call_soon(_complete, self.waits_for)
+                self.waits_for.add_done_callback(self.wake_consumer)
+            else:
+                outcome = self.advance()
+        deadline = None if timeout is None else self.loop.time() + timeout
+        while outcome is None:
+            if self.outcomes:
+                outcome = self.outcomes.popleft()
+            elif self.operation is None and not self.closing:  # it was closed
+                raise StopAsyncIteration
+            elif self.is_resumable():
+                outcome = self.advance()
+            else:
+                await self.wait(deadline)
+        return outcome.get()
+
+    def answer_ended(self, name: str) -> None:
+        if name != "athrow":  # which answers None, as of any async generator
+            raise StopAsyncIteration
+
+    def is_resumable(self) -> bool:
+        if self.operation is None or self.driven or self.closing:
+            return False
+        return self.thrown is not None or self.waits_for is None or self.waits_for.done()
+
+    async def wait(self, deadline: float | None) -> None:
+        """Wait until there is something to do. Raises GaveUp at the deadline."""
+        self.consumer = future = self.loop.create_future()
+        timer = None if deadline is None else self.loop.call_at(deadline, _expire, future)
+        try:
+            if await future is _MISSING:
+                raise GaveUp
+        except BaseException:
+            if self.interrupted:
+                self.wake_task()  # then it is the one to resume the body
+            raise
+        finally:
+            self.consumer = None
+            if timer is not None:
+                timer.cancel()
+
+    async def close(self, handle: Any) -> None:
+        """Interrupt the body where it is, and wait for its end. The generator's task does it: it cannot be given up."""
+        if self.stepping or self.task is not None and asyncio.current_task() is self.task:
+            raise _engine.AlreadyRunning("aclose(): asynchronous generator is already running")
+        if self.task is None:  # never begun: nothing awaits
+            self.ended = True
+            await self.begin_operation(self.generator.aclose)
+        elif self.ended and not self.closing:
+            self.outcomes.clear()
+        else:
+            self.check_loop()
+            future: asyncio.Future[None] = self.loop.create_future()
+            self.closers.append(future)
+            self.close_soon()
+            await future
+
+    def close_soon(self) -> None:
+        self.closing = True
+        self.wake_task()
+
+    def dropped(self) -> None:
+        """Nothing refers to the generator any more, from any thread: its task closes it."""
+        if self.task is None or self.ended or self.closing:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self.loop.call_soon_threadsafe(self.close_soon)
+
+    # What the task does ------------------------------------------------------------------------------------------------
+
+    async def cancelled(self, error: BaseException) -> None:
+        """The task was cancelled: by a scope in the body, or at the end of the event loop."""
+        if self.operation is None:
+            self.operation = self.generator.athrow(error).__await__()
+            await self.drive(None)
+        else:
+            self.interrupted = True
+            if self.waits_for is None or not self.waits_for.cancel(*error.args):
+                self.thrown = error
+            if self.consumer is not None:
+                self.wake_consumer() if self.thrown is not None else None
+                return  # which resumes the body
+            await self.drive(None)
+        if not self.ended and _is_cancelling(self.task):
+            self.closing = True  # no scope of the body has asked for it: the event loop ends
+
+    async def drive(self, error: BaseException | None) -> None:
+        """Resume the body in its own task until the operation ends. What it waits for goes to the event loop."""
+        waits_for, self.waits_for = self.waits_for, None
+        error, self.thrown = error or self.thrown, None
+        self.driven, self.interrupted = True, False
+        try:
+            value = await _Driven(self, waits_for, error)
+        except BaseException as raised:
+            self.outcomes.append(self.end_operation(raised))
+        else:
+            self.operation = None
+            self.outcomes.append(Outcome(value))
+        finally:
+            self.driven = False
+            self.wake_consumer()
+
+    async def finish(self) -> None:
+        """Close the body, and tell those who wait for that."""
+        error = None
+        if not self.ended:
+            if self.operation is not None:
+                self.waits_for = None
+                await self.drive(GeneratorExit())
+                answered = RuntimeError("async generator ignored GeneratorExit")
+            else:
+                self.operation = self.generator.aclose().__await__()
+                await self.drive(None)
+                answered = None
+            error = self.outcomes[-1].error
+            if error is None:
+                self.ended, error = answered is None, answered
+            elif is_exit(error):
+                error = None
+        self.outcomes.clear()
+        self.closing = False
+        closers, self.closers = self.closers, []
+        for closer in closers:
+            if not closer.done():
+                closer.set_result(None) if error is None else closer.set_exception(error)
+        if error is not None and not closers:
+            self.loop.call_exception_handler(
+                {
+                    "message": f"an error occurred during closing of {self.generator!r}, which is isolated",
+                    "exception": error,
+                    "asyncgen": self.generator,
+                }
+            )
+        self.wake_consumer()
+
+
+_TASKS: set[Any] = set()  # which nothing else refers to while they wait
+
+
+def _complete(future: Any) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _expire(future: Any) -> None:
+    if not future.done():
+        future.set_result(_MISSING)
+
+
+def _make_task(loop: Any, coro: Any, name: str, context: Context) -> Any:
+    if sys.version_info >= (3, 12):  # it has to begin before anything can cancel it
+        return asyncio.Task(coro, loop=loop, name=name, context=context, eager_start=True)
+    if sys.version_info >= (3, 11):
+        return asyncio.Task(coro, loop=loop, name=name, context=context)
+    return context.run(lambda: asyncio.Task(coro, loop=loop, name=name))
+
+
+async def _own_task(mailbox: _Mailbox) -> None:
+    """What the task of a generator runs. While it has nothing to do, it does not keep the generator alive."""
+    while True:
+        error = None
+        try:
+            await mailbox.wake
+        except asyncio.CancelledError as cancelled:
+            error = cancelled
+        body = mailbox.body()
+        if body is None or body.ended and not body.closing:
+            return
+        mailbox.wake = body.loop.create_future()
+        if error is not None and not body.ended:
+            await body.cancelled(error)
+        elif body.interrupted and body.consumer is None:
+            await body.drive(None)
+        error = None
+        if body.closing:
+            await body.finish()
+        if body.ended:
+            return
+        del body
+
+
+def _is_cancelling(task: Any) -> bool:
+    return sys.version_info >= (3, 11) and bool(task.cancelling())
+
+
+class _Driven:
+    """Awaits the rest of an operation: first what the body waits for, if anything."""
+
+    def __init__(self, body: Body, waits_for: Any, error: BaseException | None) -> None:
+        self.operation = body.operation
+        self.waits_for = waits_for
+        self.error = error
+        # The task's own context, but for 3.10, where a task always has a copy.
+        self.run = _call if sys.version_info >= (3, 11) else body.context.run
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        error = self.error
+        if error is None and self.waits_for is not None and not self.waits_for.done():
+            try:
+                self.waits_for._asyncio_future_blocking = True
+                yield self.waits_for
+            except BaseException as raised:
+                error = raised
+        while True:
+            try:
+                if error is None:
+                    answer = self.run(self.operation.send, None)
+                else:
+                    thrown, error = error, None
+                    answer = self.run(self.operation.throw, thrown)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                yield answer
+            except BaseException as raised:
+                error = raised
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+class isolated_generator(AsyncGenerator[Any, Any]):
+    """An async generator whose body has a task of its own: ``@async_generator(isolated=True)``, ``isolated()``.
+
+    It is used as any async generator. Besides, ``async with`` closes it at the end of the block.
+    """
+
+    __slots__ = ("__weakref__", "_body")
+
+    def __init__(self, generator: Any) -> None:
+        self._body: Any = Body(generator)  # or a TrioBody
+
+    @property
+    def __class__(self) -> Any:
+        return AsyncGeneratorType
+
+    @__class__.setter
+    def __class__(self, value: Any) -> None:
+        raise TypeError("__class__ assignment only supported for mutable types or ModuleType subclasses")
+
+    def __aiter__(self) -> "isolated_generator":
+        return self
+
+    def __anext__(self) -> Any:
+        body = self._body
+        return body.operate(self, body.generator.__anext__, "anext", False)
+
+    def asend(self, value: Any) -> Any:
+        body = self._body
+        return body.operate(self, functools.partial(body.generator.asend, value), "anext", value is not None)
+
+    def athrow(self, *exception: Any) -> Any:
+        body = self._body
+        return body.operate(self, functools.partial(body.generator.athrow, *exception), "athrow", True)
+
+    def aclose(self) -> Any:
+        return self._body.close(self)
+
+    async def anext(self, *, timeout: float | None = None, default: Any = _MISSING) -> Any:
+        """Wait for the next item, but not for ever.
+
+        What is given up is the wait, and nothing else: the next operation goes on waiting for the same item.
+
+        Args:
+            timeout: after how many seconds to give up waiting; None: never.
+            default: what to return then.
+
+        Returns:
+            The item, or ``default``.
+
+        Raises:
+            TimeoutError: after ``timeout`` seconds, if there is no ``default``; or the body's own.
+            StopAsyncIteration: at the end, as ``__anext__()``.
+        """
+        body = self._body
+        try:
+            return await body.operate(self, body.generator.__anext__, "anext", False, timeout)
+        except GaveUp:
+            if default is _MISSING:
+                raise TimeoutError(f"no item within {timeout} s") from None
+            return default
+
+    @property
+    def ag_running(self) -> bool:
+        return self._body.stepping or self._body.consumer is not None
+
+    async def __aenter__(self) -> "isolated_generator":
+        if _in_trio():
+            from ._isolated_trio import TrioBody
+
+            self._body = TrioBody(self._body.generator)
+            await self._body.enter()
+        return self
+
+    async def __aexit__(self, *exception: Any) -> None:
+        leave = getattr(self._body, "leave", self._body.close)
+        await leave(self)
+
+    def __del__(self) -> None:
+        self._body.dropped()
+
+    def __repr__(self) -> str:
+        return f"<isolated {self._body.generator!r}>"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body.generator, name)
+
+
+def _in_trio() -> bool:
+    trio = sys.modules.get("trio")
+    if trio is None:
+        return False
+    try:
+        trio.lowlevel.current_task()
+    except (RuntimeError, AttributeError):
+        return False
+    return True
+
+
+@functools.partial(decorate, parts=_engine.OWN_HOOKS | _engine.ISOLATED)
+async def _hold(manager: Any) -> Any:
+    async with manager as value:
+        await yield_(value)
+
+
+class isolated_manager:
+    """An async context manager that enters and leaves another one in a task of its own."""
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = manager
+        self._generator: Any = _hold(manager)
+
+    async def __aenter__(self) -> Any:
+        await self._generator.__aenter__()
+        try:
+            return await self._generator.__anext__()
+        except BaseException:
+            await self._generator.__aexit__()
+            raise
+
+    async def __aexit__(self, typ: Any, value: BaseException | None, traceback: Any) -> bool:
+        try:
+            return await self._leave(value)
+        finally:
+            await self._generator.__aexit__()
+
+    async def _leave(self, value: BaseException | None) -> bool:
+        generator = self._generator
+        if value is not None and type(value).__module__.startswith("trio") and type(value).__name__ == "Cancelled":
+            return False  # which belongs to the scopes of this task; the other one closes the manager
+        try:
+            await (generator.__anext__() if value is None else generator.athrow(value))
+        except StopAsyncIteration as stop:
+            return value is not None and stop is not value
+        except BaseException as raised:
+            if raised is value:
+                return False
+            raise
+        raise RuntimeError("the body of an isolated context manager has yielded twice")
+
+    def __repr__(self) -> str:
+        return f"<isolated {self._manager!r}>"

@@ -1,0 +1,163 @@
+"""Isolated generators on trio: the body runs in a real task, between the beginning and the end of an ``async with``.
+
+trio has no public way to say which task runs, so a body with a task of its own needs a task, and an item two switches.
+Requests and outcomes are handed over one at a time. What never crosses is Cancelled: it belongs to the scopes of one task.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from . import _engine
+from ._isolated_outcome import GaveUp, Outcome, is_exit
+
+
+class TrioBody:
+    """A generator and the task that runs it; the same as ``_isolated.Body`` for asyncio."""
+
+    def __init__(self, generator: Any) -> None:
+        self.generator = generator
+        self.manager = trio.open_nursery()
+        self.scope = trio.CancelScope()  # around all that the task does
+        self.task: Any = None
+        self.request: Callable[[], Any] | None = None
+        self.requested = trio.Event()
+        self.outcomes: deque[Outcome] = deque()
+        self.consumer: trio.Event | None = None  # what a consumer waits at
+        self.error: BaseException | None = None  # what the cleanup has raised
+        self.finished = trio.Event()
+        self.working = False  # a request is being served
+        self.begun = False
+        self.closing = False
+        self.ended = False
+        self.stepping = False
+
+    async def enter(self) -> None:
+        nursery = await self.manager.__aenter__()
+        name = f"generator {getattr(self.generator, '__qualname__', type(self.generator).__name__)}"
+        await nursery.start(self.serve, name=name)
+
+    async def leave(self, handle: Any) -> None:
+        """Close the body, and end its task. Even if this task is cancelled: the other one then is, too."""
+        try:
+            with trio.CancelScope(shield=True):
+                await self.close(handle)
+        finally:
+            self.scope.cancel()
+            await self.manager.__aexit__(None, None, None)
+
+    # The task ----------------------------------------------------------------------------------------------------------
+
+    async def serve(self, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
+        self.task = trio.lowlevel.current_task()
+        try:
+            with self.scope:
+                task_status.started()
+                while not self.ended:
+                    await self.serve_one()
+        finally:
+            self.ended = True
+            self.finished.set()
+            self.wake_consumer()
+
+    async def serve_one(self) -> None:
+        """Wait for a request, and serve it. What cancels the wait belongs to a scope in the body, or around the task."""
+        request: Callable[[], Any]
+        try:
+            await self.requested.wait()
+        except trio.Cancelled as cancelled:
+            if not self.begun:
+                raise
+            error = cancelled
+            await self.run(lambda: self.generator.athrow(error))
+            return
+        self.requested = trio.Event()
+        if self.closing:
+            await self.run(self.generator.aclose)
+            self.ended = True
+            outcome = self.outcomes.pop()
+            self.error = None if outcome.error is None or is_exit(outcome.error) else outcome.error
+            return
+        assert self.request is not None
+        request, self.request = self.request, None
+        await self.run(request)
+
+    async def run(self, begin: Callable[[], Any]) -> None:
+        self.working = self.begun = True
+        try:
+            self.outcomes.append(Outcome(await begin()))
+        except trio.Cancelled:
+            self.ended = True
+            raise
+        except BaseException as error:
+            self.ended = True
+            self.outcomes.append(Outcome(error=error))
+        finally:
+            self.working = False
+            self.wake_consumer()
+
+    def wake_consumer(self) -> None:
+        if self.consumer is not None:
+            self.consumer.set()
+
+    # An operation ------------------------------------------------------------------------------------------------------
+
+    async def operate(
+        self, handle: Any, begin: Callable[[], Any], name: str, given: bool, timeout: float | None = None
+    ) -> Any:
+        """The same as ``_isolated.Body.operate()``."""
+        if self.consumer is not None or trio.lowlevel.current_task() is self.task:
+            raise _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
+        if self.working or self.request is not None or self.outcomes:
+            if given and not (self.outcomes and self.outcomes[0].error is not None):
+                raise RuntimeError(
+                    f"{name}() while an item is on its way that another consumer gave up waiting for: take that first, by "
+                    "anext()"
+                )
+        elif self.ended or self.closing:
+            if name != "athrow":
+                raise StopAsyncIteration
+            return None
+        else:
+            if given and name == "anext" and not self.begun:
+                raise TypeError("can't send non-None value to a just-started async generator")
+            self.request = begin
+            self.requested.set()
+        deadline = trio.current_time() + (float("inf") if timeout is None else timeout)
+        while not self.outcomes:
+            if self.ended and not self.working:
+                raise StopAsyncIteration
+            await self.wait(deadline)
+        return self.outcomes.popleft().get()
+
+    async def wait(self, deadline: float) -> None:
+        self.consumer = trio.Event()
+        try:
+            with trio.CancelScope(deadline=deadline) as scope:
+                await self.consumer.wait()
+        finally:
+            self.consumer = None
+        if scope.cancelled_caught:
+            raise GaveUp
+
+    async def close(self, handle: Any) -> None:
+        """Interrupt the body where it is, and wait for its end."""
+        if trio.lowlevel.current_task() is self.task:
+            raise _engine.AlreadyRunning("aclose(): asynchronous generator is already running")
+        if not self.ended:
+            self.closing = True
+            self.request = None
+            if self.working:
+                self.scope.cancel()  # a task of trio cannot be interrupted otherwise
+            self.requested.set()
+        await self.finished.wait()
+        self.outcomes.clear()
+        self.wake_consumer()
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+
+    def dropped(self) -> None:
+        """Nothing refers to it any more. That is after its block, which has closed it."""
