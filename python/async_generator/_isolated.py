@@ -22,7 +22,7 @@ from typing import Any
 
 from . import _engine
 from ._function import decorate
-from ._isolated_outcome import GaveUp, Outcome, is_exit
+from ._isolated_outcome import GaveUp, Outcome, answer_ended, is_exit, refuse_to_take
 from ._operators import yield_
 
 _MISSING: Any = object()
@@ -179,36 +179,7 @@ class Body:
             given: whether it brings something: a value or an exception.
             timeout: after how many seconds to give up waiting, and to raise GaveUp; None: never.
         """
-        if self.stepping or self.consumer is not None:
-            raise _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
-        if self.task is None:
-            if self.ended:
-                return self.answer_ended(name)
-            if given and name == "anext":
-                raise TypeError("can't send non-None value to a just-started async generator")
-            self.begin(handle)
-            begin, first = functools.partial(self.begin_operation, begin), True
-        else:
-            self.check_loop()
-            first = False
-        outcome = None
-        if self.closing or self.operation is not None or self.outcomes:
-            if given and not (self.outcomes and self.outcomes[0].error is not None):
-                raise RuntimeError(
-                    f"{name}() while an item is on its way that another consumer gave up waiting for: take that first, by "
-                    "anext()"
-                )
-        elif self.ended:
-            return self.answer_ended(name)
-        else:
-            self.operation = begin().__await__()
-            if first and sys.version_info < (3, 12):
-                # Its task has to begin before anything can cancel it.
-                self.waits_for = self.loop.create_future()
-                self.loop.call_soon(_complete, self.waits_for)
-                self.waits_for.add_done_callback(self.wake_consumer)
-            else:
-                outcome = self.advance()
+        outcome = self.begin_or_go_on(handle, begin, name, given)
         deadline = None if timeout is None else self.loop.time() + timeout
         while outcome is None:
             if self.outcomes:
@@ -221,9 +192,31 @@ class Body:
                 await self.wait(deadline)
         return outcome.get()
 
-    def answer_ended(self, name: str) -> None:
-        if name != "athrow":  # which answers None, as of any async generator
-            raise StopAsyncIteration
+    def begin_or_go_on(self, handle: Any, begin: Callable[[], Any], name: str, given: bool) -> Outcome | None:
+        """The beginning of ``operate()``. Returns the outcome, if there is one at once."""
+        if self.stepping or self.consumer is not None:
+            raise _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
+        if self.task is not None:
+            self.check_loop()
+        if self.closing or self.operation is not None or self.outcomes:
+            refuse_to_take(name, given, self.outcomes)
+            return None
+        if self.ended:
+            return answer_ended(name)
+        if self.task is not None:
+            self.operation = begin().__await__()
+            return self.advance()
+        if given and name == "anext":
+            raise TypeError("can't send non-None value to a just-started async generator")
+        self.begin(handle)
+        self.operation = self.begin_operation(begin).__await__()
+        if sys.version_info >= (3, 12):
+            return self.advance()
+        # Its task has to begin before anything can cancel it.
+        self.waits_for = self.loop.create_future()
+        self.loop.call_soon(_complete, self.waits_for)
+        self.waits_for.add_done_callback(self.wake_consumer)
+        return None
 
     def is_resumable(self) -> bool:
         if self.operation is None or self.driven or self.closing:

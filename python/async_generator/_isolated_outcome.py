@@ -1,6 +1,7 @@
 """What the isolated generators of asyncio and of trio have in common."""
 
 import sys
+from collections import deque
 from typing import Any
 
 
@@ -31,3 +32,17 @@ def is_exit(error: BaseException) -> bool:
     if sys.version_info >= (3, 11) and isinstance(error, BaseExceptionGroup):  # noqa: F821
         return error.split(GeneratorExit)[1] is None
     return isinstance(error, (GeneratorExit, StopAsyncIteration))
+
+
+def answer_ended(name: str) -> Outcome:
+    """What an operation on a generator that has ended answers: athrow() None, as of any async generator."""
+    return Outcome(None) if name == "athrow" else Outcome(error=StopAsyncIteration())
+
+
+def refuse_to_take(name: str, given: bool, outcomes: "deque[Outcome]") -> None:
+    """Raise RuntimeError for an operation that brings a value or an exception while an item is on its way. (An error that
+    is on its way is told to whichever operation comes.)"""
+    if given and not (outcomes and outcomes[0].error is not None):
+        raise RuntimeError(
+            f"{name}() while an item is on its way that another consumer gave up waiting for: take that first, by anext()"
+        )

@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from . import _engine
-from ._isolated_outcome import GaveUp, Outcome, is_exit
+from ._isolated_outcome import GaveUp, Outcome, answer_ended, is_exit, refuse_to_take
 
 
 class TrioBody:
@@ -108,29 +108,29 @@ class TrioBody:
         self, handle: Any, begin: Callable[[], Any], name: str, given: bool, timeout: float | None = None
     ) -> Any:
         """The same as ``_isolated.Body.operate()``."""
-        if self.consumer is not None or trio.lowlevel.current_task() is self.task:
-            raise _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
-        if self.working or self.request is not None or self.outcomes:
-            if given and not (self.outcomes and self.outcomes[0].error is not None):
-                raise RuntimeError(
-                    f"{name}() while an item is on its way that another consumer gave up waiting for: take that first, by "
-                    "anext()"
-                )
-        elif self.ended or self.closing:
-            if name != "athrow":
-                raise StopAsyncIteration
-            return None
-        else:
-            if given and name == "anext" and not self.begun:
-                raise TypeError("can't send non-None value to a just-started async generator")
-            self.request = begin
-            self.requested.set()
+        if (outcome := self.begin_or_go_on(begin, name, given)) is not None:
+            return outcome.get()
         deadline = trio.current_time() + (float("inf") if timeout is None else timeout)
         while not self.outcomes:
             if self.ended and not self.working:
                 raise StopAsyncIteration
             await self.wait(deadline)
         return self.outcomes.popleft().get()
+
+    def begin_or_go_on(self, begin: Callable[[], Any], name: str, given: bool) -> Outcome | None:
+        """The beginning of ``operate()``. Returns the outcome, if there is one at once."""
+        if self.consumer is not None or trio.lowlevel.current_task() is self.task:
+            raise _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
+        if self.working or self.request is not None or self.outcomes:
+            refuse_to_take(name, given, self.outcomes)
+            return None
+        if self.ended or self.closing:
+            return answer_ended(name)
+        if given and name == "anext" and not self.begun:
+            raise TypeError("can't send non-None value to a just-started async generator")
+        self.request = begin
+        self.requested.set()
+        return None
 
     async def wait(self, deadline: float) -> None:
         self.consumer = trio.Event()

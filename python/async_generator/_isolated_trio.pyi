@@ -1,6 +1,8 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+from ._isolated_outcome import Outcome
+
 class TrioBody:
     generator: AsyncGenerator[Any, Any]
     consumer: Any
@@ -16,6 +18,7 @@ class TrioBody:
     async def operate(
         self, handle: object, begin: Callable[[], Any], name: str, given: bool, timeout: float | None = None
     ) -> Any: ...
+    def begin_or_go_on(self, begin: Callable[[], Any], name: str, given: bool) -> Outcome | None: ...
     async def wait(self, deadline: float) -> None: ...
     async def close(self, handle: object) -> None: ...
     def dropped(self) -> None: ...

@@ -152,6 +152,27 @@ auto module_fast_paths(PyObject* self, PyObject*) -> PyObject* {
                        module->context_vars != 0 ? Py_True : Py_False);
 }
 
+/// What the package asks for and is told in numbers: traits of generators, parts of environments.
+auto add_constants(PyObject* self) -> bool {
+  struct Entry {
+    char const* name;
+    std::uint32_t value;
+  };
+  bool const main = PyInterpreterState_Get() == PyInterpreterState_Main();
+  for (auto const& entry : {Entry{"OWN_HOOKS", part::hooks},
+                            {"OWN_CONTEXT", part::context},
+                            {"LAYERED_CONTEXT", part::layered_context},
+                            {"OF_COROUTINE", part::of_coroutine},
+                            {"ISOLATED", part::isolated},
+                            {"RAW_YIELDS", trait::raw_yields},
+                            {"KEPT_CALLS", trait::kept_calls},
+                            {"NATIVE_SYNTAX", trait::native_syntax},
+                            {"MAIN_INTERPRETER", main ? 1U : 0U}}) {
+    if (PyModule_AddIntConstant(self, entry.name, static_cast<long>(entry.value)) < 0) return false;
+  }
+  return true;
+}
+
 auto add_public(PyObject* self, ModuleState& module) -> bool {
   auto const yield = new_operator(module, yield_entry);
   auto const yield_from = new_operator(module, yield_from_entry);
@@ -166,16 +187,7 @@ auto add_public(PyObject* self, ModuleState& module) -> bool {
          add("yield_from_", yield_from.get()) && add_type("async_generator", module.generator_type) &&
          add_type("async_generator_asend", module.asend_type) &&
          add_type("async_generator_athrow", module.athrow_type) && add_type("yield_awaitable", module.yield_type) &&
-         PyModule_AddIntConstant(self, "OWN_HOOKS", part::hooks) == 0 &&
-         PyModule_AddIntConstant(self, "OWN_CONTEXT", part::context) == 0 &&
-         PyModule_AddIntConstant(self, "LAYERED_CONTEXT", part::layered_context) == 0 &&
-         PyModule_AddIntConstant(self, "OF_COROUTINE", part::of_coroutine) == 0 &&
-         PyModule_AddIntConstant(self, "ISOLATED", part::isolated) == 0 &&
-         PyModule_AddIntConstant(self, "RAW_YIELDS", trait::raw_yields) == 0 &&
-         PyModule_AddIntConstant(self, "MAIN_INTERPRETER", PyInterpreterState_Get() == PyInterpreterState_Main()) ==
-             0 &&
-         PyModule_AddIntConstant(self, "KEPT_CALLS", trait::kept_calls) == 0 &&
-         PyModule_AddIntConstant(self, "NATIVE_SYNTAX", trait::native_syntax) == 0;
+         add_constants(self);
 }
 
 auto module_exec(PyObject* self) -> int {
