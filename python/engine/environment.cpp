@@ -151,7 +151,10 @@ auto Runner::answered(Step step) -> Step { return settle(read(step)); }
 auto Runner::resume(PyObject* value, PyObject* exception) -> Step {
   if (my_.closing) {
     if (exception != nullptr) my_.interrupted = true;
-    return settle(close_dropped(resume_iterator(module_, my_.closing.get(), value, exception)));
+    Step const answer = resume_iterator(module_, my_.closing.get(), value, exception);
+    bool const exits = !my_.is_body && exception != nullptr && is_generator_exit(exception);
+    if (exits && !answer.is(StepKind::awaits)) my_.hooks.hand_out_dropped();  // a close() cannot await
+    return settle(close_dropped(answer));
   }
   if (my_.hooks.has_dropped()) {  // see may_hold()
     my_.held = Held{.is_input = true, .object = borrow(value), .exception = borrow(exception)};

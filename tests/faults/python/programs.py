@@ -80,6 +80,7 @@ ENVIRONMENTS = [
     async_generator(context="own")(careful.__wrapped__),
     structured(passing_careful),
 ]
+LAYERED = [async_generator(context="layered")(careful.__wrapped__)]
 
 
 class Plain:
@@ -267,24 +268,6 @@ def hooks(trial):
         dropped.clear()
 
 
-@structured
-async def dropping(count):
-    async for _ in careful(count):
-        async for _ in foreign(count):
-            break
-        break
-    await trap()
-
-
-@program
-def structured_coroutine(trial):
-    trial.run(dropping(3))
-    waiting = dropping(3)
-    waiting.send(None)
-    waiting.close()
-    dropping(3).close()
-
-
 @program
 def environments(trial):
     use_environments(trial, ENVIRONMENTS)
@@ -292,7 +275,7 @@ def environments(trial):
 
 @program
 def layered_context(trial):
-    use_environments(trial, [async_generator(context="layered")(careful.__wrapped__)])
+    use_environments(trial, LAYERED)
 
 
 def use_environments(trial, kinds):
