@@ -21,14 +21,26 @@ from types import AsyncGeneratorType
 from typing import Any
 
 from . import _engine
+from ._event_loops import _in_trio_task
 from ._function import decorate
 from ._isolated_outcome import GaveUp, Outcome, answer_ended, is_exit, refuse_to_take
 from ._operators import yield_
 
 _MISSING: Any = object()
 
-# asyncio's way to say which task runs (Doc/library/asyncio-extending.rst): in one call where there is one for it.
-_swap: Callable[[Any, Any], Any] | None = getattr(asyncio.tasks, "_swap_current_task", None)
+
+def _swap_by_leaving(loop: Any, task: Any) -> Any:
+    before = asyncio.current_task(loop)
+    if before is not None:
+        asyncio._leave_task(loop, before)
+    if task is not None:
+        asyncio._enter_task(loop, task)
+    return before
+
+
+# Make a task the current one, or none; returns the one before. asyncio's way to say which task runs
+# (Doc/library/asyncio-extending.rst), in one call where there is one for it.
+_swap: Callable[[Any, Any], Any] = getattr(asyncio.tasks, "_swap_current_task", _swap_by_leaving)
 
 
 class _Mailbox:
@@ -67,7 +79,7 @@ class Body:
     # The task ----------------------------------------------------------------------------------------------------------
 
     def begin(self, handle: Any) -> None:
-        if _in_trio():
+        if _in_trio_task():
             raise RuntimeError(
                 "on trio, an isolated generator is used in a block: `async with function() as items: async for x in items: ...`"
             )
@@ -101,25 +113,12 @@ class Body:
 
     def step(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a step of the body in its task and context, in the place of the task that runs now."""
-        loop, task = self.loop, self.task
         self.stepping = True
-        if _swap is not None:
-            before = _swap(loop, task)
-            try:
-                return self.context.run(function, *arguments)
-            finally:
-                _swap(loop, before)
-                self.stepping = False
-        before = asyncio.current_task(loop)
-        if before is not None:
-            asyncio._leave_task(loop, before)
-        asyncio._enter_task(loop, task)
+        before = _swap(self.loop, self.task)
         try:
             return self.context.run(function, *arguments)
         finally:
-            asyncio._leave_task(loop, task)
-            if before is not None:
-                asyncio._enter_task(loop, before)
+            _swap(self.loop, before)
             self.stepping = False
 
     def advance(self) -> Outcome | None:
@@ -137,9 +136,9 @@ class Body:
                 return self.end_operation(raised)
             error = None
             if answer is None:  # it only gives others a turn
-                self.waits_for = self.loop.create_future()
-                self.loop.call_soon(_complete, self.waits_for)
-            elif getattr(answer, "_asyncio_future_blocking", None):
+                self.wait_a_turn()
+                return None
+            if getattr(answer, "_asyncio_future_blocking", None):
                 answer._asyncio_future_blocking = False
                 self.waits_for = answer
             else:
@@ -147,6 +146,12 @@ class Body:
                 continue
             self.waits_for.add_done_callback(self.wake_consumer)
             return None
+
+    def wait_a_turn(self) -> None:
+        """Let the body wait until the event loop comes round."""
+        self.waits_for = self.loop.create_future()
+        self.loop.call_soon(_complete, self.waits_for)
+        self.waits_for.add_done_callback(self.wake_consumer)
 
     def end_operation(self, raised: BaseException) -> Outcome:
         """The outcome of an operation that ended with this exception."""
@@ -213,9 +218,7 @@ class Body:
         if sys.version_info >= (3, 12):
             return self.advance()
         # Its task has to begin before anything can cancel it.
-        self.waits_for = self.loop.create_future()
-        self.loop.call_soon(_complete, self.waits_for)
-        self.waits_for.add_done_callback(self.wake_consumer)
+        self.wait_a_turn()
         return None
 
     def is_resumable(self) -> bool:
@@ -486,7 +489,7 @@ class isolated_generator(AsyncGenerator[Any, Any]):
         return self._body.stepping or self._body.consumer is not None
 
     async def __aenter__(self) -> "isolated_generator":
-        if _in_trio():
+        if _in_trio_task():
             from ._isolated_trio import TrioBody
 
             self._body = TrioBody(self._body.generator)
@@ -505,17 +508,6 @@ class isolated_generator(AsyncGenerator[Any, Any]):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body.generator, name)
-
-
-def _in_trio() -> bool:
-    trio = sys.modules.get("trio")
-    if trio is None:
-        return False
-    try:
-        trio.lowlevel.current_task()
-    except (RuntimeError, AttributeError):
-        return False
-    return True
 
 
 @functools.partial(decorate, parts=_engine.OWN_HOOKS | _engine.ISOLATED)

@@ -63,7 +63,7 @@ class Runner {
   auto settle(Step step) -> Step;
   auto close_dropped(Step answer) -> Step;
   auto begin_closing() -> Step;
-  void add_error() noexcept;
+  void end_closing(Step answer);
   auto release() -> Step;
   auto release_input(Object error) -> Step;
   [[nodiscard]] auto may_hold(Step step) const noexcept -> bool;
@@ -210,10 +210,15 @@ void set_context(Object error, Object before) noexcept {
   }
 }
 
-void Runner::add_error() noexcept {
-  auto error = take_raised();
-  set_context(error, std::move(my_.error));
-  my_.error = std::move(error);
+/// A cleanup has ended.
+void Runner::end_closing(Step answer) {
+  my_.closing.reset();
+  if (answer.is(StepKind::raised)) {
+    auto error = take_raised();
+    set_context(error, std::move(my_.error));
+    my_.error = std::move(error);
+  }
+  answer.take().reset();
 }
 
 /// Closes the generators that were dropped, one after the other, up to one that has to wait.
@@ -221,11 +226,9 @@ auto Runner::begin_closing() -> Step {
   while (Object const dropped = my_.hooks.take_dropped()) {
     auto const awaitable = steal(PyObject_CallMethodNoArgs(dropped.get(), module_.names.aclose.get()));
     my_.closing = awaitable ? await_iterator(awaitable.get()) : nullptr;
-    Step answer = my_.closing ? await_send(my_.closing.get(), Py_None) : Step::raised();
+    Step const answer = my_.closing ? await_send(my_.closing.get(), Py_None) : Step::raised();
     if (answer.is(StepKind::awaits)) return answer;
-    my_.closing.reset();
-    if (answer.is(StepKind::raised)) add_error();
-    answer.take().reset();
+    end_closing(answer);
   }
   return release();
 }
@@ -233,9 +236,7 @@ auto Runner::begin_closing() -> Step {
 /// The cleanup under way has answered.
 auto Runner::close_dropped(Step answer) -> Step {
   if (answer.is(StepKind::awaits)) return answer;
-  my_.closing.reset();
-  if (answer.is(StepKind::raised)) add_error();
-  answer.take().reset();
+  end_closing(answer);
   return begin_closing();
 }
 
