@@ -1,9 +1,6 @@
 // See context_part.hpp.
 #include "context_part.hpp"
 
-#include <algorithm>
-#include <array>
-
 namespace engine {
 
 namespace {
@@ -80,6 +77,26 @@ auto word(PyObject* object, std::size_t offset) noexcept -> void const* {
   return *reinterpret_cast<void* const*>(reinterpret_cast<char const*>(object) + offset);
 }
 
+/// What a context refers to.
+struct Referents {
+  void const* last = nullptr;
+  int count = 0;
+
+  static auto add(PyObject* object, void* referents) -> int {
+    auto& found = *static_cast<Referents*>(referents);
+    found.last = object;
+    ++found.count;
+    return 0;
+  }
+};
+
+/// The one object that a context refers to while nobody is in it, its mapping; null when that is not so.
+auto mapping_of(PyObject* context) -> void const* {
+  Referents referents;
+  if (PyContext_Type.tp_traverse(context, Referents::add, &referents) != 0) return nullptr;
+  return referents.count == 1 ? referents.last : nullptr;
+}
+
 /// Sets `variable` in a context that nobody is in.
 auto set_in(PyObject* context, PyObject* variable, PyObject* value) -> bool {
   if (PyContext_Enter(context) != 0) return false;
@@ -95,22 +112,17 @@ auto set_up_contexts(ModuleState& module) -> bool {
   if (!variable || !one || !set_in(one.get(), variable.get(), Py_None)) return false;
   auto const other = steal(PyContext_Copy(one.get()));
   if (!other) return false;
-  // The word that a copy has in common with its original, until a variable is set in it. (There is padding in a
-  // context.)
-  constexpr std::size_t most = 64;
-  std::array<void const*, most> before{};
-  std::size_t const words = std::min(static_cast<std::size_t>(PyContext_Type.tp_basicsize) / sizeof(void*), most);
-  for (std::size_t i = 0; i < words; ++i) before[i] = word(other.get(), i * sizeof(void*));
+  void const* const mapping = mapping_of(one.get());
+  bool const shared = mapping != nullptr && mapping == mapping_of(other.get());
   if (!set_in(other.get(), variable.get(), Py_True)) return false;
-  std::size_t found = 0;
-  int candidates = 0;
-  for (std::size_t i = sizeof(PyObject) / sizeof(void*); i < words; ++i) {
-    std::size_t const offset = i * sizeof(void*);
-    if (before[i] != word(one.get(), offset) || before[i] == word(other.get(), offset)) continue;
-    found = offset;
-    ++candidates;
+  // Shared by a copy until a variable is set in it. What lies behind the mapping is not read: there is padding.
+  if (!shared || mapping_of(one.get()) != mapping || mapping_of(other.get()) == mapping) return true;
+  auto const size = static_cast<std::size_t>(PyContext_Type.tp_basicsize);
+  for (std::size_t offset = sizeof(PyObject); offset + sizeof(void*) <= size; offset += sizeof(void*)) {
+    if (word(one.get(), offset) != mapping) continue;
+    if (word(other.get(), offset) == mapping_of(other.get())) module.context_vars = offset;
+    break;
   }
-  module.context_vars = candidates == 1 ? found : 0;
   return true;
 }
 
