@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import functools
 import sys
+import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -38,9 +39,9 @@ def _swap_by_leaving(loop: Any, task: Any) -> Any:
     return before
 
 
-# Make a task the current one, or none; returns the one before. asyncio's way to say which task runs
+# To make a task the current one, or none; returns the one before. asyncio's way to say which task runs
 # (Doc/library/asyncio-extending.rst), in one call where there is one for it.
-_swap: Callable[[Any, Any], Any] = getattr(asyncio.tasks, "_swap_current_task", _swap_by_leaving)
+_engine.set_task_swap(getattr(asyncio.tasks, "_swap_current_task", _swap_by_leaving))
 
 
 class _Mailbox:
@@ -56,25 +57,21 @@ class _Mailbox:
         return kept or self._body()
 
 
-class Body:
-    """A generator with a task of its own. Its handle refers to it; so does its task, but only while it has work to do."""
+class Body(_engine.isolated_body):
+    """A generator with a task of its own. Its handle refers to it; so does its task, but only while it has work to do.
+
+    The engine resumes it by itself as long as it yields at once, and nothing else is under way. Its attributes are those of
+    the base class, and these.
+    """
 
     def __init__(self, generator: Any) -> None:
         self.generator = generator
-        self.loop: Any = None  # of the first operation
-        self.task: Any = None  # made by the first operation
-        self.context: Context
-        self.operation: Any = None  # of the generator inside, under way: what `await` iterates
         self.waits_for: Any = None  # the future that the body waits for
         self.outcomes: deque[Outcome] = deque()  # of operations that no consumer has got yet
-        self.consumer: asyncio.Future[Any] | None = None  # what a consumer waits for
         self.closers: list[asyncio.Future[None]] = []  # what those wait for that close it
         self.thrown: BaseException | None = None  # a cancellation that its next resumption raises
         self.interrupted = False  # a cancellation is on its way to the body, by what that waits for
-        self.stepping = False  # a step of the body is under way
         self.driven = False  # its task resumes the body, and no consumer does
-        self.closing = False
-        self.ended = False
 
     # The task ----------------------------------------------------------------------------------------------------------
 
@@ -84,6 +81,7 @@ class Body:
                 "on trio, an isolated generator is used in a block: `async with function() as items: async for x in items: ...`"
             )
         self.loop = asyncio.get_running_loop()
+        self.thread = threading.get_ident()
         self.context = copy_context()
         self.mailbox = _Mailbox(self)
         name = f"generator {getattr(self.generator, '__qualname__', type(self.generator).__name__)}"
@@ -111,16 +109,6 @@ class Body:
 
     # Steps of the body -------------------------------------------------------------------------------------------------
 
-    def step(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a step of the body in its task and context, in the place of the task that runs now."""
-        self.stepping = True
-        before = _swap(self.loop, self.task)
-        try:
-            return self.context.run(function, *arguments)
-        finally:
-            _swap(self.loop, before)
-            self.stepping = False
-
     def advance(self) -> Outcome | None:
         """Resume the operation that is under way until it ends, or has to wait. Returns the outcome, or None."""
         error, self.thrown = self.thrown, None
@@ -134,18 +122,21 @@ class Body:
                     answer = self.step(self.operation.throw, error)
             except BaseException as raised:
                 return self.end_operation(raised)
-            error = None
-            if answer is None:  # it only gives others a turn
-                self.wait_a_turn()
+            error = self.wait_for(answer)
+            if error is None:
                 return None
-            if getattr(answer, "_asyncio_future_blocking", None):
-                answer._asyncio_future_blocking = False
-                self.waits_for = answer
-            else:
-                error = RuntimeError(f"an isolated generator got {answer!r}, which asyncio cannot wait for")
-                continue
-            self.waits_for.add_done_callback(self.wake_consumer)
-            return None
+
+    def wait_for(self, answer: Any) -> RuntimeError | None:
+        """Let the body wait for what it has answered. Returns what to throw into it, if it cannot be waited for."""
+        if answer is None:  # it only gives others a turn
+            self.wait_a_turn()
+        elif getattr(answer, "_asyncio_future_blocking", None):
+            answer._asyncio_future_blocking = False
+            self.waits_for = answer
+            answer.add_done_callback(self.wake_consumer)
+        else:
+            return RuntimeError(f"an isolated generator got {answer!r}, which asyncio cannot wait for")
+        return None
 
     def wait_a_turn(self) -> None:
         """Let the body wait until the event loop comes round."""
@@ -186,6 +177,14 @@ class Body:
         """
         outcome = self.begin_or_go_on(handle, begin, name, given)
         deadline = None if timeout is None else self.loop.time() + timeout
+        return await self.finish_operation(handle, outcome, deadline)
+
+    async def rest(self, handle: Any, answer: Any) -> Any:
+        """The rest of an anext or asend that the engine has begun: the body has answered, and no item."""
+        self.thrown = self.wait_for(answer)
+        return await self.finish_operation(handle, None, None)
+
+    async def finish_operation(self, handle: Any, outcome: Outcome | None, deadline: float | None) -> Any:
         while outcome is None:
             if self.outcomes:
                 outcome = self.outcomes.popleft()
@@ -423,13 +422,13 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-class isolated_generator(AsyncGenerator[Any, Any]):
+class isolated_generator(_engine.isolated_generator, AsyncGenerator[Any, Any]):
     """An async generator whose body has a task of its own: ``@async_generator(isolated=True)``, ``isolated()``.
 
     It is used as any async generator. Besides, ``async with`` closes it at the end of the block.
     """
 
-    __slots__ = ("__weakref__", "_body")
+    __slots__ = ("__weakref__",)
 
     def __init__(self, generator: Any) -> None:
         self._body: Any = Body(generator)  # or a TrioBody
@@ -442,16 +441,11 @@ class isolated_generator(AsyncGenerator[Any, Any]):
     def __class__(self, value: Any) -> None:
         raise TypeError("__class__ assignment only supported for mutable types or ModuleType subclasses")
 
-    def __aiter__(self) -> "isolated_generator":
-        return self
-
-    def __anext__(self) -> Any:
+    def _operate(self, value: Any) -> Any:
+        """An anext or asend that the engine leaves to the body."""
         body = self._body
-        return body.operate(self, body.generator.__anext__, "anext", False)
-
-    def asend(self, value: Any) -> Any:
-        body = self._body
-        return body.operate(self, functools.partial(body.generator.asend, value), "anext", value is not None)
+        begin = body.generator.__anext__ if value is None else functools.partial(body.generator.asend, value)
+        return body.operate(self, begin, "anext", value is not None)
 
     def athrow(self, *exception: Any) -> Any:
         body = self._body

@@ -38,6 +38,20 @@ auto await_throw(ModuleState& module, PyObject* iterator, PyObject* exception) -
   return PyErr_ExceptionMatches(PyExc_StopIteration) ? take_stop() : Step::raised();
 }
 
+auto throw_into(ModuleState& module, PyObject* iterator, PyObject* exception) -> Step {
+  if (compat::is_taken_apart(iterator)) {
+    compat::restore_exception(borrow(exception));
+    return Step::raised();
+  }
+  if (compat::is_unsafe_to_throw_into(iterator)) {  // a user calls its send()
+    set_coroutine_executing();
+    return Step::raised();
+  }
+  auto object = steal(PyObject_CallMethodOneArg(iterator, module.names.throw_.get(), exception));
+  if (object) return Step::awaits(std::move(object));
+  return PyErr_ExceptionMatches(PyExc_StopIteration) ? take_stop() : Step::raised();
+}
+
 auto take_stop() -> Step {
   auto stop = compat::take_exception();
   if (PyErr_GivenExceptionMatches(stop.get(), PyExc_StopIteration) == 0) {  // there was no memory to make it
@@ -113,6 +127,25 @@ void warn_never_awaited(char const* name) {
   auto before = compat::take_exception();
   if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited", name) < 0)
     compat::write_unraisable(nullptr);
+  compat::restore_exception(std::move(before));
+}
+
+void warn_unawaited(char const* method, PyObject* generator) {
+  auto before = compat::take_exception();
+  auto const name = steal(PyObject_GetAttrString(generator, "__qualname__"));
+  auto const text =
+      name ? steal(PyUnicode_FromFormat("coroutine method '%s' of '%S' was never awaited", method, name.get()))
+           : nullptr;
+  auto const warnings = text ? steal(PyImport_ImportModule("warnings")) : nullptr;
+  auto const done =
+      warnings
+          ? steal(PyObject_CallMethod(warnings.get(), "warn", "OOiO", text.get(), PyExc_RuntimeWarning, 1, generator))
+          : nullptr;
+  if (text && !warnings && PyErr_ExceptionMatches(PyExc_ImportError)) {
+    PyErr_Clear();  // nothing is imported any more: the interpreter ends, and native is silent too
+  } else if (!done) {
+    compat::write_unraisable(generator);
+  }
   compat::restore_exception(std::move(before));
 }
 

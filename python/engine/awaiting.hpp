@@ -45,6 +45,9 @@ inline auto await_send_counted(PyObject* iterator, PyObject* value) -> Step {
 /// Throws into what await_iterator() answered; GeneratorExit closes it (Objects/genobject.c, _gen_throw).
 auto await_throw(ModuleState& module, PyObject* iterator, PyObject* exception) -> Step;
 
+/// Throws into a coroutine, or into what await_iterator() answered, by its throw(): GeneratorExit as any other.
+auto throw_into(ModuleState& module, PyObject* iterator, PyObject* exception) -> Step;
+
 /// The current exception is a StopIteration: takes its value as a result.
 auto take_stop() -> Step;
 
@@ -56,6 +59,8 @@ auto make_exception(PyObject* type, PyObject* value, PyObject* traceback) -> Obj
 void set_stop_iteration(PyObject* value);
 /// Warns "coroutine 'NAME' was never awaited".
 void warn_never_awaited(char const* name);
+/// Warns "coroutine method 'METHOD' of 'f' was never awaited", with the generator as its source (3.13's warning).
+void warn_unawaited(char const* method, PyObject* generator);
 /// What close() makes of the answer to a GeneratorExit.
 auto closed_answer(Step answer) -> PyObject*;
 /// throw()'s arguments as an exception; null with an exception set.

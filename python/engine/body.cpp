@@ -13,25 +13,16 @@ namespace {
 /// If throw() raises StopIteration the body has returned: PEP 479 turns any other StopIteration into RuntimeError. A
 /// coroutine that was never started is the exception, and ends a debug build of the interpreter (gh-152685).
 auto python_throw(ModuleState& module, Generator& generator, Object exception) -> Step {
-  if (compat::is_taken_apart(generator.body.get())) {
-    compat::restore_exception(std::move(exception));
-    return Step::raised();
-  }
-  if (generator.state.is_created() && PyErr_GivenExceptionMatches(exception.get(), PyExc_StopIteration) != 0) {
+  PyObject* const body = generator.body.get();
+  if (generator.state.is_created() && !compat::is_taken_apart(body) &&
+      PyErr_GivenExceptionMatches(exception.get(), PyExc_StopIteration) != 0) {
     exception = runtime_error_from(std::move(exception), "async generator raised StopIteration");
     if (!exception) return Step::raised();
   }
-  if (compat::is_unsafe_to_throw_into(generator.body.get())) {  // a user calls its send()
-    set_coroutine_executing();
-    return Step::raised();
-  }
-  PyObject* const throw_name = module.names.throw_.get();
-  auto thrown_out = steal(PyObject_CallMethodOneArg(generator.body.get(), throw_name, exception.get()));
-  if (thrown_out) {
-    generator.state.begin_body();  // not begun by its generator before, if a user has sent into the coroutine
-    return Step::awaits(std::move(thrown_out));
-  }
-  return PyErr_ExceptionMatches(PyExc_StopIteration) ? take_stop() : Step::raised();
+  Step const step = throw_into(module, body, exception.get());
+  // Not begun by its generator before, if a user has sent into the coroutine.
+  if (step.is(StepKind::awaits)) generator.state.begin_body();
+  return step;
 }
 
 }  // namespace

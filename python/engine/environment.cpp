@@ -77,18 +77,7 @@ class Runner {
 
 /// Sends or throws into a coroutine, or what `await` iterates, by its own methods.
 auto resume_iterator(ModuleState& module, PyObject* iterator, PyObject* value, PyObject* exception) -> Step {
-  if (exception == nullptr) return await_send(iterator, value);
-  if (compat::is_taken_apart(iterator)) {
-    compat::restore_exception(borrow(exception));
-    return Step::raised();
-  }
-  if (compat::is_unsafe_to_throw_into(iterator)) {
-    set_coroutine_executing();
-    return Step::raised();
-  }
-  auto object = steal(PyObject_CallMethodOneArg(iterator, module.names.throw_.get(), exception));
-  if (object) return Step::awaits(std::move(object));
-  return PyErr_ExceptionMatches(PyExc_StopIteration) ? take_stop() : Step::raised();
+  return exception == nullptr ? await_send(iterator, value) : throw_into(module, iterator, exception);
 }
 
 /// True for a step by which a body asks its driver to delegate.

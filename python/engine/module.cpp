@@ -7,6 +7,7 @@
 #include "environment.hpp"
 #include "function.hpp"
 #include "hooks_part.hpp"
+#include "isolated.hpp"
 #include "operators.hpp"
 #include "wrapped_item.hpp"
 #include "yield_from.hpp"
@@ -28,6 +29,7 @@ auto orphans() noexcept -> ModuleState& {
     made.awaitables.close(PyObject_GC_Del);
     made.delegations.close(PyObject_GC_Del);
     made.yields.close(PyObject_GC_Del);
+    made.isolated_operations.close(PyObject_GC_Del);
     return made;
   }();
   return module;
@@ -64,7 +66,10 @@ auto make_types(PyObject* self, ModuleState& module) -> bool {
          make_type(self, &module.cpp_body_type, cpp_body_spec, "coroutine") &&
          make_type(self, &module.environment_type, environment_spec, "coroutine") &&
          make_type(self, &module.structured_firstiter_type, structured_firstiter_spec, "structured_firstiter") &&
-         make_type(self, &module.structured_finalizer_type, structured_finalizer_spec, "structured_finalizer");
+         make_type(self, &module.structured_finalizer_type, structured_finalizer_spec, "structured_finalizer") &&
+         make_type(self, &module.isolated_body_type, isolated_body_spec, "isolated_body") &&
+         make_type(self, &module.isolated_generator_type, isolated_generator_spec, "isolated_generator") &&
+         make_type(self, &module.isolated_operation_type, isolated_operation_spec, "async_generator_asend");
 }
 
 auto intern_names(Names& names) -> bool {
@@ -112,7 +117,7 @@ auto module_set_layer(PyObject* self, PyObject* arguments) -> PyObject* {
   return Py_NewRef(Py_None);
 }
 
-/// set_isolated(class): called once by the package, with the class isolated_generator of _isolated.py.
+/// set_isolated(function): called once by the package, with what makes an isolated_generator of a generator.
 auto module_set_isolated(PyObject* self, PyObject* isolated) -> PyObject* {
   static_cast<ModuleState*>(PyModule_GetState(self))->isolated = borrow(isolated);
   return Py_NewRef(Py_None);
@@ -187,7 +192,8 @@ auto add_public(PyObject* self, ModuleState& module) -> bool {
          add("yield_from_", yield_from.get()) && add_type("async_generator", module.generator_type) &&
          add_type("async_generator_asend", module.asend_type) &&
          add_type("async_generator_athrow", module.athrow_type) && add_type("yield_awaitable", module.yield_type) &&
-         add_constants(self);
+         add_type("isolated_body", module.isolated_body_type) &&
+         add_type("isolated_generator", module.isolated_generator_type) && add_constants(self);
 }
 
 auto module_exec(PyObject* self) -> int {
@@ -202,7 +208,7 @@ auto module_exec(PyObject* self) -> int {
   return 0;
 }
 
-auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 12> {
+auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 15> {
   return {&module.generator_type,
           &module.asend_type,
           &module.athrow_type,
@@ -214,7 +220,10 @@ auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 12> {
           &module.wrapped_item_type,
           &module.environment_type,
           &module.structured_firstiter_type,
-          &module.structured_finalizer_type};
+          &module.structured_finalizer_type,
+          &module.isolated_body_type,
+          &module.isolated_generator_type,
+          &module.isolated_operation_type};
 }
 
 auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
@@ -225,6 +234,7 @@ auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(module->wrapping_generator.get());
   Py_VISIT(module->layer.get());
   Py_VISIT(module->isolated.get());
+  Py_VISIT(module->task_swap.get());
   for (HandedUp const& place : module->handed_up) Py_VISIT(place.yield());
   return 0;
 }
@@ -238,11 +248,13 @@ auto module_clear(PyObject* self) -> int {
   module->last_anext = &module->spent;  // it may have been among them
   for (HandedUp& place : module->handed_up) place.clear();
   module->yields.close(PyObject_GC_Del);
+  module->isolated_operations.close(PyObject_GC_Del);
   module->stop.reset();
   module->already_running.reset();
   module->wrapping_generator.reset();
   module->layer.reset();
   module->isolated.reset();
+  module->task_swap.reset();
   for (PyTypeObject** type : types_of(*module)) Py_CLEAR(*type);
   return 0;
 }
@@ -265,6 +277,7 @@ PyMethodDef module_methods[] = {
      METH_FASTCALL, nullptr},
     {"set_up", module_set_up, METH_O, nullptr},
     {"set_isolated", module_set_isolated, METH_O, nullptr},
+    {"set_task_swap", module_set_task_swap, METH_O, nullptr},
     {"set_layer", module_set_layer, METH_VARARGS, nullptr},
     {"outside", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_outside)), METH_FASTCALL, nullptr},
     {"in_environment", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_in_environment)),

@@ -17,6 +17,7 @@ namespace engine {
 
 struct ModuleState;
 struct Delegation;
+struct IsolatedOperation;
 
 /// Which thread is inside an awaitable. The GIL sees to it that there is one at most, apart from a body that awaits
 /// what drives it; without the GIL an Occupied has to.
@@ -215,18 +216,23 @@ struct ModuleState {
   PyTypeObject* environment_type;
   PyTypeObject* structured_firstiter_type;
   PyTypeObject* structured_finalizer_type;
+  PyTypeObject* isolated_body_type;
+  PyTypeObject* isolated_generator_type;
+  PyTypeObject* isolated_operation_type;
   PyTypeObject* wrapped_item_type;   ///< the interpreter's async_generator_wrapped_value
   PyTypeObject* known_wrapped_type;  ///< the same where its layout was verified, else null
   Object already_running;            ///< the exception class
   Object wrapping_generator;         ///< a native async generator that wraps what is sent into it
   Object layer;                      ///< the class Layer of _environment.py
-  Object isolated;                   ///< the class isolated_generator of _isolated.py
+  Object isolated;                   ///< makes an isolated_generator of _isolated.py
+  Object task_swap;                  ///< see module_set_task_swap()
   std::size_t context_vars = 0;      ///< where a context keeps its variables; 0 where that is not known
   Names names;
   FreeList<Generator> generators;
   FreeList<Delegation> delegations;
   FreeList<Awaitable> awaitables;
   FreeList<Yield> yields;
+  FreeList<IsolatedOperation> isolated_operations;
   Awaitable spent{.progress = Progress::finished};  ///< takes the place of one that is done with
   Awaitable* last_anext = &spent;   ///< what `async for` or anext() was given last, in use or in the list; never freed
   Ref<PyStopIterationObject> stop;  ///< the recycled StopIteration

@@ -333,26 +333,6 @@ PyGetSetDef awaitable_getset[] = {
 
 // Life ----------------------------------------------------------------------------------------------------------------
 
-/// "coroutine method 'asend' of 'f' was never awaited", with the generator as its source (3.13's warning).
-void warn_unawaited_operation(Awaitable& awaitable) {
-  char const* method = iterates(awaitable) ? "asend" : awaitable.operation == operation::athrow ? "athrow" : "aclose";
-  auto before = compat::take_exception();
-  auto const name = steal(get_attribute(object_of(awaitable), named("__qualname__")));
-  auto const text =
-      name ? steal(PyUnicode_FromFormat("coroutine method '%s' of '%U' was never awaited", method, name.get()))
-           : nullptr;
-  auto const warnings = text ? steal(PyImport_ImportModule("warnings")) : nullptr;
-  auto const done = warnings ? steal(PyObject_CallMethod(warnings.get(), "warn", "OOiO", text.get(),
-                                                         PyExc_RuntimeWarning, 1, awaitable.generator.object()))
-                             : nullptr;
-  if (text && !warnings && PyErr_ExceptionMatches(PyExc_ImportError)) {
-    PyErr_Clear();  // nothing is imported any more: the interpreter ends, and native is silent too
-  } else if (!done) {
-    compat::write_unraisable(awaitable.generator.object());
-  }
-  compat::restore_exception(std::move(before));
-}
-
 /// Dropped in the middle of an await: the body is told, and the generator is not left locked.
 void abandon(Awaitable& awaitable) {
   auto before = compat::take_exception();
@@ -362,12 +342,16 @@ void abandon(Awaitable& awaitable) {
   compat::restore_exception(std::move(before));
 }
 
+auto method_of(Awaitable const& awaitable) noexcept -> char const* {
+  return iterates(awaitable) ? "asend" : awaitable.operation == operation::athrow ? "athrow" : "aclose";
+}
+
 void awaitable_finalize(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
   if (awaitable.progress == Progress::finished || !awaitable.generator) return;
   if (awaitable.progress == Progress::initial) {
     awaitable.progress = Progress::finished;  // the warning may let a user have it: it is used up
-    return warn_unawaited_operation(awaitable);
+    return warn_unawaited(method_of(awaitable), awaitable.generator.object());
   }
   // A driver is inside: it ends the operation. (A user called the finalizer, or the body dropped its own awaitable.)
   if (Chain::is_driven(*awaitable.module, *awaitable.generator.get())) return;
