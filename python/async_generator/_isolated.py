@@ -41,7 +41,20 @@ def _swap_by_leaving(loop: Any, task: Any) -> Any:
 
 # To make a task the current one, or none; returns the one before. asyncio's way to say which task runs
 # (Doc/library/asyncio-extending.rst), in one call where there is one for it.
-_engine.set_task_swap(getattr(asyncio.tasks, "_swap_current_task", _swap_by_leaving))
+_swap: Callable[[Any, Any], Any] = getattr(asyncio.tasks, "_swap_current_task", _swap_by_leaving)
+
+
+def _current_tasks() -> Any:
+    """The dict of the current task of each loop (3.10 to 3.13), if ``_swap()`` is seen to work on it; or None."""
+    tasks = getattr(asyncio.tasks, "_current_tasks", None)
+    if type(tasks) is not dict or sys.version_info >= (3, 14):
+        return None
+    loop, task = object(), object()
+    before = tasks.get(loop), _swap(loop, task), tasks.get(loop), _swap(loop, None), tasks.get(loop)
+    return tasks if before == (None, None, task, task, None) else None
+
+
+_engine.set_task_swap(_swap, _current_tasks())
 
 
 class _Mailbox:

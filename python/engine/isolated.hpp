@@ -43,9 +43,9 @@ struct IsolatedOperation {
 };
 extern PyType_Spec isolated_operation_spec;
 
-/// `_engine.set_task_swap(swap)`: called once by _isolated.py, with a function that makes a task the current one of a
-/// loop, or none (None), and returns the one before.
-auto module_set_task_swap(PyObject* self, PyObject* swap) -> PyObject*;
+/// `_engine.set_task_swap(swap, tasks)`: called once by _isolated.py, with a function that makes a task the current one
+/// of a loop, or none (None), and returns the one before; and with the dict in which it keeps them, or None.
+auto module_set_task_swap(PyObject* self, PyObject* arguments) -> PyObject*;
 
 }  // namespace engine
 

@@ -235,6 +235,7 @@ auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(module->layer.get());
   Py_VISIT(module->isolated.get());
   Py_VISIT(module->task_swap.get());
+  Py_VISIT(module->current_tasks.get());
   for (HandedUp const& place : module->handed_up) Py_VISIT(place.yield());
   return 0;
 }
@@ -255,6 +256,7 @@ auto module_clear(PyObject* self) -> int {
   module->layer.reset();
   module->isolated.reset();
   module->task_swap.reset();
+  module->current_tasks.reset();
   for (PyTypeObject** type : types_of(*module)) Py_CLEAR(*type);
   return 0;
 }
@@ -277,7 +279,7 @@ PyMethodDef module_methods[] = {
      METH_FASTCALL, nullptr},
     {"set_up", module_set_up, METH_O, nullptr},
     {"set_isolated", module_set_isolated, METH_O, nullptr},
-    {"set_task_swap", module_set_task_swap, METH_O, nullptr},
+    {"set_task_swap", module_set_task_swap, METH_VARARGS, nullptr},
     {"set_layer", module_set_layer, METH_VARARGS, nullptr},
     {"outside", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_outside)), METH_FASTCALL, nullptr},
     {"in_environment", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_in_environment)),

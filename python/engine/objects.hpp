@@ -226,6 +226,7 @@ struct ModuleState {
   Object layer;                      ///< the class Layer of _environment.py
   Object isolated;                   ///< makes an isolated_generator of _isolated.py
   Object task_swap;                  ///< see module_set_task_swap()
+  Object current_tasks;              ///< asyncio's dict, where that is known to have them; or null
   std::size_t context_vars = 0;      ///< where a context keeps its variables; 0 where that is not known
   Names names;
   FreeList<Generator> generators;
