@@ -7,13 +7,13 @@ here is done once for each function, task or change of a variable.
 import functools
 import inspect
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, ContextVar, Token
 from types import CoroutineType
 from typing import Any, NamedTuple
 
 from . import _engine
-from ._function import decorate, decorate_coroutine, factory_of, isasyncgenfunction
+from ._function import awaiting, decorate, decorate_coroutine, factory_of, isasyncgenfunction
 from ._operators import yield_from_
 
 _MISSING: Any = object()
@@ -106,7 +106,9 @@ def structured(function: Any) -> Any:
 
 
 def _structured_coroutine(coroutine: Any) -> Any:
-    """``coroutine`` in a structured environment; one that is not native, or structured already, as it is."""
+    """``coroutine`` in a structured environment; one that is structured already, as it is."""
+    if isinstance(coroutine, Coroutine) and not hasattr(coroutine, "cr_await"):  # mypyc compiled it
+        coroutine = awaiting(coroutine, coroutine)
     if type(coroutine) is not CoroutineType:
         return coroutine
     return _engine.in_environment(coroutine, _engine.OWN_HOOKS)

@@ -112,6 +112,12 @@ auto module_set_layer(PyObject* self, PyObject* arguments) -> PyObject* {
   return Py_NewRef(Py_None);
 }
 
+/// set_awaiting(function): called once by the package, with awaiting() of _function.py.
+auto module_set_awaiting(PyObject* self, PyObject* awaiting) -> PyObject* {
+  static_cast<ModuleState*>(PyModule_GetState(self))->awaiting = borrow(awaiting);
+  Py_RETURN_NONE;
+}
+
 /// set_isolated(class): called once by the package, with the class isolated_generator of _isolated.py.
 auto module_set_isolated(PyObject* self, PyObject* isolated) -> PyObject* {
   static_cast<ModuleState*>(PyModule_GetState(self))->isolated = borrow(isolated);
@@ -224,6 +230,7 @@ auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(module->already_running.get());
   Py_VISIT(module->wrapping_generator.get());
   Py_VISIT(module->layer.get());
+  Py_VISIT(module->awaiting.get());
   Py_VISIT(module->isolated.get());
   for (HandedUp const& place : module->handed_up) Py_VISIT(place.yield());
   return 0;
@@ -242,6 +249,7 @@ auto module_clear(PyObject* self) -> int {
   module->already_running.reset();
   module->wrapping_generator.reset();
   module->layer.reset();
+  module->awaiting.reset();
   module->isolated.reset();
   for (PyTypeObject** type : types_of(*module)) Py_CLEAR(*type);
   return 0;
@@ -264,6 +272,7 @@ PyMethodDef module_methods[] = {
     {"yield_from_call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_yield_from_call)),
      METH_FASTCALL, nullptr},
     {"set_up", module_set_up, METH_O, nullptr},
+    {"set_awaiting", module_set_awaiting, METH_O, nullptr},
     {"set_isolated", module_set_isolated, METH_O, nullptr},
     {"set_layer", module_set_layer, METH_VARARGS, nullptr},
     {"outside", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_outside)), METH_FASTCALL, nullptr},

@@ -220,6 +220,7 @@ struct ModuleState {
   Object already_running;            ///< the exception class
   Object wrapping_generator;         ///< a native async generator that wraps what is sent into it
   Object layer;                      ///< the class Layer of _environment.py
+  Object awaiting;                   ///< the function awaiting() of _function.py
   Object isolated;                   ///< the class isolated_generator of _isolated.py
   std::size_t context_vars = 0;      ///< where a context keeps its variables; 0 where that is not known
   Names names;
