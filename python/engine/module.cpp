@@ -118,6 +118,12 @@ auto module_set_awaiting(PyObject* self, PyObject* awaiting) -> PyObject* {
   Py_RETURN_NONE;
 }
 
+/// set_running_task(function): called once by the package, with running_task() of _running.py.
+auto module_set_running_task(PyObject* self, PyObject* function) -> PyObject* {
+  static_cast<ModuleState*>(PyModule_GetState(self))->running_task = borrow(function);
+  Py_RETURN_NONE;
+}
+
 /// set_isolated(class): called once by the package, with the class isolated_generator of _isolated.py.
 auto module_set_isolated(PyObject* self, PyObject* isolated) -> PyObject* {
   static_cast<ModuleState*>(PyModule_GetState(self))->isolated = borrow(isolated);
@@ -232,6 +238,7 @@ auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(module->layer.get());
   Py_VISIT(module->awaiting.get());
   Py_VISIT(module->isolated.get());
+  Py_VISIT(module->running_task.get());
   for (HandedUp const& place : module->handed_up) Py_VISIT(place.yield());
   return 0;
 }
@@ -251,6 +258,7 @@ auto module_clear(PyObject* self) -> int {
   module->layer.reset();
   module->awaiting.reset();
   module->isolated.reset();
+  module->running_task.reset();
   for (PyTypeObject** type : types_of(*module)) Py_CLEAR(*type);
   return 0;
 }
@@ -274,6 +282,7 @@ PyMethodDef module_methods[] = {
     {"set_up", module_set_up, METH_O, nullptr},
     {"set_awaiting", module_set_awaiting, METH_O, nullptr},
     {"set_isolated", module_set_isolated, METH_O, nullptr},
+    {"set_running_task", module_set_running_task, METH_O, nullptr},
     {"set_layer", module_set_layer, METH_VARARGS, nullptr},
     {"outside", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_outside)), METH_FASTCALL, nullptr},
     {"in_environment", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_in_environment)),

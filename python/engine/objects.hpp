@@ -222,6 +222,7 @@ struct ModuleState {
   Object layer;                      ///< the class Layer of _environment.py
   Object awaiting;                   ///< the function awaiting() of _function.py
   Object isolated;                   ///< the class isolated_generator of _isolated.py
+  Object running_task;               ///< the function running_task() of _running.py
   std::size_t context_vars = 0;      ///< where a context keeps its variables; 0 where that is not known
   Names names;
   FreeList<Generator> generators;
