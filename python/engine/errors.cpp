@@ -39,8 +39,8 @@ namespace {
 
 auto has_notes(PyObject* error) noexcept -> bool { return PyObject_HasAttrString(error, "add_note") != 0; }  // not 3.10
 
-/// Adds "text FILE, line N, in NAME" to an exception: where the body of `generator` is. Nothing where there is no frame, or
-/// no notes.
+/// Adds "text FILE, line N, in NAME" to an exception: where the body of `generator` is. Nothing where there is no
+/// frame, or no notes.
 [[gnu::cold]] void note_place(PyObject* error, Generator& generator, char const* text) noexcept {
   auto const frame = steal(body_frame(generator));
   if (frame && PyFrame_Check(frame.get()) && has_notes(error)) {

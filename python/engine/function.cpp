@@ -243,8 +243,8 @@ auto is_coroutine(ModuleState& module, PyObject* body) -> bool {
          PyObject_HasAttr(body, module.names.throw_.get()) && PyObject_HasAttrString(body, "cr_await");
 }
 
-/// A native coroutine that awaits `body`, where that is a coroutine without am_send, as those that mypyc compiled are. For
-/// anything else, null with an exception set.
+/// A native coroutine that awaits `body`, where that is a coroutine without am_send, as those that mypyc compiled are.
+/// For anything else, null with an exception set.
 [[gnu::noinline]] auto native_awaiting(Factory& factory, Object const& body) -> Object {
   ModuleState& module = *factory.module;
   PyAsyncMethods const* methods = Py_TYPE(body.get())->tp_as_async;
