@@ -513,7 +513,7 @@ def awaiting(function: Any, coroutine: Any) -> Any:
         function: what made the coroutine, which gives it its name.
         coroutine: a coroutine, by its methods.
     """
-    made = _await(coroutine)
+    made: Any = _await(coroutine)
     made.__name__ = getattr(function, "__name__", made.__name__)
     made.__qualname__ = getattr(function, "__qualname__", made.__name__)
     return made
