@@ -206,7 +206,6 @@ def instrument(function: Any, *, around: Callable[[Call], Any]) -> Any:
     """
     if not isasyncgenfunction(function):
         raise TypeError(f"instrument() takes an async generator function, not {function!r}")
-
     return surround(function, around, _engine.OWN_CONTEXT)
 
 
