@@ -7,6 +7,7 @@ is the reference, and ``docs/semantics.md`` has the rules.
 from sys import get_asyncgen_hooks, set_asyncgen_hooks
 
 from . import _impl as _impl  # programs use async_generator._impl after a plain import
+from . import _running as _running  # the engine calls it
 from ._engine import AlreadyRunning
 from ._environment import instrument, isolated, preserve, structured, structured_tasks
 from ._function import async_generator, isasyncgen, isasyncgenfunction

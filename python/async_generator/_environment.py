@@ -7,13 +7,13 @@ here is done once for each function, task or change of a variable.
 import functools
 import inspect
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, ContextVar, Token
 from types import CoroutineType
 from typing import Any, NamedTuple
 
 from . import _engine
-from ._function import decorate, decorate_coroutine, factory_of, isasyncgenfunction
+from ._function import awaiting, decorate, decorate_coroutine, factory_of, isasyncgenfunction
 from ._operators import yield_from_
 
 _MISSING: Any = object()
@@ -106,7 +106,9 @@ def structured(function: Any) -> Any:
 
 
 def _structured_coroutine(coroutine: Any) -> Any:
-    """``coroutine`` in a structured environment; one that is not native, or structured already, as it is."""
+    """``coroutine`` in a structured environment; one that is structured already, as it is."""
+    if isinstance(coroutine, Coroutine) and not hasattr(coroutine, "cr_await"):  # mypyc compiled it
+        coroutine = awaiting(coroutine, coroutine)
     if type(coroutine) is not CoroutineType:
         return coroutine
     return _engine.in_environment(coroutine, _engine.OWN_HOOKS)
@@ -204,14 +206,23 @@ def instrument(function: Any, *, around: Callable[[Call], Any]) -> Any:
     """
     if not isasyncgenfunction(function):
         raise TypeError(f"instrument() takes an async generator function, not {function!r}")
+    return surround(function, around, _engine.OWN_CONTEXT)
+
+
+def surround(function: Any, around: Callable[[Call], Any], parts: int) -> Any:
+    """``instrument()`` for an environment with these parts of its own. What is isolated stays so, with its manager inside."""
+    make = function
+    factory = factory_of(function)
+    if factory is not None and factory.parts & _engine.ISOLATED:
+        make, parts = decorate(factory.original, 0), factory.parts
 
     @functools.wraps(function)
     def begin(*args: Any, **kwargs: Any) -> Any:
-        return _run_around(around, Call(function, args, kwargs), function(*args, **kwargs))
+        return _run_around(around, Call(function, args, kwargs), make(*args, **kwargs))
 
     del begin.__wrapped__  # what it calls is no part of it: it is shown below
     begin.__dict__.pop("_async_gen_function", None)
-    made = decorate(begin, _engine.OWN_CONTEXT)
+    made = decorate(begin, parts)
     made.__wrapped__ = function
     return made
 
@@ -221,10 +232,11 @@ async def _run_around(around: Callable[[Call], Any], call: Call, generator: Any)
     if hasattr(type(manager), "__aenter__"):
         async with manager:
             return await yield_from_(generator)
-    if not hasattr(type(manager), "__enter__"):
+    elif hasattr(type(manager), "__enter__"):
+        with manager:
+            return await yield_from_(generator)
+    else:
         raise TypeError(f"instrument(): around returned {manager!r}, not a context manager")
-    with manager:
-        return await yield_from_(generator)
 
 
 def isolated(obj: Any) -> Any:

@@ -71,11 +71,18 @@ def instrument(  # type: ignore[overload-overlap]
     around: Callable[[Call], AbstractContextManager[Any, Any] | AbstractAsyncContextManager[Any, Any]],
 ) -> Callable[_P, _engine.async_generator[_Item, _Sent, _Result]]: ...
 @overload
+def instrument(  # type: ignore[overload-overlap]
+    function: Callable[_P, isolated_generator[_Item, _Sent, _Result]],
+    *,
+    around: Callable[[Call], AbstractContextManager[Any, Any] | AbstractAsyncContextManager[Any, Any]],
+) -> Callable[_P, isolated_generator[_Item, _Sent, _Result]]: ...
+@overload
 def instrument(
     function: Callable[_P, AsyncGenerator[_Item, _Sent]],
     *,
     around: Callable[[Call], AbstractContextManager[Any, Any] | AbstractAsyncContextManager[Any, Any]],
 ) -> Callable[_P, _engine.async_generator[_Item, _Sent, None]]: ...
+def surround(function: Any, around: Callable[[Call], Any], parts: int) -> Any: ...
 @overload
 def isolated(obj: AsyncGenerator[_Item, _Sent]) -> isolated_generator[_Item, _Sent, None]: ...
 @overload

@@ -127,7 +127,6 @@ _COMPILERS = {
     "cython_function_or_method": "Cython",
     "fused_cython_function": "Cython",
     "compiled_function": "Nuitka",
-    "Function compiled with mypyc": "mypyc",
 }
 
 
@@ -138,11 +137,6 @@ def _refuse_compiled(function: Any) -> None:
     if type(function).__name__ not in _COMPILERS:
         function = type(function).__call__
     tool = _COMPILERS.get(type(function).__name__)
-    if tool == "mypyc":
-        raise TypeError(
-            f"{function!r} was compiled by mypyc, whose coroutines cannot be driven by @async_generator: leave its module "
-            f"uncompiled"
-        )
     if tool and function.__code__.co_flags & inspect.CO_ASYNC_GENERATOR:
         raise TypeError(
             f"{function!r} was compiled by {tool}, whose async generators cannot be driven by @async_generator: write "
@@ -507,6 +501,29 @@ def _prepare_coroutine(
 ) -> _Prepared:
     """The same for a structured coroutine function, which needs no preparation."""
     return (_copy(function, function.__code__) if replaced else function), (), 0
+
+
+def awaiting(function: Any, coroutine: Any) -> Any:
+    """A native coroutine that awaits one of another kind, for what needs a native one.
+
+    The engine calls this for bodies that it cannot send into, such as those that mypyc compiled. In these an item takes
+    one await more.
+
+    Args:
+        function: what made the coroutine, which gives it its name.
+        coroutine: a coroutine, by its methods.
+    """
+    made: Any = _await(coroutine)
+    made.__name__ = getattr(function, "__name__", made.__name__)
+    made.__qualname__ = getattr(function, "__qualname__", made.__name__)
+    return made
+
+
+async def _await(coroutine: Any) -> Any:
+    return await coroutine
+
+
+_engine.set_awaiting(awaiting)
 
 
 def _as_body(code: CodeType, replaced: bool) -> tuple[CodeType, int]:

@@ -81,6 +81,7 @@ class Body(_engine.isolated_body):
         self.generator = generator
         self.waits_for: Any = None  # the future that the body waits for
         self.outcomes: deque[Outcome] = deque()  # of operations that no consumer has got yet
+        self.reader: asyncio.Task[Any] | None = None  # the consumer's task, while it waits
         self.closers: list[asyncio.Future[None]] = []  # what those wait for that close it
         self.thrown: BaseException | None = None  # a cancellation that its next resumption raises
         self.interrupted = False  # a cancellation is on its way to the body, by what that waits for
@@ -212,7 +213,7 @@ class Body(_engine.isolated_body):
     def begin_or_go_on(self, handle: Any, begin: Callable[[], Any], name: str, given: bool) -> Outcome | None:
         """The beginning of ``operate()``. Returns the outcome, if there is one at once."""
         if self.stepping or self.consumer is not None:
-            raise _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
+            raise self.already_running(name)
         if self.task is not None:
             self.check_loop()
         if self.closing or self.operation is not None or self.outcomes:
@@ -233,6 +234,17 @@ class Body(_engine.isolated_body):
         self.wait_a_turn()
         return None
 
+    def already_running(self, name: str) -> _engine.AlreadyRunning:
+        """The error, with the notes that the engine adds to it: where the body is, and which task runs it."""
+        error = _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
+        frame = getattr(self.generator, "ag_frame", None)
+        if sys.version_info >= (3, 11) and frame is not None:
+            place = f"{frame.f_code.co_filename}, line {frame.f_lineno}, in {frame.f_code.co_name}"
+            error.add_note(f"its body is at {place}")
+        if sys.version_info >= (3, 11) and self.reader is not None:
+            error.add_note(f"the task that runs it is {self.reader.get_name()!r}")
+        return error
+
     def is_resumable(self) -> bool:
         if self.operation is None or self.driven or self.closing:
             return False
@@ -241,6 +253,7 @@ class Body(_engine.isolated_body):
     async def wait(self, deadline: float | None) -> None:
         """Wait until there is something to do. Raises GaveUp at the deadline."""
         self.consumer = future = self.loop.create_future()
+        self.reader = asyncio.current_task()
         timer = None if deadline is None else self.loop.call_at(deadline, _expire, future)
         try:
             if await future is _MISSING:
@@ -250,14 +263,14 @@ class Body(_engine.isolated_body):
                 self.wake_task()  # then it is the one to resume the body
             raise
         finally:
-            self.consumer = None
+            self.consumer = self.reader = None
             if timer is not None:
                 timer.cancel()
 
     async def close(self, handle: Any) -> None:
         """Interrupt the body where it is, and wait for its end. The generator's task does it: it cannot be given up."""
         if self.stepping or self.task is not None and asyncio.current_task() is self.task:
-            raise _engine.AlreadyRunning("aclose(): asynchronous generator is already running")
+            raise self.already_running("aclose")
         if self.task is None:  # never begun: nothing awaits
             self.ended = True
             await self.begin_operation(self.generator.aclose)

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar, overload
 from typing_extensions import Self
 from typing_extensions import TypeVar as VariableWithDefault
 
+from . import _engine
 from ._isolated_outcome import Outcome
 
 _Default = TypeVar("_Default")
@@ -17,6 +18,7 @@ _Result_co = VariableWithDefault("_Result_co", covariant=True, default=None)
 class Body:
     generator: AsyncGenerator[Any, Any]
     consumer: Any
+    reader: Any
     stepping: bool
     ended: bool
     def __init__(self, generator: AsyncGenerator[Any, Any]) -> None: ...
@@ -33,6 +35,7 @@ class Body:
         self, handle: object, begin: Callable[[], Any], name: str, given: bool, timeout: float | None = None
     ) -> Any: ...
     def begin_or_go_on(self, handle: object, begin: Callable[[], Any], name: str, given: bool) -> Outcome | None: ...
+    def already_running(self, name: str) -> _engine.AlreadyRunning: ...
     def is_resumable(self) -> bool: ...
     async def wait(self, deadline: float | None) -> None: ...
     async def close(self, handle: object) -> None: ...

@@ -2,10 +2,12 @@
 
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, Callable
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 from typing import Any
 
+from ._environment import surround
 from ._function import isasyncgenfunction
 
 __all__ = ["aclosing", "asynccontextmanager"]
@@ -14,9 +16,10 @@ __all__ = ["aclosing", "asynccontextmanager"]
 def asynccontextmanager(func: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
     """Make an async context manager function from an async generator function that yields once.
 
-    It does what ``contextlib.asynccontextmanager()`` does (CPython's Lib/contextlib.py), with three additions. The
+    It does what ``contextlib.asynccontextmanager()`` does (CPython's Lib/contextlib.py), with four additions. The
     generator is always closed at the end of the block. A function that is not an async generator function is refused
-    here, and not in the ``async with``. In a plain ``with``, the error says what to write instead.
+    here, and not in the ``async with``. In a plain ``with``, the error says what to write instead. As a decorator, the
+    context manager is around the iteration of generators, as in CPython 3.15, and hides none of their operations.
 
     Args:
         func: an async generator function, native or decorated with ``@async_generator``. ``@asynccontextmanager`` goes on
@@ -24,7 +27,9 @@ def asynccontextmanager(func: Callable[..., AsyncGenerator[Any, Any]]) -> Callab
 
     Returns:
         A function with the name, documentation and attributes of ``func``; each call makes a context manager, which is
-        also a decorator. The value of its ``async with`` is the item.
+        also a decorator: of coroutine functions, of async generator functions, whose ``asend()``, ``athrow()`` and return
+        value go through it (PEP 828), and of generator functions, which become async. The value of its ``async with``
+        is the item.
 
     Raises:
         TypeError: if ``func`` is not an async generator function.
@@ -63,6 +68,28 @@ class _AsyncGeneratorContextManager(contextlib.AsyncContextDecorator, contextlib
     def _recreate_cm(self) -> "_AsyncGeneratorContextManager":
         return type(self)(*self._call)  # as a decorator, it needs a new manager for each call
 
+    def __call__(self, func: Any) -> Any:
+        if isinstance(func, (staticmethod, classmethod)) and isasyncgenfunction(func.__func__):
+            return type(func)(self(func.__func__))
+        if isasyncgenfunction(func):
+            return surround(func, lambda call: self._recreate_cm(), parts=0)
+        if inspect.isgeneratorfunction(func) and not _is_awaited(func):
+            return self._over_generator(func)
+        as_the_interpreter_does: Any = super().__call__
+        return as_the_interpreter_does(func)
+
+    def _over_generator(
+        self, func: Callable[..., Generator[Any, Any, Any]]
+    ) -> Callable[..., AsyncGenerator[Any, None]]:
+        @functools.wraps(func)
+        async def inner(*args: Any, **kwds: Any) -> AsyncGenerator[Any, None]:
+            async with self._recreate_cm():
+                with contextlib.closing(func(*args, **kwds)) as items:
+                    for item in items:
+                        yield item
+
+        return inner
+
     def __aenter__(self) -> Any:
         return self._manager.__aenter__()
 
@@ -75,3 +102,8 @@ class _AsyncGeneratorContextManager(contextlib.AsyncContextDecorator, contextlib
 
     def __exit__(self, *exc_info: Any) -> None:
         """Never called, but `with` looks it up before it calls `__enter__`."""
+
+
+def _is_awaited(func: Any) -> bool:
+    """Tell whether a generator function has the decorator ``types.coroutine``."""
+    return bool(getattr(getattr(func, "__code__", None), "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)

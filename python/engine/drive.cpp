@@ -356,14 +356,14 @@ auto ChainDriver::hand_up(Step step) -> Step {
   Object exception = step.is(StepKind::raised) ? take_raised() : nullptr;
   Object exit = std::move(at_.above()->pending_exit);
   Object handled = at_.ascend();
-  if (closed && step.is(StepKind::yielded)) child->state.ignore_exit();
+  bool const ignored = closed && step.is(StepKind::yielded);
+  if (ignored) child->state.ignore_exit();
   child->state.end_operation();
   handled.reset();
+  if (closed) answer.reset();
+  if (ignored) exception = ignored_exit(child.get());
   child.reset();  // the parent must not find its delegate alive because of us
-  if (closed) {
-    answer.reset();
-    return hand_up_closed(step.kind, std::move(exception), std::move(exit));
-  }
+  if (closed) return hand_up_closed(step.kind, std::move(exception), std::move(exit));
   return exception ? resume_throw(std::move(exception)) : send_next(std::move(answer));
 }
 
@@ -372,10 +372,10 @@ auto ChainDriver::hand_up(Step step) -> Step {
 auto ChainDriver::hand_up_closed(StepKind kind, Object exception, Object exit) -> Step {
   bool const ended = exception && is_generator_exit(exception.get());
   switch (agen::after_exit(lifecycle_step(kind), ended)) {
-    case agen::close_outcome::ignored_exit: exception = ignored_exit(); break;
     case agen::close_outcome::done:
       exception = exit ? std::move(exit) : steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
       break;
+    case agen::close_outcome::ignored_exit:  // which hand_up() has made
     case agen::close_outcome::pending:
     case agen::close_outcome::raises: break;
   }

@@ -137,14 +137,28 @@ auto Runner::conclude(Step step) -> Step {
 
 auto Runner::answered(Step step) -> Step { return settle(read(step)); }
 
+/// A cleanup that an exit has ended returns, as aclose() does then. The body gets the exit where it stands, as at the
+/// end of a block around the generator.
+auto raise_instead(Step answer, PyObject* exit) -> Step {
+  if (answer.is(StepKind::raised)) return answer;
+  answer.take().reset();
+  compat::restore_exception(borrow(exit));
+  return Step::raised();
+}
+
 auto Runner::resume(PyObject* value, PyObject* exception) -> Step {
+  // A close(), which cannot await.
+  bool const exits = !my_.is_body && exception != nullptr && is_generator_exit(exception);
   if (my_.closing) {
     if (exception != nullptr) my_.interrupted = true;
-    Step const answer = resume_iterator(module_, my_.closing.get(), value, exception);
-    bool const exits = !my_.is_body && exception != nullptr && is_generator_exit(exception);
-    if (exits && !answer.is(StepKind::awaits)) my_.hooks.hand_out_dropped();  // a close() cannot await
+    Step answer = resume_iterator(module_, my_.closing.get(), value, exception);
+    if (exits && !answer.is(StepKind::awaits)) {
+      my_.hooks.hand_out_dropped();
+      answer = raise_instead(answer, exception);
+    }
     return settle(close_dropped(answer));
   }
+  if (exits) my_.hooks.hand_out_dropped();
   if (my_.hooks.has_dropped()) {  // see may_hold()
     my_.held = Held{.is_input = true, .object = borrow(value), .exception = borrow(exception)};
     return settle(begin_closing());

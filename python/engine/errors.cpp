@@ -37,12 +37,13 @@ void raise_here(Object exception) {
 
 namespace {
 
-/// Adds "text FILE, line N, in NAME" to the current exception: where the body of `generator` is. Nothing where there is
-/// no frame, or no notes (3.10).
-[[gnu::cold]] void note_place(Generator& generator, char const* text) noexcept {
-  auto error = compat::take_exception();
+auto has_notes(PyObject* error) noexcept -> bool { return PyObject_HasAttrString(error, "add_note") != 0; }  // not 3.10
+
+/// Adds "text FILE, line N, in NAME" to an exception: where the body of `generator` is. Nothing where there is no
+/// frame, or no notes.
+[[gnu::cold]] void note_place(PyObject* error, Generator& generator, char const* text) noexcept {
   auto const frame = steal(body_frame(generator));
-  if (frame && PyFrame_Check(frame.get()) && PyObject_HasAttrString(error.get(), "add_note") != 0) {
+  if (frame && PyFrame_Check(frame.get()) && has_notes(error)) {
     auto* const python_frame = reinterpret_cast<PyFrameObject*>(frame.get());
     auto const code = steal(reinterpret_cast<PyObject*>(PyFrame_GetCode(python_frame)));
     auto const file = steal(PyObject_GetAttrString(code.get(), "co_filename"));
@@ -50,10 +51,23 @@ namespace {
     auto const note = file && name ? steal(PyUnicode_FromFormat("%s %U, line %d, in %U", text, file.get(),
                                                                 PyFrame_GetLineNumber(python_frame), name.get()))
                                    : nullptr;
-    if (note) steal(PyObject_CallMethod(error.get(), "add_note", "O", note.get())).reset();
+    if (note) steal(PyObject_CallMethod(error, "add_note", "O", note.get())).reset();
   }
   PyErr_Clear();
-  compat::restore_exception(std::move(error));
+}
+
+/// Adds the name of the task that runs `generator`, if that can be found out. False with an interrupt as the current
+/// exception, which came meanwhile.
+[[gnu::cold]] auto note_task(ModuleState& module, PyObject* error, Generator& generator) noexcept -> bool {
+  if (!module.running_task || !has_notes(error)) return true;
+  auto const name = steal(PyObject_CallOneArg(module.running_task.get(), reinterpret_cast<PyObject*>(&generator)));
+  if (!name && PyErr_ExceptionMatches(PyExc_Exception) == 0) return false;
+  if (name && PyUnicode_Check(name.get())) {
+    auto const note = steal(PyUnicode_FromFormat("the task that runs it is %R", name.get()));
+    if (note) steal(PyObject_CallMethod(error, "add_note", "O", note.get())).reset();
+  }
+  PyErr_Clear();
+  return true;
 }
 
 }  // namespace
@@ -63,7 +77,10 @@ void set_already_running(ModuleState& module, agen::operation operation, Generat
                      : operation == agen::operation::aclose ? "aclose"
                                                             : "anext";
   PyErr_Format(module.already_running.get(), "%s(): asynchronous generator is already running", name);
-  if (generator != nullptr) note_place(*generator, "its body is at");
+  if (generator == nullptr) return;
+  auto error = compat::take_exception();
+  note_place(error.get(), *generator, "its body is at");
+  if (note_task(module, error.get(), *generator)) compat::restore_exception(std::move(error));
 }
 
 void set_generator_executing() { PyErr_SetString(PyExc_ValueError, "async generator already executing"); }
@@ -89,11 +106,14 @@ void set_stop_async_iteration(Object value) {
   if (stop) raise_here(std::move(stop));
 }
 
-auto ignored_exit() -> Object { return runtime_error("async generator ignored GeneratorExit"); }
+auto ignored_exit(Generator* generator) -> Object {
+  auto error = runtime_error("async generator ignored GeneratorExit");
+  if (error && generator != nullptr) note_place(error.get(), *generator, "while it was closed, its body yielded at");
+  return error;
+}
 
 void set_ignored_exit(Generator& generator) {
-  if (auto error = ignored_exit()) raise_here(std::move(error));
-  note_place(generator, "while it was closed, its body yielded at");
+  if (auto error = ignored_exit(&generator)) raise_here(std::move(error));
 }
 
 auto is_group_of_exits(PyObject* exception) -> bool {

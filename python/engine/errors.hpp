@@ -29,7 +29,7 @@ void raise_here(Object exception);
 // An operation that is refused, or ends at once. Each sets the thread's current exception.
 
 /// "already running" for `operation`: an instance of the class that is RuntimeError and ValueError.
-/// \param generator  the generator, if known: a note says where its body is
+/// \param generator  the generator, if known: notes say where its body is, and which task runs it
 void set_already_running(ModuleState& module, agen::operation operation, Generator* generator = nullptr);
 /// A driver goes through the generator.
 void set_generator_executing();
@@ -43,8 +43,8 @@ void set_coroutine_just_started(PyObject* type);
 /// StopAsyncIteration, with `value` unless that is None.
 void set_stop_async_iteration(Object value);
 /// What a body has raised that yields while it is closed. Null with an exception set.
-auto ignored_exit() -> Object;
-/// \param generator  whose body did it: a note says where
+/// \param generator  whose body did it, if known: a note says where
+auto ignored_exit(Generator* generator = nullptr) -> Object;
 void set_ignored_exit(Generator& generator);
 /// True for a group of nothing but GeneratorExit: task groups that are closed raise one (CPython gh-135736).
 auto is_group_of_exits(PyObject* exception) -> bool;

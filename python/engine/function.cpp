@@ -243,6 +243,21 @@ auto is_coroutine(ModuleState& module, PyObject* body) -> bool {
          PyObject_HasAttr(body, module.names.throw_.get()) && PyObject_HasAttrString(body, "cr_await");
 }
 
+/// A native coroutine that awaits `body`, where that is a coroutine without am_send, as those that mypyc compiled are.
+/// For anything else, null with an exception set.
+[[gnu::noinline]] auto native_awaiting(Factory& factory, Object const& body) -> Object {
+  ModuleState& module = *factory.module;
+  PyAsyncMethods const* methods = Py_TYPE(body.get())->tp_as_async;
+  bool const awaitable = methods != nullptr && methods->am_await != nullptr;
+  if (!awaitable || !PyObject_HasAttrString(body.get(), "send") ||
+      !PyObject_HasAttr(body.get(), module.names.throw_.get()) ||
+      !PyObject_HasAttr(body.get(), module.names.close.get())) {
+    set_not_a_coroutine(factory, body.get());
+    return nullptr;
+  }
+  return steal(PyObject_CallFunctionObjArgs(module.awaiting.get(), factory.original.get(), body.get(), nullptr));
+}
+
 /// make() for a factory with parts of an environment. Null with an exception set.
 [[gnu::noinline]] auto make_in_environment(Factory& factory, Object body, std::uint32_t traits) -> PyObject* {
   ModuleState& module = *factory.module;
@@ -264,9 +279,9 @@ auto make(Factory& first, PyObject* const* arguments, size_t count, PyObject* ke
   std::uint32_t const traits = rewritten ? factory.traits : 0;
   auto body = steal(compat::call(function, arguments, count, keywords));
   if (!body) return nullptr;
-  if (!is_coroutine(*factory.module, body.get())) {
-    set_not_a_coroutine(factory, body.get());
-    return nullptr;
+  if (!is_coroutine(*factory.module, body.get())) [[unlikely]] {
+    body = native_awaiting(factory, body);
+    if (!body) return nullptr;
   }
   if (factory.parts != 0) [[unlikely]]
     return make_in_environment(factory, std::move(body), traits);

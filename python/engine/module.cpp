@@ -117,6 +117,18 @@ auto module_set_layer(PyObject* self, PyObject* arguments) -> PyObject* {
   return Py_NewRef(Py_None);
 }
 
+/// set_awaiting(function): called once by the package, with awaiting() of _function.py.
+auto module_set_awaiting(PyObject* self, PyObject* awaiting) -> PyObject* {
+  static_cast<ModuleState*>(PyModule_GetState(self))->awaiting = borrow(awaiting);
+  Py_RETURN_NONE;
+}
+
+/// set_running_task(function): called once by the package, with running_task() of _running.py.
+auto module_set_running_task(PyObject* self, PyObject* function) -> PyObject* {
+  static_cast<ModuleState*>(PyModule_GetState(self))->running_task = borrow(function);
+  Py_RETURN_NONE;
+}
+
 /// set_isolated(function): called once by the package, with what makes an isolated_generator of a generator.
 auto module_set_isolated(PyObject* self, PyObject* isolated) -> PyObject* {
   static_cast<ModuleState*>(PyModule_GetState(self))->isolated = borrow(isolated);
@@ -233,9 +245,11 @@ auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(module->already_running.get());
   Py_VISIT(module->wrapping_generator.get());
   Py_VISIT(module->layer.get());
+  Py_VISIT(module->awaiting.get());
   Py_VISIT(module->isolated.get());
   Py_VISIT(module->task_swap.get());
   Py_VISIT(module->current_tasks.get());
+  Py_VISIT(module->running_task.get());
   for (HandedUp const& place : module->handed_up) Py_VISIT(place.yield());
   return 0;
 }
@@ -254,9 +268,11 @@ auto module_clear(PyObject* self) -> int {
   module->already_running.reset();
   module->wrapping_generator.reset();
   module->layer.reset();
+  module->awaiting.reset();
   module->isolated.reset();
   module->task_swap.reset();
   module->current_tasks.reset();
+  module->running_task.reset();
   for (PyTypeObject** type : types_of(*module)) Py_CLEAR(*type);
   return 0;
 }
@@ -278,8 +294,10 @@ PyMethodDef module_methods[] = {
     {"yield_from_call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_yield_from_call)),
      METH_FASTCALL, nullptr},
     {"set_up", module_set_up, METH_O, nullptr},
+    {"set_awaiting", module_set_awaiting, METH_O, nullptr},
     {"set_isolated", module_set_isolated, METH_O, nullptr},
     {"set_task_swap", module_set_task_swap, METH_VARARGS, nullptr},
+    {"set_running_task", module_set_running_task, METH_O, nullptr},
     {"set_layer", module_set_layer, METH_VARARGS, nullptr},
     {"outside", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_outside)), METH_FASTCALL, nullptr},
     {"in_environment", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_in_environment)),

@@ -227,6 +227,8 @@ struct ModuleState {
   Object isolated;                   ///< makes an isolated_generator of _isolated.py
   Object task_swap;                  ///< see module_set_task_swap()
   Object current_tasks;              ///< asyncio's dict, where that is known to have them; or null
+  Object awaiting;                   ///< the function awaiting() of _function.py
+  Object running_task;               ///< the function running_task() of _running.py
   std::size_t context_vars = 0;      ///< where a context keeps its variables; 0 where that is not known
   Names names;
   FreeList<Generator> generators;

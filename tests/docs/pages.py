@@ -1,6 +1,7 @@
 """Finds the code of the pages and runs it. What a block is for, its page says in a comment that the site does not show:
 
   <!-- builds: FOLDER -->        near the top: the page imports the extension module of that folder, named as the folder
+  <!-- needs: fastapi uvicorn -->   near the top: the page's Python imports these packages; without one it is skipped
   <!-- loops: asyncio trio -->   near the top: the page's Python runs once for each; for trio its calls are translated
   <!-- prints -->               the next block is what the Python since the last such block has printed
   <!-- raises: SyntaxError -->  the next block raises that
@@ -24,6 +25,7 @@ BLOCK = re.compile(
     re.M | re.S,
 )
 BUILDS = re.compile(r"^<!-- builds: (\S+) -->$", re.M)
+NEEDS = re.compile(r"^<!-- needs: ([\w. ]+) -->$", re.M)
 LOOPS = re.compile(r"^<!-- loops: ([\w ]+) -->$", re.M)
 NOTES = ("prints", "traced", "raises: ", "not run: ", "code: ", "example: ")
 
@@ -59,6 +61,12 @@ def loops(page):
     """The event loops that a page's programs run under."""
     found = LOOPS.search(page.read_text(encoding="utf-8"))
     return found[1].split() if found else ["asyncio"]
+
+
+def needs(page):
+    """The packages that a page's programs import beside this one."""
+    found = NEEDS.search(page.read_text(encoding="utf-8"))
+    return found[1].split() if found else []
 
 
 def build(page):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from pages import DOCS, NOTES, ROOT, blocks, loops, run_page
+from pages import DOCS, NOTES, ROOT, blocks, loops, needs, run_page
 
 PAGES = sorted(page for page in DOCS.rglob("*.md"))
 NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
@@ -24,6 +24,8 @@ WITH_PYTHON = [
     ("page", "loop"), WITH_PYTHON, ids=[f"{page.relative_to(DOCS)}-{loop}" for page, loop in WITH_PYTHON]
 )
 def test_python_runs_and_prints_what_the_page_says(page, loop):
+    for package in needs(page):
+        pytest.importorskip(package, reason=f"{package} has no wheel for this interpreter")
     run_page(page, loop)
 
 
@@ -67,6 +69,16 @@ def test_commands_exist(page):
 def test_cpp_is_pasted_from_what_is_compiled():
     done = subprocess.run([sys.executable, ROOT / "tools" / "docs-cpp", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_streaming_server_prints_what_its_page_says():
+    page = DOCS / "howto" / "streaming-server.md"
+    for package in needs(page):
+        pytest.importorskip(package, reason=f"{package} has no wheel for this interpreter")
+    command = [sys.executable, ROOT / "examples" / "python" / "streaming_server.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    printed = [block.code for block in blocks(page) if block.note == "prints"]
+    assert (done.stdout, done.stderr) == ("".join(printed), "")
 
 
 def test_tracing_reports_what_its_page_says(tmp_path):

@@ -509,6 +509,47 @@ def test_what_is_around_ends_with_the_generator(function, make_span, way):
     assert log == ["enter", "ValueError" if way == "error" else "GeneratorExit", "exit"]
 
 
+@FUNCTIONS
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_what_is_around_may_end_a_generator_quietly(function, way):
+    @contextlib.asynccontextmanager
+    async def quiet():
+        with contextlib.suppress(ValueError):
+            yield
+
+    traced = instrument(function, around=lambda call: quiet() if way == "async" else contextlib.suppress(ValueError))
+
+    async def main():
+        made = traced(3)
+        await made.__anext__()
+        with pytest.raises(StopAsyncIteration) as stop:
+            await made.athrow(ValueError())
+        assert stop.value.args == ()
+
+    asyncio.run(main())
+
+
+def test_an_isolated_function_stays_isolated_around_what_is_in_it():
+    log = []
+
+    @async_generator(isolated=True)
+    async def items():
+        log.append(asyncio.current_task())
+        yield 1
+
+    @contextlib.asynccontextmanager
+    async def manager():
+        log.append(asyncio.current_task())
+        yield
+
+    async def main():
+        async with instrument(items, around=lambda call: manager())() as stream:
+            assert await stream.anext(timeout=1) == 1
+        assert log[0] is log[1] is not asyncio.current_task()
+
+    asyncio.run(main())
+
+
 def test_instrument_refuses_what_it_cannot_do():
     with pytest.raises(TypeError, match="instrument\\(\\) takes an async generator function"):
         instrument(len, around=contextlib.nullcontext)

@@ -251,6 +251,21 @@ def asynccontextmanager_below():
     assert namespace["log"] == []
 
 
+@example("a manager as decorator")
+def manager_as_decorator():
+    namespace = {"asynccontextmanager": async_generator.asynccontextmanager}
+    exec(BLOCKS["a manager as decorator"][1], namespace)
+    printed = io.StringIO()
+
+    async def main():
+        async for line in namespace["load_lines"]():
+            print(line)
+
+    with contextlib.redirect_stdout(printed):
+        asyncio.run(main())
+    assert printed.getvalue() == "connect to 80\na line\ndisconnect\n"
+
+
 def test_every_block_of_the_page_has_a_check():
     assert len(BLOCKS) == len(FENCE.findall(TEXT)) == len(NAMED.findall(TEXT))
     assert set(BLOCKS) == set(EXAMPLES)

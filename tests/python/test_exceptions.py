@@ -1,5 +1,6 @@
 """Tracebacks, frames, exception state and context variables across the border of a generator. Rules 59, 61, 62, 63."""
 
+import asyncio
 import contextvars
 import inspect
 import sys
@@ -7,7 +8,7 @@ import traceback
 import types
 
 import pytest
-from async_generator import AlreadyRunning, async_generator
+from async_generator import AlreadyRunning, async_generator, structured, yield_from_
 from driving import collect, finished, outcome, run, trap
 
 
@@ -633,6 +634,136 @@ def test_errors_that_name_no_frame_of_the_body_say_where_it_is():
         generator.__anext__().send(None)
     assert note_of(caught.value, waiting, (2, "its body is at"))
     operation.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in 3.11")
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_a_delegate_that_ignores_its_exit_is_named_at_any_depth(depth):
+    @async_generator
+    async def stubborn():
+        try:
+            yield 1
+        finally:
+            yield 2
+
+    @async_generator
+    async def delegating(depth):
+        await yield_from_(delegating(depth - 1) if depth > 1 else stubborn())
+
+    generator = delegating(depth)
+    run(generator.__anext__())
+    with pytest.raises(RuntimeError, match="ignored GeneratorExit") as caught:
+        run(generator.aclose())
+    line = stubborn.__wrapped__.__code__.co_firstlineno + 5
+    assert caught.value.__notes__ == [f"while it was closed, its body yielded at {__file__}, line {line}, in stubborn"]
+
+
+async def through_a_coroutine(generator):
+    return await generator.__anext__()
+
+
+async def through_a_native_generator(generator):
+    async def native():
+        async for item in generator:
+            yield item
+
+    return await native().__anext__()
+
+
+async def through_a_delegating_generator(generator):
+    @async_generator
+    async def delegating():
+        await yield_from_(generator)
+
+    return await delegating().__anext__()
+
+
+async def through_a_structured_coroutine(generator):
+    return await structured(through_a_coroutine)(generator)
+
+
+WAYS_TO_A_GENERATOR = [
+    through_a_coroutine, through_a_native_generator, through_a_delegating_generator, through_a_structured_coroutine
+]  # fmt: skip
+
+
+@async_generator
+async def sleeping(sleep):
+    await sleep(0.05)
+    yield 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in 3.11")
+@pytest.mark.parametrize("operation", ["__anext__", "aclose"])
+@pytest.mark.parametrize("way", WAYS_TO_A_GENERATOR)
+def test_already_running_names_the_task_of_asyncio(way, operation):
+    async def main():
+        generator = sleeping(asyncio.sleep)
+        others = [asyncio.create_task(asyncio.sleep(0.05)) for _ in range(5)]
+        reader = asyncio.create_task(way(generator), name="the reader")
+        await asyncio.sleep(0.01)
+        with pytest.raises(AlreadyRunning) as caught:
+            await getattr(generator, operation)()
+        assert caught.value.__notes__[0].startswith(f"its body is at {__file__}, line ")
+        assert caught.value.__notes__[1:] == ["the task that runs it is 'the reader'"]
+        await asyncio.gather(reader, *others)
+        await generator.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in 3.11")
+def test_already_running_names_the_task_of_trio():
+    trio = pytest.importorskip("trio")
+
+    async def main():
+        generator = sleeping(trio.sleep)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(through_a_coroutine, generator, name="the reader")
+            await trio.sleep(0.01)
+            with pytest.raises(AlreadyRunning) as caught:
+                await generator.aclose()
+        assert caught.value.__notes__[1:] == ["the task that runs it is 'the reader'"]
+        await generator.aclose()
+
+    trio.run(main)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in 3.11")
+def test_already_running_names_the_task_that_waits_for_an_isolated_generator():
+    async def main():
+        generator = async_generator(sleeping.__wrapped__, isolated=True)(asyncio.sleep)
+        reader = asyncio.create_task(through_a_coroutine(generator), name="the reader")
+        await asyncio.sleep(0.01)
+        with pytest.raises(AlreadyRunning) as caught:
+            await generator.__anext__()
+        assert caught.value.__notes__[0].startswith(f"its body is at {__file__}, line ")
+        assert caught.value.__notes__[1:] == ["the task that runs it is 'the reader'"]
+        await reader
+        await generator.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in 3.11")
+def test_an_interrupt_while_the_task_is_looked_for_is_raised(monkeypatch):
+    class Interrupting:
+        @staticmethod
+        def all_tasks():
+            raise KeyboardInterrupt
+
+    async def main():
+        generator = sleeping(asyncio.sleep)
+        reader = asyncio.create_task(through_a_coroutine(generator))
+        await asyncio.sleep(0.01)
+        with monkeypatch.context() as patched:
+            patched.setitem(sys.modules, "asyncio", Interrupting)
+            with pytest.raises(KeyboardInterrupt):
+                generator.__anext__().send(None)
+        await reader
+        await generator.aclose()
+
+    asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups are new in 3.11")

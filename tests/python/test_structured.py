@@ -24,6 +24,8 @@ from async_generator import (
     yield_,
     yield_from_,
 )
+from driving import run as run_by_hand
+from driving import trap
 
 try:
     import trio
@@ -531,6 +533,46 @@ def test_one_that_ignores_its_exit_says_so():
     with pytest.raises(RuntimeError, match="coroutine ignored GeneratorExit"):
         coroutine.close()
     coroutine.close()
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["the wait is held", "the wait cannot be held"])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_close_hands_out_what_it_cannot_close(hooks, steps, held):
+    """close() cannot await. A block around each generator would end in "coroutine ignored GeneratorExit"."""
+    log = []
+
+    async def items(number):
+        try:
+            yield number
+        finally:
+            try:
+                await trap()
+                log.append(f"{number} closed")
+            except GeneratorExit:
+                log.append(f"{number} interrupted")
+                raise
+
+    @structured
+    async def body():
+        for number in range(3):
+            async for _ in items(number):
+                break
+        try:
+            await trap(None if held else "a wait that the event loop knows of")
+        finally:
+            log.append("end")
+
+    coroutine = body()
+    for _ in range(steps):
+        coroutine.send(None)
+    coroutine.close()
+    begun = steps if held else steps - 1  # cleanups, the last one first
+    closed = [f"{number} closed" for number in (2, 1, 0)[: max(begun - 1, 0)]]
+    interrupted = [f"{3 - begun} interrupted"] if begun else []
+    assert log == [*closed, *interrupted, "end"]
+    assert len(hooks.dropped) == 3 - begun
+    for generator in hooks.dropped:
+        run_by_hand(generator.aclose())
 
 
 def test_tracebacks_have_the_bodys_frames_and_no_more():

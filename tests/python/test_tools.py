@@ -1,10 +1,13 @@
 """Tools that take a function apart: profilers that give it other code, checkers that compile it anew, compilers."""
 
+import asyncio
 import dis
 import functools
 import gc
+import importlib
 import importlib.util
 import inspect
+import os
 import shutil
 import subprocess
 import sys
@@ -15,11 +18,11 @@ import weakref
 
 import pytest
 from bodies import with_calls
-from builds import DEBUG
+from builds import DEBUG, FREE_THREADED
 from driving import collect, finished, run, suspend, trap
 
 try:
-    from async_generator import async_generator, isasyncgenfunction, yield_, yield_from_
+    from async_generator import async_generator, isasyncgenfunction, structured, structured_tasks, yield_, yield_from_
 except ImportError:  # the oracle can be run alone
     pass
 
@@ -305,6 +308,10 @@ class Class:
     async def awaited(self, count):
         await yield_(count)
 
+async def first(items):
+    async for item in items:
+        return item
+
 class Callable:
     async def __call__(self, count):
         yield count
@@ -339,6 +346,23 @@ def test_bodies_that_cython_compiled_run(cython):
     assert stopped.value.args == ("result",)
     assert collect(async_generator(cython.Class.awaited)(None, 1)) == [1]
     assert collect(async_generator(cython.Class().awaited)(1)) == [1]
+
+
+def test_coroutines_that_cython_compiled_can_be_structured(cython):
+    log = []
+
+    async def items():
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(0)
+            log.append("closed")
+
+    async def main():
+        assert await structured(cython.first)(items()) == 1
+        assert log == ["closed"]
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("find", [
@@ -389,13 +413,178 @@ def test_functions_that_nuitka_compiled_run_or_are_refused_at_once():
         async_generator(compiled_function(native))
 
 
-def test_functions_that_mypyc_compiled_are_refused_at_once():
-    async def awaited():
-        await yield_(1)
+COMPILED_BY_MYPYC = """\
+import asyncio
+from typing import Any
+from async_generator import async_generator, asynccontextmanager, yield_, yield_from_
 
-    mypyc = type("Function compiled with mypyc", (compiled_function,), {})
-    with pytest.raises(TypeError, match="was compiled by mypyc, .* leave its module uncompiled"):
-        async_generator(mypyc(awaited))
+log: list[str] = []
+
+async def helper(item: Any) -> Any:
+    await asyncio.sleep(0)
+    return await yield_(item)
+
+@async_generator
+async def numbers(count: int) -> Any:
+    try:
+        for number in range(count):
+            await asyncio.sleep(0)
+            try:
+                got = await yield_(number)
+            except KeyError:
+                got = "caught"
+            if got is not None:
+                await helper(got)
+    finally:
+        await asyncio.sleep(0)
+        log.append("closed")
+    return "result"
+
+@async_generator
+async def delegating(count: int) -> Any:
+    return await yield_from_(numbers(count))
+
+@asynccontextmanager
+@async_generator
+async def manager(value: Any) -> Any:
+    log.append("enter")
+    try:
+        await yield_(value)
+    finally:
+        await asyncio.sleep(0)
+        log.append("exit")
+
+async def plain(count: int) -> Any:
+    for number in range(count):
+        await yield_(number)
+
+async def first(items: Any) -> Any:
+    async for item in items:
+        return item
+
+class Class:
+    async def method(self, count: int) -> Any:
+        await yield_(count)
+"""
+
+
+@pytest.fixture(scope="module")
+def compiled_by_mypyc(tmp_path_factory):
+    """COMPILED_BY_MYPYC as a module of mypyc's."""
+    if FREE_THREADED:
+        pytest.skip("a module that mypyc compiled turns the GIL on")
+    pytest.importorskip("mypyc.build", reason="mypy has no wheel for this interpreter")
+    pytest.importorskip("setuptools", reason="mypyc compiles with setuptools")
+    if not shutil.which("cc"):
+        pytest.skip("there is no C compiler")
+    folder = tmp_path_factory.mktemp("mypyc")
+    (folder / "by_mypyc.py").write_text(COMPILED_BY_MYPYC)
+    settings = {**os.environ, "MYPYC_OPT_LEVEL": "0", "MYPYC_DEBUG_LEVEL": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "mypyc", "--ignore-missing-imports", "by_mypyc.py"],
+        cwd=folder, env=settings, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    sys.path.insert(0, str(folder))
+    try:
+        module = importlib.import_module("by_mypyc")
+    finally:
+        sys.path.remove(str(folder))
+    assert not module.__file__.endswith(".py")
+    return module
+
+
+@pytest.fixture
+def mypyc(compiled_by_mypyc):
+    compiled_by_mypyc.log.clear()
+    return compiled_by_mypyc
+
+
+def test_bodies_that_mypyc_compiled_are_generators(mypyc):
+    async def main():
+        for made in mypyc.numbers(3), mypyc.delegating(3):
+            assert await made.__anext__() == 0
+            assert await made.asend("sent") == "sent"
+            assert await made.__anext__() == 1
+            assert await made.athrow(KeyError()) == "caught"
+            assert await made.__anext__() == 2
+            with pytest.raises(StopAsyncIteration, match="result"):
+                await made.__anext__()
+        closed = mypyc.delegating(3)
+        await closed.__anext__()
+        await closed.aclose()
+        assert mypyc.log == ["closed"] * 3
+        with pytest.raises(LookupError, match="thrown"):
+            await mypyc.numbers(3).athrow(LookupError("thrown"))
+
+    asyncio.run(main())
+    assert inspect.isasyncgenfunction(mypyc.numbers)
+    made = mypyc.numbers(1)
+    assert made.__name__ == "numbers" and made.ag_state == "AGEN_CREATED"
+
+
+def test_functions_and_methods_that_mypyc_compiled_can_be_decorated_elsewhere(mypyc):
+    assert collect(async_generator(mypyc.plain)(3)) == [0, 1, 2]
+    assert collect(async_generator(mypyc.Class.method)(mypyc.Class(), 3)) == [3]
+    assert collect(async_generator(mypyc.Class().method)(3)) == [3]
+    assert collect(async_generator(lambda: mypyc.plain(2))()) == [0, 1]
+    with pytest.raises(TypeError, match="missing required argument 'count'"):
+        async_generator(mypyc.plain)()
+
+
+def test_context_managers_that_mypyc_compiled(mypyc):
+    @mypyc.manager(1)
+    async def around():
+        mypyc.log.append("body")
+        yield 2
+
+    async def main():
+        async with mypyc.manager("value") as value:
+            mypyc.log.append(value)
+        return [item async for item in around()]
+
+    assert asyncio.run(main()) == [2]
+    assert mypyc.log == ["enter", "value", "exit", "enter", "body", "exit"]
+
+
+@pytest.mark.parametrize("options", [{"structured": True}, {"context": "own"}, {"context": "layered"}, {"isolated": True}])
+def test_bodies_that_mypyc_compiled_with_an_environment(mypyc, options):
+    async def main():
+        return [item async for item in async_generator(**options)(mypyc.plain)(3)]
+
+    assert asyncio.run(main()) == [0, 1, 2]
+
+
+def test_coroutines_that_mypyc_compiled_can_be_structured(mypyc):
+    async def main():
+        assert await structured(mypyc.first)(mypyc.numbers(3)) == 0
+        assert mypyc.log == ["closed"]
+        asyncio.get_running_loop().set_task_factory(structured_tasks)
+        assert await asyncio.create_task(mypyc.first(mypyc.numbers(3)), name="named") == 0
+        assert mypyc.log == ["closed"] * 2
+
+    asyncio.run(main())
+
+
+def test_a_body_that_mypyc_compiled_is_closed_when_it_is_dropped(mypyc):
+    async def main():
+        made = mypyc.numbers(3)
+        await made.__anext__()
+        del made
+        gc.collect()
+        await asyncio.sleep(0.01)
+        mypyc.numbers(3)  # never begun: nothing is said
+
+    asyncio.run(main())
+    assert mypyc.log == ["closed"]
+
+
+@pytest.mark.parametrize("lacking", ["send", "throw", "close"])
+def test_what_lacks_a_method_of_a_coroutine_is_none(lacking):
+    methods = {name: lambda self, *arguments: None for name in ("send", "throw", "close", "__await__") if name != lacking}
+    with pytest.raises(TypeError, match="returned Thing, not a coroutine"):
+        async_generator(type("Thing", (), methods))()
+
 
 
 # Checkers --------------------------------------------------------------------------------------------------------------

@@ -268,6 +268,25 @@ def hooks(trial):
         dropped.clear()
 
 
+@structured
+async def dropping(count):
+    async for _ in careful(count):
+        async for _ in foreign(count):
+            break
+        break
+    await trap()
+
+
+@program
+def structured_coroutine(trial):
+    trial.run(dropping(3))
+    waiting = dropping(3)
+    waiting.send(None)  # waits in careful()
+    waiting.send(None)  # waits in the cleanup of careful(), which was dropped: a close() before that is ignored by careful()
+    waiting.close()
+    dropping(3).close()
+
+
 @program
 def environments(trial):
     use_environments(trial, ENVIRONMENTS)

@@ -55,6 +55,7 @@ async def plain(n: int) -> AsyncGenerator[str, bytes]:
 
 traced = instrument(plain, around=lambda call: nullcontext(call.function))
 traced_ours = instrument(structured_ours, around=lambda call: nullcontext())
+traced_alone = instrument(alone, around=lambda call: nullcontext())
 
 
 async def use() -> None:
@@ -65,6 +66,8 @@ async def use() -> None:
     assert_type(structured_ours(1), Ours[str, bytes, float])
     assert_type(traced(1), Ours[str, bytes, None])
     assert_type(traced_ours(1), Ours[str, bytes, float])
+    async with traced_alone(1) as traced_items:
+        assert_type(await traced_items.anext(timeout=1), str)
     async with alone(1) as items:
         assert_type(await items.anext(timeout=1), str)
         assert_type(await items.anext(timeout=1, default=None), str | None)

@@ -1,7 +1,7 @@
 """Generators and what their operations answer; delegation, context managers, introspection."""
 
 from collections.abc import AsyncGenerator as AbstractAsyncGenerator
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
 from types import AsyncGeneratorType, CodeType, FrameType
 from typing import Any
 
@@ -117,6 +117,18 @@ async def plain_connection(port: int) -> AsyncIterator[int]:
     yield port
 
 
+async def natives(name: str) -> AbstractAsyncGenerator[int, str]:
+    yield 1
+
+
+async def iterated(name: str) -> AsyncIterator[int]:
+    yield 1
+
+
+def synchronous(name: str) -> Iterator[int]:
+    yield 1
+
+
 async def context_managers() -> None:
     async with aclosing(numbers(1)) as generator:
         assert_type(generator, AsyncGenerator[int, str, bool])
@@ -132,6 +144,11 @@ async def context_managers() -> None:
         return 1
 
     assert_type(await decorated("name"), int)
+    around = connection(1)
+    assert_type(around(numbers)(1), AsyncGenerator[int, str, bool])
+    assert_type(around(natives)("name"), AsyncGenerator[int, str, None])
+    assert_type(around(iterated)("name"), AsyncGenerator[int, Any, None])
+    assert_type(around(synchronous)("name"), AbstractAsyncGenerator[int, None])
 
 
 def introspection(thing: object, generator: AbstractAsyncGenerator[int, str]) -> None:

@@ -1,0 +1,3 @@
+from typing import Any
+
+def running_task(generator: Any) -> str | None: ...
