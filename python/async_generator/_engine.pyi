@@ -15,6 +15,7 @@ _Item_co = TypeVar("_Item_co", covariant=True)
 _Sent_contra = TypeVar("_Sent_contra", contravariant=True, default=None)
 _Result_co = TypeVar("_Result_co", covariant=True, default=None)
 
+GUARDED: Final[int]
 ISOLATED: Final[int]
 LAYERED_CONTEXT: Final[int]
 MAIN_INTERPRETER: Final[int]
@@ -116,6 +117,9 @@ class yield_awaitable(Coroutine[Any, Any, Any]):
 # A capsule for C++: include/agen/python/abi.hpp.
 bridge: object
 
+# The type of coroutines in an environment of their own, which have the name of native ones.
+coroutine_in_environment: type[Any]
+
 # The type of wrapped items. It is the interpreter's own, and has no public name.
 box_type: type[Any]
 
@@ -132,6 +136,7 @@ def factory(
 def yield_from_call(function: Callable[..., Any], /, *arguments: Any) -> Awaitable[Any]: ...
 def bind(function: _Function, /) -> _Function: ...
 def set_up(boxer: AsyncGenerator[Any, Any], /) -> None: ...
+def set_guard(look: Callable[[Any], BaseException | None], on: bool, /) -> None: ...
 def set_isolated(isolated: Callable[[AsyncGenerator[Any, Any]], Any], /) -> None: ...
 def set_layer(layer: Callable[[Context], Any], compares: bool = True, /) -> None: ...
 def in_environment(coroutine: Coroutine[_Sent, _Item, _Answer], parts: int, /) -> Coroutine[_Sent, _Item, _Answer]: ...

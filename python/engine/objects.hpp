@@ -221,7 +221,10 @@ struct ModuleState {
   Object wrapping_generator;         ///< a native async generator that wraps what is sent into it
   Object layer;                      ///< the class Layer of _environment.py
   Object isolated;                   ///< the class isolated_generator of _isolated.py
-  std::size_t context_vars = 0;      ///< where a context keeps its variables; 0 where that is not known
+  Object look;                       ///< the guard's look() of _guard.py
+  std::atomic<std::uint32_t> traits_given{
+      ~trait::guarded};          ///< traits that new generators may have: by the guard's switch
+  std::size_t context_vars = 0;  ///< where a context keeps its variables; 0 where that is not known
   Names names;
   FreeList<Generator> generators;
   FreeList<Delegation> delegations;
