@@ -4,16 +4,19 @@ from . import _impl as _impl
 from ._engine import AlreadyRunning
 from ._environment import instrument, isolated, preserve, structured, structured_tasks
 from ._function import async_generator, isasyncgen, isasyncgenfunction
+from ._guard import YieldInScopeWarning, guard
 from ._operators import yield_, yield_from_
 from ._util import aclosing, asynccontextmanager
 from ._version import __version__ as __version__
 
 __all__ = [
     "AlreadyRunning",
+    "YieldInScopeWarning",
     "aclosing",
     "async_generator",
     "asynccontextmanager",
     "get_asyncgen_hooks",
+    "guard",
     "instrument",
     "isasyncgen",
     "isasyncgenfunction",

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import _engine, _rewriting
 from ._rewriting import as_kind, kind_of, with_free_variable
+from ._with_blocks import yields_in_with
 
 # All functions that contextlib.asynccontextmanager makes share their code.
 _CONTEXT_MANAGER_CODE = contextlib.asynccontextmanager(lambda: None).__code__  # type: ignore[arg-type, return-value]
@@ -491,6 +492,8 @@ def _prepare(function: Any, face: Any = None, face_changed: bool = False, replac
         traits |= rewritten
     if code is function.__code__ and face is None and not replaced:  # the decorated function itself would call itself
         return function, (), 0
+    if yields_in_with(code):
+        traits |= _engine.GUARDED
     made = _copy(function, code)
     _copy_protection(made.__code__, function.__code__, function.__code__ if face is None else face.__code__)
     return made, names, traits

@@ -4,6 +4,7 @@
 #include "chain.hpp"
 #include "errors.hpp"
 #include "foreign.hpp"
+#include "guard.hpp"
 #include "hooks.hpp"
 
 namespace engine {
@@ -45,6 +46,7 @@ class ChainDriver {
   // What a body answered.
   auto read(Step step) -> Step;
   auto read_wrapped(Step step) -> Step;
+  auto refused_item(Step step) -> Step;
   auto settle(Step step) -> Step;
   void end_body(Step step) noexcept;
 
@@ -63,6 +65,7 @@ class ChainDriver {
 
   // Down and up the chain.
   auto begin_delegation(Step request) -> Step;
+  [[nodiscard]] auto guard_refuses_to_delegate(Delegation& delegation) -> bool;
   auto end_foreign(Step step) -> Step;
   auto hand_up(Step step) -> Step;
   auto hand_up_result(Step step) -> Step;
@@ -157,6 +160,13 @@ auto ChainDriver::read(Step step) -> Step {
   return step;
 }
 
+/// The guard has set an exception, which the body gets in the place of what it is sent.
+[[gnu::cold]] auto ChainDriver::refused_item(Step step) -> Step {
+  Object exception = take_raised();
+  step.take().reset();
+  return resume_throw(std::move(exception));
+}
+
 /// read() of a wrapped item: a real yield's, or that of a yield_() which a helper awaits.
 auto ChainDriver::read_wrapped(Step step) -> Step {
   bool const foreign = at_.foreign() != nullptr;
@@ -166,6 +176,7 @@ auto ChainDriver::read_wrapped(Step step) -> Step {
     if (auto yield = HandedUp::take(module_, step.object)) {
       yield->held = true;
       suspend_at(member(), steal(object_of(*yield.release())));
+      if (guard_is_on(module_) && guard_refuses(module_, member())) return refused_item(step);
     }
   }
   PyObject* item = take_wrapped(module_, step.object);
@@ -237,9 +248,15 @@ auto ChainDriver::settle(Step step) -> Step {
         return step;
       case StepKind::delegates: step = begin_delegation(step); break;
       case StepKind::yielded:
-        if (!at_.is_at_root() && member().state.is_being_closed()) {
-          step = hand_up(step);
-          break;
+        if (member().state.is_being_closed_or_guarded()) [[unlikely]] {
+          if (member().state.is_being_closed()) {  // and so is not the root
+            step = hand_up(step);
+            break;
+          }
+          if (at_.foreign() == nullptr && guard_refuses(module_, member())) {
+            step = refused_item(step);
+            break;
+          }
         }
         leave_member();
         return step;
@@ -297,9 +314,20 @@ auto ChainDriver::close_below(Object exit) -> Object {
   return first;
 }
 
+/// Asks the guard about a delegation inside a `with`, which hands out items there.
+[[gnu::noinline, gnu::cold]] auto ChainDriver::guard_refuses_to_delegate(Delegation& delegation) -> bool {
+  bool const awaited = delegation.role == Role::awaited;
+  if (!awaited && !member().state.has(trait::guarded)) return false;
+  if (!guard_refuses(module_, member())) return false;
+  if (delegation.progress == Progress::initial) delegation.progress = Progress::finished;  // it will not be used
+  return true;
+}
+
 /// The member asks to delegate.
 auto ChainDriver::begin_delegation(Step request) -> Step {
   auto delegation = Ref<Delegation>::steal(&as<Delegation>(request.object));
+  if (guard_is_on(module_) && guard_refuses_to_delegate(*delegation)) [[unlikely]]
+    return raise_current();
   if (!at_.link(*delegation)) {
     set_reused("yield_from_()");
     return raise_current();
@@ -395,6 +423,12 @@ auto ChainDriver::hand_up_closed(StepKind kind, Object exception, Object exit) -
 [[gnu::noinline]] auto drive_chain(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value,
                                    bool starting) -> Step {
   return ChainDriver(module, resumption, root, starting).send(value);
+}
+
+auto drive_through(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value, bool starting)
+    -> Step {
+  Resuming const resuming(resumption, root);
+  return drive_chain(module, resumption, root, value, starting);
 }
 
 auto drive_throw(ModuleState& module, Resumption& resumption, Generator& root, Object exception, bool starting)

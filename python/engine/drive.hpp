@@ -15,6 +15,9 @@ namespace engine {
 auto drive_chain(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value, bool starting) -> Step;
 /// Reads a step of the root's body that is more than an item or an await.
 auto drive_on(ModuleState& module, Resumption& resumption, Generator& root, Step step, bool starting) -> Step;
+/// Sends `value` into the leaf, wherever that is suspended. For generators that the guard looks at.
+auto drive_through(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value, bool starting)
+    -> Step;
 /// Throws into the leaf. At a yield GeneratorExit closes what is delegated to, level by level (PEP 828).
 auto drive_throw(ModuleState& module, Resumption& resumption, Generator& root, Object exception, bool starting) -> Step;
 

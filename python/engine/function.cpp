@@ -258,9 +258,15 @@ auto is_coroutine(ModuleState& module, PyObject* body) -> bool {
   return steal(PyObject_CallFunctionObjArgs(module.awaiting.get(), factory.original.get(), body.get(), nullptr));
 }
 
+/// The traits of a new generator.
+auto given_traits(Factory const& factory) noexcept -> std::uint32_t {
+  return factory.traits & factory.module->traits_given.load(std::memory_order_relaxed);
+}
+
 /// make() for a factory with parts of an environment. Null with an exception set.
 [[gnu::noinline]] auto make_in_environment(Factory& factory, Object body, std::uint32_t traits) -> PyObject* {
   ModuleState& module = *factory.module;
+  if ((factory.parts & part::isolated) != 0) traits &= ~trait::guarded;
   body = new_environment(module, std::move(body), traits, factory.parts);
   if (!body || (factory.parts & part::of_coroutine) != 0) return body.release();
   auto generator = steal(new_generator(module, std::move(body), traits));
@@ -276,7 +282,7 @@ auto make(Factory& first, PyObject* const* arguments, size_t count, PyObject* ke
   Factory& factory = *found;
   bool const rewritten = names_hold(factory);
   PyObject* function = rewritten ? factory.function.get() : factory.original.get();
-  std::uint32_t const traits = rewritten ? factory.traits : 0;
+  std::uint32_t const traits = rewritten ? given_traits(factory) : 0;
   auto body = steal(compat::call(function, arguments, count, keywords));
   if (!body) return nullptr;
   if (!is_coroutine(*factory.module, body.get())) [[unlikely]] {

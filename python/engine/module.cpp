@@ -6,6 +6,7 @@
 #include "cpp_body.hpp"
 #include "environment.hpp"
 #include "function.hpp"
+#include "guard.hpp"
 #include "hooks_part.hpp"
 #include "isolated.hpp"
 #include "operators.hpp"
@@ -135,6 +136,18 @@ auto module_set_isolated(PyObject* self, PyObject* isolated) -> PyObject* {
   return Py_NewRef(Py_None);
 }
 
+/// set_guard(look, on): called by _guard.py, with the same function each time. Generators that are made from now on,
+/// and whose code yields inside a `with`, are looked at, or not.
+auto module_set_guard(PyObject* self, PyObject* arguments) -> PyObject* {
+  ModuleState& module = *static_cast<ModuleState*>(PyModule_GetState(self));
+  PyObject* look = nullptr;
+  int on = 0;
+  if (!PyArg_ParseTuple(arguments, "Op", &look, &on)) return nullptr;
+  if (!module.look) module.look = borrow(look);  // never replaced: another thread may be calling it
+  set_guard(module, on != 0);
+  return Py_NewRef(Py_None);
+}
+
 /// set_up(wrapping_generator): called once by the package, with a new native async generator that yields what it is
 /// sent.
 auto module_set_up(PyObject* self, PyObject* wrapping_generator) -> PyObject* {
@@ -184,6 +197,7 @@ auto add_constants(PyObject* self) -> bool {
                             {"RAW_YIELDS", trait::raw_yields},
                             {"KEPT_CALLS", trait::kept_calls},
                             {"NATIVE_SYNTAX", trait::native_syntax},
+                            {"GUARDED", trait::guarded},
                             {"MAIN_INTERPRETER", main ? 1U : 0U}}) {
     if (PyModule_AddIntConstant(self, entry.name, static_cast<long>(entry.value)) < 0) return false;
   }
@@ -205,7 +219,8 @@ auto add_public(PyObject* self, ModuleState& module) -> bool {
          add_type("async_generator_asend", module.asend_type) &&
          add_type("async_generator_athrow", module.athrow_type) && add_type("yield_awaitable", module.yield_type) &&
          add_type("isolated_body", module.isolated_body_type) &&
-         add_type("isolated_generator", module.isolated_generator_type) && add_constants(self);
+         add_type("isolated_generator", module.isolated_generator_type) &&
+         add_type("coroutine_in_environment", module.environment_type) && add_constants(self);
 }
 
 auto module_exec(PyObject* self) -> int {
@@ -250,6 +265,7 @@ auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(module->task_swap.get());
   Py_VISIT(module->current_tasks.get());
   Py_VISIT(module->running_task.get());
+  Py_VISIT(module->look.get());
   for (HandedUp const& place : module->handed_up) Py_VISIT(place.yield());
   return 0;
 }
@@ -273,6 +289,7 @@ auto module_clear(PyObject* self) -> int {
   module->task_swap.reset();
   module->current_tasks.reset();
   module->running_task.reset();
+  module->look.reset();
   for (PyTypeObject** type : types_of(*module)) Py_CLEAR(*type);
   return 0;
 }
@@ -295,6 +312,7 @@ PyMethodDef module_methods[] = {
      METH_FASTCALL, nullptr},
     {"set_up", module_set_up, METH_O, nullptr},
     {"set_awaiting", module_set_awaiting, METH_O, nullptr},
+    {"set_guard", module_set_guard, METH_VARARGS, nullptr},
     {"set_isolated", module_set_isolated, METH_O, nullptr},
     {"set_task_swap", module_set_task_swap, METH_VARARGS, nullptr},
     {"set_running_task", module_set_running_task, METH_O, nullptr},

@@ -229,7 +229,10 @@ struct ModuleState {
   Object current_tasks;              ///< asyncio's dict, where that is known to have them; or null
   Object awaiting;                   ///< the function awaiting() of _function.py
   Object running_task;               ///< the function running_task() of _running.py
-  std::size_t context_vars = 0;      ///< where a context keeps its variables; 0 where that is not known
+  Object look;                       ///< the guard's look() of _guard.py
+  std::atomic<std::uint32_t> traits_given{
+      ~trait::guarded};          ///< traits that new generators may have: by the guard's switch
+  std::size_t context_vars = 0;  ///< where a context keeps its variables; 0 where that is not known
   Names names;
   FreeList<Generator> generators;
   FreeList<Delegation> delegations;

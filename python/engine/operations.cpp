@@ -108,17 +108,30 @@ auto answer_at_once(Awaitable& awaitable, admission admitted) -> Step {
   return Step::raised();
 }
 
+/// A body that the guard looks at, resumed: its answers take the driver's way.
+[[gnu::noinline, gnu::cold]] auto drive_guarded(Awaitable& awaitable, PyObject* value, bool starting) -> Step {
+  Generator& generator = *awaitable.generator.get();
+  return conclude(awaitable, generator,
+                  drive_through(*awaitable.module, awaitable.resumption, generator, value, starting));
+}
+
+/// The end of an operation that was resumed, and finds its generator closed: through its frame or its coroutine, or by
+/// the collector.
+auto resume_closed(Awaitable& awaitable) -> Step {
+  awaitable.generator.get()->state.end_operation();
+  return answer_at_once(awaitable, agen::admit(awaitable.operation, agen::state::closed));
+}
+
 /// Resumes an operation that waits.
 auto resume(Awaitable& awaitable, PyObject* value) -> Step {
   Generator& generator = *awaitable.generator.get();
   if (awaitable.progress == Progress::finished) return refuse_reuse(awaitable);
-  if (!generator.state.resume_undelegated()) [[unlikely]] {
+  if (!generator.state.resume_undelegated(trait::guarded)) [[unlikely]] {
     if (!Chain::claim_resumption(*awaitable.module, generator)) return refuse_executing();
+    if (generator.state.has(trait::guarded) && !generator.state.is_closed())
+      return drive_guarded(awaitable, value, false);
   }
-  if (generator.state.is_closed()) {  // through its frame or its coroutine, or by the collector
-    generator.state.end_operation();
-    return answer_at_once(awaitable, agen::admit(awaitable.operation, agen::state::closed));
-  }
+  if (generator.state.is_closed()) return resume_closed(awaitable);
   return conclude(awaitable, generator, drive_send(*awaitable.module, awaitable.resumption, generator, value, false));
 }
 
@@ -129,11 +142,15 @@ auto resume(Awaitable& awaitable, PyObject* value) -> Step {
   Generator& generator = *awaitable.generator.get();
   // begin_idle() is enough where the body waits at a Suspension. drive_send() looks at that again: another thread may
   // have brought the body back to a real yield meanwhile.
-  if (!generator.state.begin_idle()) {
+  if (!generator.state.begin_idle(trait::guarded)) {
     auto const admitted = agen::admit(awaitable.operation, state_now(module, generator), value != Py_None);
     if (admitted != admission::resume) return answer_at_once(awaitable, admitted);
     if (!Chain::claim_operation(module, generator)) return refuse_running(awaitable);
     generator.state.begin_body();
+    if (generator.state.has(trait::guarded)) [[unlikely]] {
+      awaitable.progress = Progress::started;
+      return drive_guarded(awaitable, value, true);
+    }
   }
   awaitable.progress = Progress::started;
   return conclude(awaitable, generator, drive_send(module, awaitable.resumption, generator, value, true));
@@ -184,7 +201,7 @@ template <class Body>
   if (awaitable.argument) [[unlikely]]
     value = value_sent(awaitable, value);
   Generator& generator = *awaitable.generator.get();
-  if (!generator.state.begin_at_yield(trait::cpp)) [[unlikely]] {
+  if (!generator.state.begin_at_yield(trait::cpp | trait::guarded)) [[unlikely]] {
     if (generator.state.is_cpp() && generator.state.begin_at_yield()) return send_idle_compiled(awaitable, value);
     return begin_elsewhere(awaitable, value);
   }

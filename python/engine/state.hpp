@@ -33,8 +33,9 @@ inline constexpr std::uint32_t raw_yields = 1U << 0U;     ///< real yields hand 
 inline constexpr std::uint32_t native_syntax = 1U << 1U;  ///< the body was written with `yield`
 inline constexpr std::uint32_t kept_calls = 1U << 2U;     ///< rewritten code still calls yield_() or yield_from_()
 inline constexpr std::uint32_t cpp = 1U << 3U;            ///< the body is a CppBody
-inline constexpr std::uint32_t of_python = raw_yields | native_syntax | kept_calls;
-inline constexpr std::uint32_t all = raw_yields | native_syntax | kept_calls | cpp;
+inline constexpr std::uint32_t guarded = 1U << 14U;       ///< it yields inside a `with`, and was made under the guard
+inline constexpr std::uint32_t of_python = raw_yields | native_syntax | kept_calls | guarded;
+inline constexpr std::uint32_t all = of_python | cpp;
 }  // namespace trait
 
 /// The parts of "an operation is under way".
@@ -80,6 +81,8 @@ class GeneratorState {
   [[nodiscard]] auto is_waiting() const noexcept -> bool { return any(waiting); }
   [[nodiscard]] auto is_hooked() const noexcept -> bool { return any(hooked); }
   [[nodiscard]] auto owns_its_body() const noexcept -> bool { return any(owns_body); }
+  /// Its items do not leave the driver without a question.
+  [[nodiscard]] auto is_being_closed_or_guarded() const noexcept -> bool { return any(being_closed | trait::guarded); }
   /// A StopIteration that is thrown in arrives at an `await yield_()`, which lets none through.
   [[nodiscard]] auto is_at_written_yield() const noexcept -> bool { return !any(created | trait::native_syntax); }
   /// The state in the words of the lifecycle.
@@ -96,13 +99,16 @@ class GeneratorState {
   /// \param unless  traits of bodies that take another way
   auto begin_at_yield(std::uint32_t unless = 0) noexcept -> bool { return claim(driven, busy | waiting | unless); }
   /// The same for a body that may wait at a Suspension.
-  auto begin_idle() noexcept -> bool { return claim(driven, busy); }
+  auto begin_idle(std::uint32_t unless) noexcept -> bool { return claim(driven, busy | unless); }
   /// Begins an operation on a generator that no other delegates to; claim_operation() knows the others.
   auto begin_undelegated(Activity unless) noexcept -> bool { return claim(driven, bits_of(unless) | delegated); }
   /// The same where the chain was looked at.
   auto begin(Activity unless) noexcept -> bool { return claim(driven, bits_of(unless)); }
   /// The operation that waits is resumed, on a generator that no other delegates to.
-  auto resume_undelegated() noexcept -> bool { return claim(executing, executing | delegated); }
+  /// \param unless  traits of bodies that take another way
+  auto resume_undelegated(std::uint32_t unless) noexcept -> bool {
+    return claim(executing, executing | delegated | unless);
+  }
   /// The same where the chain was looked at.
   auto resume() noexcept -> bool { return claim(executing, executing); }
   /// The body that is about to be resumed has begun.
