@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import functools
 import sys
+import types
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -120,6 +121,7 @@ class Body:
         finally:
             _swap(self.loop, before)
             self.stepping = False
+            del arguments  # an exception refers to this frame
 
     def advance(self) -> Outcome | None:
         """Resume the operation that is under way until it ends, or has to wait. Returns the outcome, or None."""
@@ -133,6 +135,7 @@ class Body:
                 else:
                     answer = self.step(self.operation.throw, error)
             except BaseException as raised:
+                error = None  # it refers to this frame
                 return self.end_operation(raised)
             error = None
             if answer is None:  # it only gives others a turn
@@ -184,6 +187,8 @@ class Body:
             given: whether it brings something: a value or an exception.
             timeout: after how many seconds to give up waiting, and to raise GaveUp; None: never.
         """
+        while self.is_task_to_run():
+            await _turn()
         outcome = self.begin_or_go_on(handle, begin, name, given)
         deadline = None if timeout is None else self.loop.time() + timeout
         while outcome is None:
@@ -195,7 +200,10 @@ class Body:
                 outcome = self.advance()
             else:
                 await self.wait(deadline)
-        return outcome.get()
+        try:
+            return outcome.get()
+        finally:
+            del begin, outcome  # an exception refers to this frame
 
     def begin_or_go_on(self, handle: Any, begin: Callable[[], Any], name: str, given: bool) -> Outcome | None:
         """The beginning of ``operate()``. Returns the outcome, if there is one at once."""
@@ -221,8 +229,12 @@ class Body:
         self.wait_a_turn()
         return None
 
+    def is_task_to_run(self) -> bool:
+        """Whether its task was cancelled, or woken, and has not run since: what it brings to the body comes first."""
+        return self.task is not None and self.mailbox.wake.done() and not self.ended and not self.task.done()
+
     def is_resumable(self) -> bool:
-        if self.operation is None or self.driven or self.closing:
+        if self.operation is None or self.driven or self.closing or self.is_task_to_run():
             return False
         return self.thrown is not None or self.waits_for is None or self.waits_for.done()
 
@@ -337,6 +349,12 @@ class Body:
         self.wake_consumer()
 
 
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    """Let the event loop come round once."""
+    yield
+
+
 _TASKS: set[Any] = set()  # which nothing else refers to while they wait
 
 
@@ -370,6 +388,8 @@ async def _own_task(mailbox: _Mailbox) -> None:
         if body is None or body.ended and not body.closing:
             return
         mailbox.wake = body.loop.create_future()
+        if error is not None and _is_withdrawn(body.task):
+            error = None
         if error is not None and not body.ended:
             await body.cancelled(error)
         elif body.interrupted and body.consumer is None:
@@ -384,6 +404,11 @@ async def _own_task(mailbox: _Mailbox) -> None:
 
 def _is_cancelling(task: Any) -> bool:
     return sys.version_info >= (3, 11) and bool(task.cancelling())
+
+
+def _is_withdrawn(task: Any) -> bool:
+    """Whether a cancellation that has not reached the body was taken back by it, as a task group does (3.13+)."""
+    return sys.version_info >= (3, 13) and not task.cancelling()
 
 
 class _Driven:
@@ -409,8 +434,8 @@ class _Driven:
                 if error is None:
                     answer = self.run(self.operation.send, None)
                 else:
-                    thrown, error = error, None
-                    answer = self.run(self.operation.throw, thrown)
+                    thrown, error = [error], None  # an exception refers to this frame, which must not refer to it
+                    answer = self.run(self.operation.throw, thrown.pop())
             except StopIteration as stop:
                 return stop.value
             try:
