@@ -230,8 +230,11 @@ class Body:
         return None
 
     def is_task_to_run(self) -> bool:
-        """Whether its task was cancelled, or woken, and has not run since: what it brings to the body comes first."""
-        return self.task is not None and self.mailbox.wake.done() and not self.ended and not self.task.done()
+        """Whether its task was cancelled, or woken, and has not run since: what it brings to the body comes first. One
+        cancellation at a time: anyio cancels at each turn of the loop until the body has left the scope."""
+        if self.task is None or self.ended or self.interrupted or self.outcomes:
+            return False
+        return self.mailbox.wake.done() and not self.task.done()
 
     def is_resumable(self) -> bool:
         if self.operation is None or self.driven or self.closing or self.is_task_to_run():

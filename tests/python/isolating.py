@@ -30,7 +30,7 @@ except ImportError:  # no wheel for this interpreter
 
 SOON = 0.005  # seconds; what promises call "soon" is over when a consumer has lingered
 LINGER = 0.02
-LIMIT = 10
+LIMIT = 5
 #: Which upstream tests a module of ours has promises of.
 KEPT: dict[str, set[str]] = {}
 
