@@ -70,8 +70,11 @@ class Body:
         self.outcomes: deque[Outcome] = deque()  # of operations that no consumer has got yet
         self.consumer: asyncio.Future[Any] | None = None  # what a consumer waits for
         self.closers: list[asyncio.Future[None]] = []  # what those wait for that close it
+        self.turning = False  # which it does not await: it has only given others a turn
         self.thrown: BaseException | None = None  # a cancellation that its next resumption raises
         self.interrupted = False  # a cancellation is on its way to the body, by what that waits for
+        self.merged = False  # it was cancelled again meanwhile, which its task has not seen: that is one cancellation
+        self.cancellations = 0  # then how often its task was cancelled, at the end of the body's step
         self.stepping = False  # a step of the body is under way
         self.driven = False  # its task resumes the body, and no consumer does
         self.closing = False
@@ -121,13 +124,16 @@ class Body:
         finally:
             _swap(self.loop, before)
             self.stepping = False
+            if self.merged:
+                self.cancellations = _cancellations(self.task)
             del arguments  # an exception refers to this frame
 
     def advance(self) -> Outcome | None:
         """Resume the operation that is under way until it ends, or has to wait. Returns the outcome, or None."""
         error, self.thrown = self.thrown, None
-        self.waits_for = None
-        self.interrupted = False
+        self.waits_for, self.turning = None, False
+        if self.interrupted:
+            self.interrupted, self.merged = False, self.mailbox.wake.cancelled()
         while True:
             try:
                 if error is None:
@@ -152,6 +158,7 @@ class Body:
 
     def wait_a_turn(self) -> None:
         """Let the body wait until the event loop comes round."""
+        self.turning = True
         self.waits_for = self.loop.create_future()
         self.loop.call_soon(_complete, self.waits_for)
         self.waits_for.add_done_callback(self.wake_consumer)
@@ -293,14 +300,19 @@ class Body:
             await self.drive(None)
         else:
             self.interrupted = True
-            if self.waits_for is None or not self.waits_for.cancel(*error.args):
+            if self.turning or self.waits_for is None or not self.waits_for.cancel(*error.args):
                 self.thrown = error
             if self.consumer is not None:
                 self.wake_consumer() if self.thrown is not None else None
                 return  # which resumes the body
             await self.drive(None)
-        if not self.ended and _is_cancelling(self.task):
+        if not self.ended and _cancellations(self.task):
             self.closing = True  # no scope of the body has asked for it: the event loop ends
+
+    def is_merged(self) -> bool:
+        """Whether what cancelled its task was told to the body already, together with the cancellation before it."""
+        merged, self.merged = self.merged, False
+        return merged and _cancellations(self.task) <= self.cancellations
 
     async def drive(self, error: BaseException | None) -> None:
         """Resume the body in its own task until the operation ends. What it waits for goes to the event loop."""
@@ -391,7 +403,7 @@ async def _own_task(mailbox: _Mailbox) -> None:
         if body is None or body.ended and not body.closing:
             return
         mailbox.wake = body.loop.create_future()
-        if error is not None and _is_withdrawn(body.task):
+        if error is not None and (body.is_merged() or _is_withdrawn(body.task)):
             error = None
         if error is not None and not body.ended:
             await body.cancelled(error)
@@ -405,8 +417,8 @@ async def _own_task(mailbox: _Mailbox) -> None:
         del body
 
 
-def _is_cancelling(task: Any) -> bool:
-    return sys.version_info >= (3, 11) and bool(task.cancelling())
+def _cancellations(task: Any) -> int:
+    return task.cancelling() if sys.version_info >= (3, 11) else 0
 
 
 def _is_withdrawn(task: Any) -> bool:

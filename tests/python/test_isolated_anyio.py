@@ -500,8 +500,8 @@ async def test_a_shield_in_the_cleanup():
             await checkpoint()
         finally:
             with CancelScope(shield=True):
-                assert not get_current_task().has_pending_cancellation()
                 await sleep(SOON / 5)
+                assert not get_current_task().has_pending_cancellation()
                 yield "in the cleanup"
                 told.append("cleaned up")
             assert get_current_task().has_pending_cancellation()
@@ -610,7 +610,7 @@ async def test_a_cancelled_group_with_a_shielded_child_waits_and_does_not_spin()
     assert time.thread_time() - before < 10 * SOON
 
 
-@anyio_promise("test_cancelscope_wrong_exit_order")
+@anyio_promise("test_cancelscope_wrong_exit_order", native=True)  # trio's are broken then
 async def test_scopes_are_left_in_order():
     outer, inner = CancelScope(), CancelScope()
     with outer:
@@ -618,8 +618,6 @@ async def test_scopes_are_left_in_order():
             yield
             with pytest.raises(RuntimeError):
                 outer.__exit__(None, None, None)
-            if type(outer).__module__.endswith("_trio"):
-                return
 
 
 @anyio_promise("test_cancelscope_exit_in_wrong_task")
