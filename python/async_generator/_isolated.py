@@ -52,9 +52,48 @@ class _Mailbox:
         self.kept: Body | None = None  # the same, from the moment when there is work
         self.wake: asyncio.Future[None] = body.loop.create_future()
 
+    def peek(self) -> "Body | None":
+        return self._body()
+
     def body(self) -> "Body | None":
         kept, self.kept = self.kept, None
         return kept or self._body()
+
+
+class _Parked:
+    """What the task awaits at its mailbox. Who follows the task's awaits (asyncio's call graph, 3.14+) finds the body here."""
+
+    def __init__(self, mailbox: _Mailbox) -> None:
+        self._mailbox = mailbox
+
+    def __await__(self) -> "_Parked":
+        self._wait = self._mailbox.wake.__await__()
+        return self
+
+    def __iter__(self) -> "_Parked":
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._wait)
+
+    def send(self, value: Any) -> Any:
+        return self._wait.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._wait.throw(*error)
+
+    def close(self) -> None:
+        self._wait.close()
+
+    @property
+    def cr_frame(self) -> Any:
+        body = self._mailbox.peek()
+        return None if body is None else getattr(body.generator, "ag_frame", None)
+
+    @property
+    def cr_await(self) -> Any:
+        body = self._mailbox.peek()
+        return None if body is None else getattr(body.generator, "ag_await", None)
 
 
 class Body:
@@ -396,7 +435,7 @@ async def _own_task(mailbox: _Mailbox) -> None:
     while True:
         error = None
         try:
-            await mailbox.wake
+            await _Parked(mailbox)
         except asyncio.CancelledError as cancelled:
             error = cancelled
         body = mailbox.body()
