@@ -6,6 +6,7 @@ import contextvars
 import functools
 import gc
 import inspect
+import os
 import random
 from contextvars import ContextVar
 
@@ -312,7 +313,7 @@ def test_equal_values_are_not_taken_for_the_same():
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("AGEN_RANDOM", 30))))
 def test_layers_agree_with_a_model(seed, known):
     """Random sets and resets of both sides, against dictionaries."""
     _engine.set_layer(Layer, known)

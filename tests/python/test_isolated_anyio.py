@@ -11,11 +11,22 @@ import time
 
 import pytest
 
-anyio = pytest.importorskip("anyio")
+try:
+    import anyio
+except ImportError:
+    pytest.skip("anyio is not installed", allow_module_level=True)
 if sys.version_info < (3, 11):
     pytest.skip("exception groups are new in 3.11", allow_module_level=True)
 
-from anyio import CancelScope, create_task_group, fail_after, get_cancelled_exc_class, get_current_task, move_on_after, sleep
+from anyio import (
+    CancelScope,
+    create_task_group,
+    fail_after,
+    get_cancelled_exc_class,
+    get_current_task,
+    move_on_after,
+    sleep,
+)
 from anyio.lowlevel import checkpoint
 from isolating import KEPT, LINGER, SOON, anyio_promise, giving_up_on_anyio, lingering_on_anyio, natively_on_anyio
 

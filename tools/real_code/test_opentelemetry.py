@@ -37,7 +37,9 @@ async def use(function):
     return outside
 
 
-@pytest.mark.parametrize(("function", "outside", "fails"), [(spanned, "stream", True), (traced, None, False)], ids=["native", "ours"])
+@pytest.mark.parametrize(
+    ("function", "outside", "fails"), [(spanned, "stream", True), (traced, None, False)], ids=["native", "ours"]
+)
 def test_a_span_around_a_generator(function, outside, fails, caplog):
     with caplog.at_level(logging.ERROR):
         assert asyncio.run(use(function)) == outside
