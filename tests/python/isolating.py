@@ -116,12 +116,13 @@ async def dropping_at_each_yield(make):
 
 
 async def cancelled_while_it_closes(make):
+    before = asyncio.all_tasks()
     async for items in beginnings(make):
         closing = asyncio.create_task(items.aclose())
         await asyncio.sleep(0)
         closing.cancel()
         await asyncio.wait([closing])
-        while len(asyncio.all_tasks()) > 1:  # the generator's task finishes it
+        while asyncio.all_tasks() != before:  # the generator's task finishes it
             await asyncio.sleep(0)
         assert await take(items)
 
