@@ -123,6 +123,7 @@ class isolated_body:
     consumer: Any
     outcomes: Any
     thread: int
+    woken: bool
     closing: bool
     ended: bool
     @property

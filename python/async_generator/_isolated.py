@@ -14,6 +14,7 @@ import contextlib
 import functools
 import sys
 import threading
+import types
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -63,11 +64,71 @@ class _Mailbox:
     def __init__(self, body: "Body") -> None:
         self._body = weakref.ref(body)
         self.kept: Body | None = None  # the same, from the moment when there is work
-        self.wake: asyncio.Future[None] = body.loop.create_future()
+        self.wake = _Wake(self, loop=body.loop)
+
+    def peek(self) -> "Body | None":
+        return self._body()
 
     def body(self) -> "Body | None":
         kept, self.kept = self.kept, None
         return kept or self._body()
+
+
+class _Wake(asyncio.Future[None]):
+    """What wakes the task, or is cancelled with it. The engine is told at once: the task comes before the next item."""
+
+    def __init__(self, mailbox: _Mailbox, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._mailbox = mailbox
+
+    def cancel(self, msg: Any = None) -> bool:
+        self._tell()
+        return super().cancel(msg)
+
+    def set_result(self, result: None) -> None:
+        self._tell()
+        super().set_result(result)
+
+    def _tell(self) -> None:
+        body = self._mailbox.peek()
+        if body is not None:
+            body.woken = True
+
+
+class _Parked:
+    """What the task awaits at its mailbox. Who follows the task's awaits (asyncio's call graph, 3.14+) finds the body here."""
+
+    def __init__(self, mailbox: _Mailbox) -> None:
+        self._mailbox = mailbox
+
+    def __await__(self) -> "_Parked":
+        self._wait = self._mailbox.wake.__await__()
+        return self
+
+    def __iter__(self) -> "_Parked":
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._wait)
+
+    def send(self, value: Any) -> Any:
+        return self._wait.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._wait.throw(*error)
+
+    def close(self) -> None:
+        self._wait.close()
+
+    @property
+    def cr_frame(self) -> Any:
+        body = self._mailbox.peek()
+        return None if body is None else getattr(body.generator, "ag_frame", None)
+
+    @property
+    def cr_await(self) -> Any:
+        body = self._mailbox.peek()
+        return None if body is None else getattr(body.generator, "ag_await", None)
 
 
 class Body(_engine.isolated_body):
@@ -83,8 +144,11 @@ class Body(_engine.isolated_body):
         self.outcomes: deque[Outcome] = deque()  # of operations that no consumer has got yet
         self.reader: asyncio.Task[Any] | None = None  # the consumer's task, while it waits
         self.closers: list[asyncio.Future[None]] = []  # what those wait for that close it
+        self.turning = False  # which it does not await: it has only given others a turn
         self.thrown: BaseException | None = None  # a cancellation that its next resumption raises
         self.interrupted = False  # a cancellation is on its way to the body, by what that waits for
+        self.merged = False  # it was cancelled again meanwhile, which its task has not seen: that is one cancellation
+        self.cancellations = 0  # then how often its task was cancelled, at the end of the body's step
         self.driven = False  # its task resumes the body, and no consumer does
 
     # The task ----------------------------------------------------------------------------------------------------------
@@ -123,18 +187,29 @@ class Body(_engine.isolated_body):
 
     # Steps of the body -------------------------------------------------------------------------------------------------
 
+    def resume(self, function: Callable[..., Any], argument: Any) -> Any:
+        """Run a step of the body in its task and context, in the place of the task that runs now."""
+        try:
+            return self.step(function, argument)
+        finally:
+            if self.merged:
+                self.cancellations = _cancellations(self.task)
+            del argument  # an exception refers to this frame
+
     def advance(self) -> Outcome | None:
         """Resume the operation that is under way until it ends, or has to wait. Returns the outcome, or None."""
         error, self.thrown = self.thrown, None
-        self.waits_for = None
-        self.interrupted = False
+        self.waits_for, self.turning = None, False
+        if self.interrupted:
+            self.interrupted, self.merged = False, self.mailbox.wake.cancelled()
         while True:
             try:
                 if error is None:
-                    answer = self.step(self.operation.send, None)
+                    answer = self.resume(self.operation.send, None)
                 else:
-                    answer = self.step(self.operation.throw, error)
+                    answer = self.resume(self.operation.throw, error)
             except BaseException as raised:
+                error = None  # it refers to this frame
                 return self.end_operation(raised)
             error = self.wait_for(answer)
             if error is None:
@@ -154,6 +229,7 @@ class Body(_engine.isolated_body):
 
     def wait_a_turn(self) -> None:
         """Let the body wait until the event loop comes round."""
+        self.turning = True
         self.waits_for = self.loop.create_future()
         self.loop.call_soon(_complete, self.waits_for)
         self.waits_for.add_done_callback(self.wake_consumer)
@@ -189,6 +265,8 @@ class Body(_engine.isolated_body):
             given: whether it brings something: a value or an exception.
             timeout: after how many seconds to give up waiting, and to raise GaveUp; None: never.
         """
+        while self.is_task_to_run():
+            await _turn()
         outcome = self.begin_or_go_on(handle, begin, name, given)
         deadline = None if timeout is None else self.loop.time() + timeout
         return await self.finish_operation(handle, outcome, deadline)
@@ -208,7 +286,10 @@ class Body(_engine.isolated_body):
                 outcome = self.advance()
             else:
                 await self.wait(deadline)
-        return outcome.get()
+        try:
+            return outcome.get()
+        finally:
+            del begin, outcome  # an exception refers to this frame
 
     def begin_or_go_on(self, handle: Any, begin: Callable[[], Any], name: str, given: bool) -> Outcome | None:
         """The beginning of ``operate()``. Returns the outcome, if there is one at once."""
@@ -245,8 +326,15 @@ class Body(_engine.isolated_body):
             error.add_note(f"the task that runs it is {self.reader.get_name()!r}")
         return error
 
+    def is_task_to_run(self) -> bool:
+        """Whether its task was cancelled, or woken, and has not run since: what it brings to the body comes first. One
+        cancellation at a time: anyio cancels at each turn of the loop until the body has left the scope."""
+        if self.task is None or self.ended or self.interrupted or self.outcomes:
+            return False
+        return self.woken and not self.task.done()
+
     def is_resumable(self) -> bool:
-        if self.operation is None or self.driven or self.closing:
+        if self.operation is None or self.driven or self.closing or self.is_task_to_run():
             return False
         return self.thrown is not None or self.waits_for is None or self.waits_for.done()
 
@@ -303,14 +391,19 @@ class Body(_engine.isolated_body):
             await self.drive(None)
         else:
             self.interrupted = True
-            if self.waits_for is None or not self.waits_for.cancel(*error.args):
+            if self.turning or self.waits_for is None or not self.waits_for.cancel(*error.args):
                 self.thrown = error
             if self.consumer is not None:
                 self.wake_consumer() if self.thrown is not None else None
                 return  # which resumes the body
             await self.drive(None)
-        if not self.ended and _is_cancelling(self.task):
+        if not self.ended and _cancellations(self.task):
             self.closing = True  # no scope of the body has asked for it: the event loop ends
+
+    def is_merged(self) -> bool:
+        """Whether what cancelled its task was told to the body already, together with the cancellation before it."""
+        merged, self.merged = self.merged, False
+        return merged and _cancellations(self.task) <= self.cancellations
 
     async def drive(self, error: BaseException | None) -> None:
         """Resume the body in its own task until the operation ends. What it waits for goes to the event loop."""
@@ -362,6 +455,12 @@ class Body(_engine.isolated_body):
         self.wake_consumer()
 
 
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    """Let the event loop come round once."""
+    yield
+
+
 _TASKS: set[Any] = set()  # which nothing else refers to while they wait
 
 
@@ -388,13 +487,16 @@ async def _own_task(mailbox: _Mailbox) -> None:
     while True:
         error = None
         try:
-            await mailbox.wake
+            await _Parked(mailbox)
         except asyncio.CancelledError as cancelled:
             error = cancelled
         body = mailbox.body()
         if body is None or body.ended and not body.closing:
             return
-        mailbox.wake = body.loop.create_future()
+        mailbox.wake = _Wake(mailbox, loop=body.loop)
+        body.woken = False
+        if error is not None and (body.is_merged() or _is_withdrawn(body.task)):
+            error = None
         if error is not None and not body.ended:
             await body.cancelled(error)
         elif body.interrupted and body.consumer is None:
@@ -407,8 +509,13 @@ async def _own_task(mailbox: _Mailbox) -> None:
         del body
 
 
-def _is_cancelling(task: Any) -> bool:
-    return sys.version_info >= (3, 11) and bool(task.cancelling())
+def _cancellations(task: Any) -> int:
+    return task.cancelling() if sys.version_info >= (3, 11) else 0
+
+
+def _is_withdrawn(task: Any) -> bool:
+    """Whether a cancellation that has not reached the body was taken back by it, as a task group does (3.13+)."""
+    return sys.version_info >= (3, 13) and not task.cancelling()
 
 
 class _Driven:
@@ -434,8 +541,8 @@ class _Driven:
                 if error is None:
                     answer = self.run(self.operation.send, None)
                 else:
-                    thrown, error = error, None
-                    answer = self.run(self.operation.throw, thrown)
+                    thrown, error = [error], None  # an exception refers to this frame, which must not refer to it
+                    answer = self.run(self.operation.throw, thrown.pop())
             except StopIteration as stop:
                 return stop.value
             try:

@@ -4,6 +4,7 @@ trio has no public way to say which task runs, so a body with a task of its own 
 Requests and outcomes are handed over one at a time. What never crosses is Cancelled: it belongs to the scopes of one task.
 """
 
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -70,15 +71,15 @@ class TrioBody:
         except trio.Cancelled as cancelled:
             if not self.begun:
                 raise
-            error = cancelled
-            await self.run(lambda: self.generator.athrow(error))
+            thrown = cancelled
+            await self.run(lambda: self.generator.athrow(thrown))
             return
         self.requested = trio.Event()
         if self.closing:
             await self.run(self.generator.aclose)
             self.ended = True
-            outcome = self.outcomes.pop()
-            self.error = None if outcome.error is None or is_exit(outcome.error) else outcome.error
+            told = without_cancelled(self.outcomes.pop().error)
+            self.error = None if told is None or is_exit(told) else told
             return
         assert self.request is not None
         request, self.request = self.request, None
@@ -161,3 +162,10 @@ class TrioBody:
 
     def dropped(self) -> None:
         """Nothing refers to it any more. That is after its block, which has closed it."""
+
+
+def without_cancelled(error: BaseException | None) -> BaseException | None:
+    """What is left of an error when Cancelled is taken out of it: that belongs to the scopes of the task that it was in."""
+    if sys.version_info >= (3, 11) and isinstance(error, BaseExceptionGroup):  # noqa: F821
+        return error.split(trio.Cancelled)[1]
+    return error

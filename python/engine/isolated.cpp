@@ -85,7 +85,8 @@ auto idle_body(IsolatedGenerator& generator) noexcept -> IsolatedBody* {
   ModuleState& module = *generator.module;
   if (!generator.body || !PyObject_TypeCheck(generator.body.get(), module.isolated_body_type)) return nullptr;
   auto& body = as<IsolatedBody>(generator.body.get());
-  if (body.thread != PyThread_get_thread_ident() || body.stepping || body.closing || body.ended) return nullptr;
+  if (body.thread != PyThread_get_thread_ident() || body.stepping || body.woken || body.closing || body.ended)
+    return nullptr;
   if (!is_set(body.task) || is_set(body.operation) || is_set(body.consumer) || !module.task_swap) return nullptr;
   if (!body.loop || !body.context || !body.generator || !body.outcomes) return nullptr;
   return PyObject_Size(body.outcomes.get()) == 0 ? &body : nullptr;
@@ -368,6 +369,7 @@ PyMemberDef body_members[] = {
     {"outcomes", T_OBJECT, offsetof(IsolatedBody, outcomes), 0, nullptr},
     {"thread", T_ULONG, offsetof(IsolatedBody, thread), 0, nullptr},
     {"stepping", T_BOOL, offsetof(IsolatedBody, stepping), READONLY, nullptr},
+    {"woken", T_BOOL, offsetof(IsolatedBody, woken), 0, nullptr},
     {"closing", T_BOOL, offsetof(IsolatedBody, closing), 0, nullptr},
     {"ended", T_BOOL, offsetof(IsolatedBody, ended), 0, nullptr},
     {nullptr, 0, 0, 0, nullptr},

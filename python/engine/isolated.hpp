@@ -20,6 +20,7 @@ struct IsolatedBody {
   Object outcomes;       ///< of operations that no consumer has got yet: a sequence
   unsigned long thread;  ///< which the loop runs in; nothing else is touched in another one
   bool stepping;         ///< a step of the body is under way
+  bool woken;            ///< its task is to run first
   bool closing;
   bool ended;
 };

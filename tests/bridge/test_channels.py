@@ -446,19 +446,24 @@ def run_limited(channels, code):
 
 
 def test_streams_beyond_the_limit_of_descriptors_on_asyncio(channels):
-    printed = run_limited(channels, """
+    printed = run_limited(
+        channels,
+        """
 async def main():
     exhaust(left=1)
     outcomes = []
     await asyncio.gather(*(consumes(outcomes) for _ in range(200)))
     print(*{str(outcome).replace(" ", "") for outcome in outcomes})
 asyncio.run(main())
-""")
+""",
+    )
     assert printed == ["[0,1,2]"]
 
 
 def test_no_descriptor_left_is_an_oserror_at_once(channels):
-    printed = run_limited(channels, """
+    printed = run_limited(
+        channels,
+        """
 async def main():
     exhaust(left=0)
     outcomes = []
@@ -469,13 +474,16 @@ async def main():
     except OSError as error:
         print(error.errno == errno.EMFILE)
 asyncio.run(main())
-""")
+""",
+    )
     assert printed == ["True"] * 4
 
 
 def test_no_descriptor_left_on_trio_is_an_oserror_at_once(channels):
     pytest.importorskip("trio")
-    printed = run_limited(channels, """
+    printed = run_limited(
+        channels,
+        """
 import trio
 async def main():
     exhaust(left=5)
@@ -485,7 +493,8 @@ async def main():
             nursery.start_soon(consumes, outcomes)
     print(outcomes.count([0, 1, 2]), outcomes.count((OSError, errno.EMFILE)))
 trio.run(main)
-""")
+""",
+    )
     assert printed == ["5", "5"]
 
 

@@ -568,8 +568,9 @@ class HandMade:
             self.inside = False
 
     def describe(self):
-        return bridge.EventLoop("hand-made", running=lambda: self.inside, wait_readable=self.wait_readable,
-                                checkpoint=self.checkpoint)
+        return bridge.EventLoop(
+            "hand-made", running=lambda: self.inside, wait_readable=self.wait_readable, checkpoint=self.checkpoint
+        )
 
 
 def test_use_event_loop_holds_in_its_block_and_in_tasks_started_there():
@@ -592,8 +593,11 @@ def test_a_loop_says_what_it_was_made_without():
     mine = HandMade()
     without = mine.describe()
     with bridge.use_event_loop(without):
-        for name, wait in (("wait_writable", bridge.wait_writable(7)), ("sleep", bridge.sleep(1)),
-                           ("shielded", bridge.shielded(bridge.sleep(1)))):
+        for name, wait in (
+            ("wait_writable", bridge.wait_writable(7)),
+            ("sleep", bridge.sleep(1)),
+            ("shielded", bridge.shielded(bridge.sleep(1))),
+        ):
             with pytest.raises(RuntimeError, match=f"<EventLoop hand-made> cannot do this.*without {name}="):
                 wait.send(None)
 
@@ -608,8 +612,14 @@ def test_a_loop_of_the_users_may_do_everything():
         mine.asked.append(("shielded", limit))
         return await awaitable
 
-    described = bridge.EventLoop("whole", wait_readable=mine.wait_readable, checkpoint=mine.checkpoint,
-                                 wait_writable=mine.wait_readable, sleep=sleep, shielded=shielded)
+    described = bridge.EventLoop(
+        "whole",
+        wait_readable=mine.wait_readable,
+        checkpoint=mine.checkpoint,
+        wait_writable=mine.wait_readable,
+        sleep=sleep,
+        shielded=shielded,
+    )
 
     async def asks():
         await bridge.wait_writable(7)
@@ -653,8 +663,9 @@ def test_trio_as_a_guest_of_asyncio_waits_by_trio(pipe):
     async def main():
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        trio.lowlevel.start_guest_run(in_trio, run_sync_soon_threadsafe=loop.call_soon_threadsafe,
-                                      done_callback=done.set_result)
+        trio.lowlevel.start_guest_run(
+            in_trio, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=done.set_result
+        )
         seen.append(_event_loops._current().name)
         outcome = await done
         return outcome.unwrap()

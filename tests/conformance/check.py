@@ -27,5 +27,7 @@ def unknown_rules(scenarios: list[Scenario]) -> list[str]:
     rules = table.rules()
     covered = {rule for scenario in scenarios for rule in scenario.rules}
     missing = [f"rule {rule} has no scenario" for rule, (_, why) in rules.items() if not why and rule not in covered]
-    surplus = [f"rule {rule} says that it has no scenario" for rule, (_, why) in rules.items() if why and rule in covered]
+    surplus = [
+        f"rule {rule} says that it has no scenario" for rule, (_, why) in rules.items() if why and rule in covered
+    ]
     return missing + surplus + [f"there is no rule {rule}" for rule in sorted(covered - set(rules))]

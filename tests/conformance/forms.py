@@ -44,7 +44,9 @@ def returns_value(body: ast.AsyncFunctionDef) -> bool:
 
 def is_body(node: ast.AST) -> bool:
     """Whether a statement defines an async generator; other functions are helpers, and stay as they are."""
-    return isinstance(node, ast.AsyncFunctionDef) and any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in ast.walk(node))
+    return isinstance(node, ast.AsyncFunctionDef) and any(
+        isinstance(part, (ast.Yield, ast.YieldFrom)) for part in ast.walk(node)
+    )
 
 
 def expressible(source: str, form: str) -> str:
@@ -62,7 +64,9 @@ def kinds_of(source: str, form: str | dict[str, str]) -> dict[str, str]:
         if is_body(node):
             kind = form if isinstance(form, str) else form[node.name]
             # What has a return value is written in the syntax that has them, also where others delegate to it.
-            kinds[node.name] = "coroutine" if kind in ("syntax", "calls", "calls_helper") and returns_value(node) else kind
+            kinds[node.name] = (
+                "coroutine" if kind in ("syntax", "calls", "calls_helper") and returns_value(node) else kind
+            )
     return kinds
 
 
@@ -73,7 +77,9 @@ def _compiled(source: str, kinds: tuple[tuple[str, str], ...]):
     kind_of = dict(kinds)
     module.body = [_translated(node, kind_of[node.name]) if is_body(node) else node for node in module.body]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # 3.14+ warns of `return` in a `finally`, which is a case like others
+        warnings.simplefilter(
+            "ignore", SyntaxWarning
+        )  # 3.14+ warns of `return` in a `finally`, which is a case like others
         return compile(ast.fix_missing_locations(module), "<scenario>", "exec", dont_inherit=True)
 
 
@@ -86,7 +92,9 @@ def _translated(node, kind):
             if isinstance(part, ast.Return) and part.value is None:
                 part.value = ast.Constant(None)
         node.body.append(ast.Return(ast.Constant(None)))
-    form = BodyForm(native_yield=kind in ("native", "syntax"), expand=kind == "native", returns="box" if boxed else "keep")
+    form = BodyForm(
+        native_yield=kind in ("native", "syntax"), expand=kind == "native", returns="box" if boxed else "keep"
+    )
     body = []
     if kind not in ("coroutine", "helper", "alias", *ENVIRONMENTS):
         # A generator even where all its yields are calls.
@@ -97,7 +105,15 @@ def _translated(node, kind):
     node.body = body
     if kind in ("helper", "calls_helper", "alias"):
         node = CallsRenamed("as_alias" if kind == "alias" else "in_helper").visit(node)
-    finish = "_boxed" if boxed else None if kind in ("native", "calls", "calls_helper") else f"_{kind}" if kind in ENVIRONMENTS else "_decorated"
+    finish = (
+        "_boxed"
+        if boxed
+        else None
+        if kind in ("native", "calls", "calls_helper")
+        else f"_{kind}"
+        if kind in ENVIRONMENTS
+        else "_decorated"
+    )
     node.decorator_list = [ast.Name(finish, ast.Load())] if finish else []
     if boxed:
         node.args.args.append(ast.arg("_box"))

@@ -124,7 +124,9 @@ class _AwaitsInserted(ast.NodeTransformer):
     def block(self, statements):
         changed = []
         for statement in statements:
-            tells = isinstance(statement, (ast.Pass, ast.Try, ast.For)) or ast.unparse(statement).startswith(("log(", "async for"))
+            tells = isinstance(statement, (ast.Pass, ast.Try, ast.For)) or ast.unparse(statement).startswith(
+                ("log(", "async for")
+            )
             if not tells:
                 changed.append(ast.parse(f"await loop({INSERTED!r})").body[0])
             changed.append(self.visit(statement))
@@ -187,7 +189,9 @@ class Performance:
         self.scenario, self.form, self.host, self.steps = scenario, form, host, performed(scenario)
         self.source = with_awaits(scenario.body)
         # Things that a scenario makes beside its functions serve one run.
-        self.shared = all(isinstance(node, (ast.AsyncFunctionDef, ast.FunctionDef)) for node in ast.parse(self.source).body)
+        self.shared = all(
+            isinstance(node, (ast.AsyncFunctionDef, ast.FunctionDef)) for node in ast.parse(self.source).body
+        )
         self.made: list[weakref.ref] = []
         self.make_functions()
 
@@ -325,7 +329,9 @@ class Performance:
 
     def make(self, op: Op) -> None:
         name, _, verb = op.operation.partition(".")
-        arguments = [op.argument] if verb == "asend" else [eval(op.argument, dict(self.space))] if verb == "athrow" else []
+        arguments = (
+            [op.argument] if verb == "asend" else [eval(op.argument, dict(self.space))] if verb == "athrow" else []
+        )
         method = getattr(self.space[name], runner.ITERATION.get(verb, verb))
         self.operations[op.target] = Operation(method(*arguments), verb == "aclose")
 
@@ -353,12 +359,16 @@ class Performance:
             for point in range(1, self.awaits + 1):
                 for how in ("cancel", "raise"):
                     told = await self.run(point, how)
-                    assert self.injected is not None, f"{self.scenario.name}: await {point} was not reached a second time"
+                    assert self.injected is not None, (
+                        f"{self.scenario.name}: await {point} was not reached a second time"
+                    )
                     results.append((f"{how} at await {point}", told, self.injected))
 
         with warnings.catch_warnings(), ignored_exits_expected():
             warnings.simplefilter("error")
-            warnings.simplefilter("ignore", ResourceWarning)  # trio says that a delegate without aclose() was left to it
+            warnings.simplefilter(
+                "ignore", ResourceWarning
+            )  # trio says that a delegate without aclose() was left to it
             self.host.run(main)
         return results
 

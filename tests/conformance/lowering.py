@@ -95,7 +95,9 @@ class Body:
                 self.emit("delegate", "generator", name, target)
             case ast.YieldFrom(value=ast.Call(func=ast.Name(name), args=[])) if name in self.bodies:
                 self.emit("delegate", "body", name, target)
-            case ast.YieldFrom(value=ast.Call(func=ast.Name("offering"), args=[ast.Call(func=ast.Name(name)), *offers])):
+            case ast.YieldFrom(
+                value=ast.Call(func=ast.Name("offering"), args=[ast.Call(func=ast.Name(name)), *offers])
+            ):
                 words = [ast.literal_eval(word) for word in offers]
                 self.emit("delegate", "offering " + " ".join(words), name, target)
             case _:
@@ -188,7 +190,11 @@ def error_of(node: ast.expr) -> tuple[str, str]:
 
 
 def classes_of(node: ast.expr | None) -> list[str]:
-    names = ["BaseException"] if node is None else [part.id for part in (node.elts if isinstance(node, ast.Tuple) else [node])]
+    names = (
+        ["BaseException"]
+        if node is None
+        else [part.id for part in (node.elts if isinstance(node, ast.Tuple) else [node])]
+    )
     for name in names:
         if name not in BASES:
             raise NoCounterpart(name)

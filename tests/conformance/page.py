@@ -73,7 +73,10 @@ def pages(scenarios: list[Scenario], columns: list[Column]) -> dict[str, str]:
     """The pages of the site by their files' names: one for each file of scenarios, and an index."""
     rules, groups = table.rules(), table.groups()
     rules_of = {name: [number for number in rules if table.group(number) == name] for name in groups}
-    out = [INDEX, *(f"- [{title(name)}]({name}.md): rules {numbers[0]} to {numbers[-1]}\n" for name, numbers in rules_of.items())]
+    out = [
+        INDEX,
+        *(f"- [{title(name)}]({name}.md): rules {numbers[0]} to {numbers[-1]}\n" for name, numbers in rules_of.items()),
+    ]
     out += ["\n", *counts(scenarios, columns), *otherwise(scenarios)]
     contents = "".join(f"{title(name).strip('`')} <{name}>\n" for name in groups)
     out.append(f"\n```{{toctree}}\n:hidden:\n\n{contents}```\n")
@@ -128,7 +131,9 @@ def linked(reason: str) -> str:
 
 def entry(scenario: Scenario) -> str:
     """One scenario, with what is said of implementations that answer otherwise."""
-    text = [f'({scenario.name})=\n\n**{scenario.name}**: {scenario.sentence}\n\n```text\n{scenario.body.strip()}\n```\n\n']
+    text = [
+        f"({scenario.name})=\n\n**{scenario.name}**: {scenario.sentence}\n\n```text\n{scenario.body.strip()}\n```\n\n"
+    ]
     text.append("```text\n" + "\n".join(table.written(scenario.steps)) + "\n```\n\n")
     for variant in scenario.variants:
         places = ", ".join(map(str, variant.places))

@@ -89,19 +89,27 @@ def simple(dialect: Dialect, delegates: tuple[str, ...]) -> st.SearchStrategy[st
         ]
     if dialect.python and delegates:
         # Not delegated to but advanced; and what cannot be delegated to.
-        choices.append(st.just("try:\n    log('advanced', (await shared.__anext__()))\nexcept StopAsyncIteration:\n    log('over')"))
+        choices.append(
+            st.just(
+                "try:\n    log('advanced', (await shared.__anext__()))\nexcept StopAsyncIteration:\n    log('over')"
+            )
+        )
         choices.append(st.just("try:\n    yield from 5\nexcept TypeError:\n    log('refused')"))
     return st.one_of(choices)
 
 
 @st.composite
 def blocks(draw, dialect, delegates, depth):
-    return "\n".join(draw(statements(dialect, delegates, depth)) for _ in range(draw(st.integers(1, 3 if depth == 3 else 2))))
+    return "\n".join(
+        draw(statements(dialect, delegates, depth)) for _ in range(draw(st.integers(1, 3 if depth == 3 else 2)))
+    )
 
 
 @st.composite
 def statements(draw, dialect, delegates, depth):
-    shapes = ["simple", "simple", "simple", "try", "finally", "for", "if"] + (["with", "async with"] if dialect.python else [])
+    shapes = ["simple", "simple", "simple", "try", "finally", "for", "if"] + (
+        ["with", "async with"] if dialect.python else []
+    )
     shape = draw(st.sampled_from(shapes)) if depth else "simple"
     if shape == "simple":
         return draw(simple(dialect, delegates))
@@ -123,7 +131,7 @@ def statements(draw, dialect, delegates, depth):
 
 
 #: What `with` and `async with` in bodies use.
-CONTEXTS = '''
+CONTEXTS = """
 class Context:
     def __init__(self, swallows):
         self.swallows = swallows
@@ -138,7 +146,7 @@ class AsyncContext(Context):
     async def __aexit__(self, kind, error, traceback):
         log("aexit", error, await loop("aexit"))
         return self.swallows and isinstance(error, KeyError)
-'''
+"""
 
 
 def function(name: str, block: str) -> str:
@@ -153,7 +161,13 @@ def bodies(draw, dialect):
         text = function("root", draw(blocks(dialect, (), 3)))
     else:
         leaf = function("leaf", draw(blocks(dialect, (), 2)))
-        offers = ["leaf()", "leaf()", 'offering(leaf(), "athrow", "aclose")', 'offering(leaf(), "asend")', "offering(leaf())"]
+        offers = [
+            "leaf()",
+            "leaf()",
+            'offering(leaf(), "athrow", "aclose")',
+            'offering(leaf(), "asend")',
+            "offering(leaf())",
+        ]
         inner = function("inner", draw(blocks(dialect, (*offers, "shared"), 2)))
         # `common` is what `shared` runs: nobody owns it, so that it can be advanced from several places.
         common = function("common", draw(blocks(Dialect(dialect.python, values=False), (), 1)))
@@ -177,12 +191,18 @@ def consumers(dialect: Dialect) -> st.SearchStrategy[tuple[tuple, ...]]:
         st.tuples(st.just("aclose"), which, st.none()),
         st.tuples(st.just("resume"), st.integers(0, 3), value),
         st.tuples(st.just("resume"), st.integers(0, 3), value),
-        st.tuples(st.just("interrupt"), st.integers(0, 3), st.sampled_from(["ValueError", "KeyError", "GeneratorExit", "BaseException"])),
+        st.tuples(
+            st.just("interrupt"),
+            st.integers(0, 3),
+            st.sampled_from(["ValueError", "KeyError", "GeneratorExit", "BaseException"]),
+        ),
         # One after the other, each waited for: what most consumers do.
         st.tuples(st.just("wait"), st.just(0), value),
     )
     ends = [()] if dialect.delegates or not dialect.python else [(), (("drop", "root", None),)]
-    return st.builds(lambda actions, end: (*actions, *end), st.lists(action, min_size=1, max_size=12), st.sampled_from(ends))
+    return st.builds(
+        lambda actions, end: (*actions, *end), st.lists(action, min_size=1, max_size=12), st.sampled_from(ends)
+    )
 
 
 def programs(dialect: Dialect) -> st.SearchStrategy[Program]:
@@ -254,7 +274,12 @@ class Consumer:
                 answers = self.line(f"del {name}")
                 # A body that ignored its exit is closed once more as a coroutine; one that returned is reported before 3.15:
                 # the table has both.
-                assume(not any("ignored GeneratorExit" in answer or answer == "unraisable StopAsyncIteration" for answer in answers))
+                assume(
+                    not any(
+                        "ignored GeneratorExit" in answer or answer == "unraisable StopAsyncIteration"
+                        for answer in answers
+                    )
+                )
             self.over = True
 
     def wait(self, argument: object) -> None:
@@ -285,7 +310,9 @@ def interruptible(error: str, body: str) -> bool:
 
 def reference(program: Program, dialect: Dialect, form: str = "native") -> Scenario:
     """The program as a scenario, with the answers of one implementation."""
-    scenario = Scenario("random", ["0"], "Found at random.", program.body, [], context=dialect.python and not dialect.delegates)
+    scenario = Scenario(
+        "random", ["0"], "Found at random.", program.body, [], context=dialect.python and not dialect.delegates
+    )
     run = runner.Run(scenario, form)
     consumer = Consumer(run, dialect)
     with left_to_the_collector(), run.reports():
@@ -359,7 +386,11 @@ def check_mixed(program: Program, dialect: Dialect) -> None:
     names = forms.kinds_of(program.body, "native")
     kinds = dict(zip(names, program.kinds, strict=False))
     scenario = reference(program, dialect)
-    compare(scenario, f"a mixture ({', '.join(f'{name}: {kind}' for name, kind in kinds.items())})", answers_of(scenario, kinds))
+    compare(
+        scenario,
+        f"a mixture ({', '.join(f'{name}: {kind}' for name, kind in kinds.items())})",
+        answers_of(scenario, kinds),
+    )
 
 
 def check_cpp(program: Program, dialect: Dialect, cpp: CppRunner) -> None:
@@ -375,14 +406,23 @@ def check_cpp(program: Program, dialect: Dialect, cpp: CppRunner) -> None:
     # table has it.
     assume(not any("no_return_value" in answer or answer == "log result" for answers in given for answer in answers))
     # A delegate is refused between items, too, in C++ (the table: driven-between-items).
-    assume(not any(is_refused(told) and not is_refused(step.answers) for step, told in zip(scenario.steps, given, strict=False)
-                   if step.line.startswith(tuple(shared_operations(scenario)))))
+    assume(
+        not any(
+            is_refused(told) and not is_refused(step.answers)
+            for step, told in zip(scenario.steps, given, strict=False)
+            if step.line.startswith(tuple(shared_operations(scenario)))
+        )
+    )
     compare(scenario, "cpp", given)
 
 
 def shared_operations(scenario: Scenario) -> list[str]:
     """How lines begin that drive an operation on `shared`."""
-    return [f"{step.op.target}." for step in scenario.steps if step.op.verb == "make" and step.op.operation.startswith("shared.")]
+    return [
+        f"{step.op.target}."
+        for step in scenario.steps
+        if step.op.verb == "make" and step.op.operation.startswith("shared.")
+    ]
 
 
 def is_refused(answers: list[str]) -> bool:

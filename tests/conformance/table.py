@@ -39,8 +39,8 @@ IMPLEMENTATIONS = {
     "coroutine": "`@async_generator` on a coroutine function: `await yield_(x)`, `await yield_from_(d)`, `return v`",
     "syntax": "`@async_generator` on native syntax: `yield x`, `await yield_from_(d)`",
     "structured": "`@async_generator(structured=True)` on a coroutine function",
-    "own": "`@async_generator(context=\"own\")` on a coroutine function",
-    "layered": "`@async_generator(context=\"layered\")` on a coroutine function",
+    "own": '`@async_generator(context="own")` on a coroutine function',
+    "layered": '`@async_generator(context="layered")` on a coroutine function',
     "calls": "an undecorated native async generator: `await yield_(x)`, `await yield_from_(d)`",
     "cpp": "the C++ library: `co_yield x`, `co_await agen::yield_from(d)`, `co_return v`",
 }
@@ -126,7 +126,13 @@ class Scenario:
 
     def __str__(self) -> str:
         """The scenario as it stands in a file."""
-        lines = [f"=== {', '.join(self.rules)} {self.name}", self.sentence, "--- body", self.body.strip("\n"), "--- consumer"]
+        lines = [
+            f"=== {', '.join(self.rules)} {self.name}",
+            self.sentence,
+            "--- body",
+            self.body.strip("\n"),
+            "--- consumer",
+        ]
         lines += written(self.steps)
         if self.context:
             lines.append("--- show context")

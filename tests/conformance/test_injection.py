@@ -48,5 +48,7 @@ def test_native_and_the_package_agree_and_nothing_is_left(scenario, host):
 
 
 def test_hardly_a_scenario_is_without_awaits():
-    awaits = [len(injection.Performance(scenario, "coroutine", injection.AsyncioHost()).all_runs()) for scenario in SCENARIOS]
+    awaits = [
+        len(injection.Performance(scenario, "coroutine", injection.AsyncioHost()).all_runs()) for scenario in SCENARIOS
+    ]
     assert sum(count > 0 for count in awaits) > 220

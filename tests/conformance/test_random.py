@@ -15,10 +15,14 @@ def test_random_scenarios_are_answered_as_by_native_generators(comparison):
 
 def test_a_wrong_answer_is_found_and_told_as_a_scenario(monkeypatch):
     dialect, check = COMPARISONS["single generators"]
-    program = Program(randoms.function("root", "yield 1\nlog('got', (yield 2))"), (("anext", "root", None), ("anext", "root", None)))
+    program = Program(
+        randoms.function("root", "yield 1\nlog('got', (yield 2))"), (("anext", "root", None), ("anext", "root", None))
+    )
     check(program, dialect)
     answers = runner.transcript
-    monkeypatch.setattr(randoms, "answers_of", lambda scenario, kind: [[*one, "item 7"] for one in answers(scenario, kind)])
+    monkeypatch.setattr(
+        randoms, "answers_of", lambda scenario, kind: [[*one, "item 7"] for one in answers(scenario, kind)]
+    )
     with pytest.raises(Different, match="coroutine answers otherwise"):
         check(program, dialect)
 

@@ -18,7 +18,9 @@ CASES = [
         scenario,
         form,
         id=f"{scenario.name}-{form}",
-        marks=[pytest.mark.skip("ends a debug build (gh-152685)")] if scenario.name in ENDS_IT and form in ("native", "calls") else [],
+        marks=[pytest.mark.skip("ends a debug build (gh-152685)")]
+        if scenario.name in ENDS_IT and form in ("native", "calls")
+        else [],
     )
     for scenario in SCENARIOS
     for form in forms.FORMS
@@ -56,9 +58,18 @@ def test_a_wrong_answer_is_told():
     ("text", "says"),
     [
         ("=== 11 name\n", "a scenario needs a rule, a name and a sentence"),
-        ("=== 11 name\nSaid.\n--- body\nasync def other():\n    yield\n--- consumer\nanext()\n", "no body is called root"),
-        ("=== 11 name\nSaid.\n--- body\nasync def root():\n    yield\n--- consumer\nfrobnicate()\n", "<scenario>:7: no operation"),
-        ("=== 11 name\nSaid.\n--- body\nasync def root():\n    yield\n--- consumer\n    item 1\n", "<scenario>:7: an answer before"),
+        (
+            "=== 11 name\nSaid.\n--- body\nasync def other():\n    yield\n--- consumer\nanext()\n",
+            "no body is called root",
+        ),
+        (
+            "=== 11 name\nSaid.\n--- body\nasync def root():\n    yield\n--- consumer\nfrobnicate()\n",
+            "<scenario>:7: no operation",
+        ),
+        (
+            "=== 11 name\nSaid.\n--- body\nasync def root():\n    yield\n--- consumer\n    item 1\n",
+            "<scenario>:7: an answer before",
+        ),
         ("=== 11 name\nSaid.\n--- on native 3.10\n", "a variant needs its reason"),
         ("=== 11 name\nSaid.\n--- not on pypy: unknown\n", "no implementation: 'pypy'"),
     ],

@@ -1,6 +1,6 @@
 """Runs scenarios on the Python implementations of one interpreter: a JSON line for each answer, on standard output.
 
-  worker.py [--form FORM ...] [FILE ...]
+worker.py [--form FORM ...] [FILE ...]
 """
 
 import argparse

@@ -189,7 +189,11 @@ def test_without_doxygen_a_sentence_says_what_brings_it(tmp_path):
 
 @pytest.mark.parametrize(
     ("comment", "says"),
-    [("\\param other  no such", "argument 'other'"), ("\\returned five", "unknown command"), ("a <chrono>", "<chrono>")],
+    [
+        ("\\param other  no such", "argument 'other'"),
+        ("\\returned five", "unknown command"),
+        ("a <chrono>", "<chrono>"),
+    ],
 )
 def test_a_mistake_in_a_comment_fails_the_build(site_folder, tmp_path, monkeypatch, comment, says):
     tool = types.ModuleType("docs-headers")

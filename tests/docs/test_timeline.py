@@ -78,7 +78,13 @@ class Page:
     """A page in a browser without a window, spoken to through a pipe."""
 
     def __init__(self, url, profile):
-        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", f"--user-data-dir={profile}"]
+        flags = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--remote-debugging-pipe",
+            f"--user-data-dir={profile}",
+        ]
         # The browser reads from descriptor 3 and writes to 4.
         command = ["sh", "-c", 'exec "$0" "$@" 3<&0 4>&1 >/dev/null 2>&1', BROWSER, *flags]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -142,7 +148,9 @@ def test_a_viewer_opens_the_timeline(viewer, timeline):
     assert read["problems"] == []
     events = json.loads(timeline)["traceEvents"]
     tracks = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
-    written = [(tracks[event["tid"]], event["name"], round(event["dur"] * 1000)) for event in events if event["ph"] == "X"]
+    written = [
+        (tracks[event["tid"]], event["name"], round(event["dur"] * 1000)) for event in events if event["ph"] == "X"
+    ]
     assert sorted((track, name, dur) for track, name, dur, depth in read["spans"]) == sorted(written)
     depths = {name: depth for track, name, dur, depth in read["spans"] if track == "both #1"}
     assert depths["both #1"] == 0 and depths["item 1"] > 0

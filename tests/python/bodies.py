@@ -42,19 +42,29 @@ def _compiled(node, function):
     """`node` as a function with the globals, closure, defaults and names of `function`."""
     free = function.__code__.co_freevars
     if free:
-        arguments = ast.arguments(posonlyargs=[], args=[ast.arg(name) for name in free], kwonlyargs=[], kw_defaults=[], defaults=[])
+        arguments = ast.arguments(
+            posonlyargs=[], args=[ast.arg(name) for name in free], kwonlyargs=[], kw_defaults=[], defaults=[]
+        )
         node = ast.FunctionDef(name="_closure", args=arguments, body=[node], decorator_list=[], type_params=[])
         ast.copy_location(node, node.body[0])
     module = ast.fix_missing_locations(ast.Module([node], []))
     code = compile(module, function.__code__.co_filename, "exec", dont_inherit=True)
     while code.co_name != function.__code__.co_name:
-        code = next(constant for constant in code.co_consts
-                    if isinstance(constant, types.CodeType) and constant.co_name in ("_closure", function.__code__.co_name))
+        code = next(
+            constant
+            for constant in code.co_consts
+            if isinstance(constant, types.CodeType) and constant.co_name in ("_closure", function.__code__.co_name)
+        )
     if sys.version_info >= (3, 11):
         code = code.replace(co_qualname=function.__code__.co_qualname)
     cells = dict(zip(free, function.__closure__ or (), strict=True))
-    made = types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__,
-                              tuple(cells[name] for name in code.co_freevars))
+    made = types.FunctionType(
+        code,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        tuple(cells[name] for name in code.co_freevars),
+    )
     made.__kwdefaults__ = function.__kwdefaults__
     made.__qualname__ = function.__qualname__
     made.__module__ = function.__module__

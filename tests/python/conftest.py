@@ -9,8 +9,13 @@ from bodies import IMPLEMENTATIONS
 
 
 def pytest_addoption(parser):
-    parser.addoption("--implementation", action="append", choices=list(IMPLEMENTATIONS), default=None,
-                     help="test only this implementation (may be repeated); without it, all")
+    parser.addoption(
+        "--implementation",
+        action="append",
+        choices=list(IMPLEMENTATIONS),
+        default=None,
+        help="test only this implementation (may be repeated); without it, all",
+    )
 
 
 def pytest_generate_tests(metafunc):

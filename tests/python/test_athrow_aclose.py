@@ -116,7 +116,9 @@ def test_athrow_of_generator_exit_may_be_answered_with_an_item(implementation):
     assert finished(generator)
 
 
-@pytest.mark.without("undecorated", reason="native hands the argument to the inner awaitable, whose TypeError the body sees")
+@pytest.mark.without(
+    "undecorated", reason="native hands the argument to the inner awaitable, whose TypeError the body sees"
+)
 @pytest.mark.parametrize("argument", [5, "text", None, int, object()], ids=["int", "str", "None", "a class", "object"])
 @pytest.mark.parametrize("started", [False, True], ids=["unstarted", "suspended"])
 def test_athrow_of_what_is_no_exception_does_not_touch_the_body(implementation, argument, started):
@@ -140,7 +142,9 @@ BAD_ARGUMENTS = {
 }
 
 
-@pytest.mark.without("undecorated", reason="native hands the arguments to the inner awaitable, whose TypeError the body sees")
+@pytest.mark.without(
+    "undecorated", reason="native hands the arguments to the inner awaitable, whose TypeError the body sees"
+)
 @pytest.mark.parametrize("text", BAD_ARGUMENTS)
 def test_bad_arguments_of_athrow_do_not_touch_the_body(implementation, text):
     seen = []
@@ -295,7 +299,6 @@ def test_after_an_ignored_exit_iteration_goes_on_as_natives_does(implementation)
 def answers_after_ignored_exit(make):
     answers = []
     for operation in ("__anext__", "asend", "athrow", "aclose"):
-
         if isinstance(make, type(answers_after_ignored_exit)):
 
             async def body():
@@ -408,7 +411,12 @@ def test_aclose_of_a_body_that_raises_a_stop_is_a_runtime_error(implementation, 
 def test_what_was_made_before_a_close_answers_after_it_as_after_the_end(implementation):
     generator = recording(implementation, [])
     run(generator.__anext__())
-    stepping, sending, throwing, closing = generator.__anext__(), generator.asend("v"), generator.athrow(KeyError()), generator.aclose()
+    stepping, sending, throwing, closing = (
+        generator.__anext__(),
+        generator.asend("v"),
+        generator.athrow(KeyError()),
+        generator.aclose(),
+    )
     assert run(generator.aclose()) is None
     for awaiting in (stepping, sending):
         with pytest.raises(StopAsyncIteration) as end:

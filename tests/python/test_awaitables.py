@@ -72,7 +72,9 @@ def test_an_item_yielded_to_the_close_of_a_fresh_awaitable_is_dropped(implementa
     seen = []
     generator = recording(implementation, seen, answer="dropped")
     run(generator.__anext__())
-    assert OPERATIONS[operation](generator).close() is None  # rule 35: an item ends the awaitable, so there is nothing to refuse
+    assert (
+        OPERATIONS[operation](generator).close() is None
+    )  # rule 35: an item ends the awaitable, so there is nothing to refuse
     assert [type(error) for error in seen] == [GeneratorExit]
     assert generator.ag_running is False
     assert generator.ag_frame is not None
@@ -308,7 +310,10 @@ def test_throw_takes_the_old_three_arguments(implementation, operation):
     run(generator.__anext__())
     awaiting = OPERATIONS[operation](generator)
     if sys.version_info >= (3, 12):
-        with pytest.warns(DeprecationWarning, match=r"the \(type, exc, tb\) signature of throw\(\) is deprecated, use the single-arg signature instead."):
+        with pytest.warns(
+            DeprecationWarning,
+            match=r"the \(type, exc, tb\) signature of throw\(\) is deprecated, use the single-arg signature instead.",
+        ):
             result = outcome(awaiting.throw, KeyError, KeyError("old"), None)  # rule 38
     else:
         result = outcome(awaiting.throw, KeyError, KeyError("old"), None)
@@ -317,7 +322,11 @@ def test_throw_takes_the_old_three_arguments(implementation, operation):
     run(generator.aclose())
 
 
-@pytest.mark.parametrize("thrown, type_, args", [(KeyError, KeyError, ()), (KeyError("instance"), KeyError, ("instance",))], ids=["class", "instance"])
+@pytest.mark.parametrize(
+    "thrown, type_, args",
+    [(KeyError, KeyError, ()), (KeyError("instance"), KeyError, ("instance",))],
+    ids=["class", "instance"],
+)
 def test_throw_takes_a_class_or_an_instance(implementation, thrown, type_, args):
     seen = []
     generator = recording(implementation, seen, answer="caught")
@@ -328,7 +337,9 @@ def test_throw_takes_a_class_or_an_instance(implementation, thrown, type_, args)
     run(generator.aclose())
 
 
-@pytest.mark.without("undecorated", reason="native hands the argument to the inner awaitable, whose TypeError the body sees")
+@pytest.mark.without(
+    "undecorated", reason="native hands the argument to the inner awaitable, whose TypeError the body sees"
+)
 @pytest.mark.parametrize("thrown", [5, "text", int, None])
 def test_throw_of_what_is_no_exception_does_not_touch_the_body(implementation, thrown):
     seen = []

@@ -549,7 +549,9 @@ def kept_awaitable(form):
 def copied_function(form):
     form.counting()
     function = form.functions[-1]
-    copy = types.FunctionType(function.__code__, function.__globals__, "copy", function.__defaults__, function.__closure__)
+    copy = types.FunctionType(
+        function.__code__, function.__globals__, "copy", function.__defaults__, function.__closure__
+    )
     made = copy()
     assert next_item(made) == "item 0"
     return type(made) is types.AsyncGeneratorType

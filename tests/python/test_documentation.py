@@ -218,7 +218,9 @@ def with_body(name):
     }
     _, code = BLOCKS[name]
     assert code.count("    ...\n") == 1
-    body = "    log.append('enter')\n    try:\n        await yield_('value')\n    finally:\n        log.append('exit')\n"
+    body = (
+        "    log.append('enter')\n    try:\n        await yield_('value')\n    finally:\n        log.append('exit')\n"
+    )
     return code.replace("    ...\n", body), namespace
 
 

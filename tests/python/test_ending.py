@@ -19,7 +19,11 @@ def empty(implementation):
 # --- rules 17 and 18 ---
 
 
-@pytest.mark.parametrize("step", [lambda g: g.__anext__(), lambda g: g.asend(None), lambda g: g.asend("anything")], ids=["anext", "asend", "asend a value"])
+@pytest.mark.parametrize(
+    "step",
+    [lambda g: g.__anext__(), lambda g: g.asend(None), lambda g: g.asend("anything")],
+    ids=["anext", "asend", "asend a value"],
+)
 def test_after_the_end_every_step_is_a_bare_stop(implementation, step):
     generator = empty(implementation)
     for attempt in range(3):
@@ -258,14 +262,20 @@ def test_stop_iteration_thrown_in_and_not_caught_becomes_a_runtime_error(impleme
     generator = body()
     run(generator.__anext__())
     # At an `await` the interpreter takes the StopIteration for the result: the package says so (rule 60, 1.10 fact B13).
-    text = "^(async )?generator raised StopIteration$" if implementation.rewritten else "^async generator raised StopIteration$"
+    text = (
+        "^(async )?generator raised StopIteration$"
+        if implementation.rewritten
+        else "^async generator raised StopIteration$"
+    )
     with pytest.raises(RuntimeError, match=text) as raised:
         run(generator.athrow(stop))
     assert raised.value.__cause__ is stop  # rule 21
     assert finished(generator)
 
 
-@pytest.mark.parametrize("stop", [StopIteration("q"), StopAsyncIteration("q")], ids=["StopIteration", "StopAsyncIteration"])
+@pytest.mark.parametrize(
+    "stop", [StopIteration("q"), StopAsyncIteration("q")], ids=["StopIteration", "StopAsyncIteration"]
+)
 def test_a_stop_thrown_before_the_start_becomes_a_runtime_error(implementation, stop):
     import sys
 

@@ -19,7 +19,7 @@ def names(error):
 def names_from(error, first):
     """The function names of the traceback from the frame of `first` on: above it is the test's own driving."""
     all_names = names(error)
-    return all_names[all_names.index(first):]
+    return all_names[all_names.index(first) :]
 
 
 # --- rule 59 ---
@@ -511,7 +511,9 @@ def test_monitoring_sees_the_body(implementation):
     monitoring.use_tool_id(tool, "test")
     try:
         code = body().ag_code
-        monitoring.register_callback(tool, monitoring.events.LINE, lambda code, line: events.append(line - code.co_firstlineno))
+        monitoring.register_callback(
+            tool, monitoring.events.LINE, lambda code, line: events.append(line - code.co_firstlineno)
+        )
         monitoring.set_local_events(tool, code, monitoring.events.LINE)
         assert collect(body()) == [1, 2]
         monitoring.set_local_events(tool, code, 0)
@@ -773,7 +775,8 @@ def test_closing_ends_in_a_group_of_exits():
 
         def made(parts):
             return BaseExceptionGroup(  # noqa: F821
-                "group", [made(p) if isinstance(p, list) else GeneratorExit() if p == "exit" else ValueError() for p in parts]
+                "group",
+                [made(p) if isinstance(p, list) else GeneratorExit() if p == "exit" else ValueError() for p in parts],
             )
 
         @async_generator

@@ -175,7 +175,12 @@ def test_a_debugger_stops_in_the_body(tmp_path, implementation):
     )
     commands = "b 10\nc\np 'secret is', secret\nw\nc\nq\n"
     done = subprocess.run(
-        [sys.executable, "-m", "pdb", "debugged.py"], cwd=tmp_path, input=commands, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "pdb", "debugged.py"],
+        cwd=tmp_path,
+        input=commands,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert "('secret is', 41)" in done.stdout, done.stdout
     assert "item 42" in done.stdout

@@ -310,7 +310,12 @@ def test_partials_and_callable_objects_can_be_decorated():
         async def __call__(self, first, second):
             yield (first, second)
 
-    for callable_ in (functools.partial(body, 1), functools.partial(native, 1), functools.partial(Callable(), 1), functools.partial(NativeCallable(), 1)):
+    for callable_ in (
+        functools.partial(body, 1),
+        functools.partial(native, 1),
+        functools.partial(Callable(), 1),
+        functools.partial(NativeCallable(), 1),
+    ):
         assert collect(async_generator(callable_)(2)) == [(1, 2)]
     with pytest.raises(TypeError, match="decorate the async generator function itself"):
         async_generator(lambda: native(1, 2))()  # a native generator is there already; nothing can be made of it
@@ -393,7 +398,9 @@ def test_a_copy_made_of_code_and_closure_is_an_async_generator_function(free):
     scope = {"yield_": yield_}
     exec(source, scope)
     decorated = async_generator(scope["make"](*range(free)))
-    copy = types.FunctionType(decorated.__code__, decorated.__globals__, "copy", decorated.__defaults__, decorated.__closure__)
+    copy = types.FunctionType(
+        decorated.__code__, decorated.__globals__, "copy", decorated.__defaults__, decorated.__closure__
+    )
     assert collect(decorated()) == [list(range(free))]
     assert collect(copy()) == [list(range(free))]
 
@@ -420,7 +427,9 @@ def test_a_copy_of_every_kind_gives_the_same_items(kind):
         "plain function with defaults": plain,
     }
     decorated = async_generator(callables[kind])
-    copy = types.FunctionType(decorated.__code__, decorated.__globals__, "copy", decorated.__defaults__, decorated.__closure__)
+    copy = types.FunctionType(
+        decorated.__code__, decorated.__globals__, "copy", decorated.__defaults__, decorated.__closure__
+    )
     copy.__kwdefaults__ = decorated.__kwdefaults__
     for _ in range(20):  # the interpreter gets to know its calls
         assert collect(copy()) == collect(decorated()) == ["item", ("argument", "keyword")]

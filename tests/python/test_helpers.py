@@ -290,7 +290,9 @@ def test_a_global_that_is_replaced_counts_for_generators_made_later_and_harms_no
     # Of the suspended one, each yield either is a yield still or has become the other; its coroutine never gets lost.
     items = collect(before)
     assert items in ([], [1, 2, 3])
-    assert namespace["results"] == ([None, None, None, None] if items else [None, ("other", 1), ("other", 2), ("other", 3)])
+    assert namespace["results"] == (
+        [None, None, None, None] if items else [None, ("other", 1), ("other", 2), ("other", 3)]
+    )
     namespace["results"].clear()
     assert collect(namespace["body"]()) == []
     assert namespace["results"] == [("other", number) for number in range(4)]
@@ -340,7 +342,9 @@ def test_awaitables_of_every_kind_where_a_yield_stood():
 # --- return values ---
 
 
-@pytest.mark.parametrize("value", [1, "text", (), (1, 2), [], 0, False, StopIteration(1), StopAsyncIteration(2), KeyError], ids=repr)
+@pytest.mark.parametrize(
+    "value", [1, "text", (), (1, 2), [], 0, False, StopIteration(1), StopAsyncIteration(2), KeyError], ids=repr
+)
 def test_a_returned_value_travels_in_the_stop(value):
     @async_generator
     async def body():

@@ -166,7 +166,9 @@ def test_finalizer_may_resurrect_and_is_not_called_again(implementation, hooks):
         assert done == ["finally"]
 
 
-@pytest.mark.only("decorated", "decorated_native", reason="native leaves such a reference dangling: Objects/genobject.c, gen_dealloc")
+@pytest.mark.only(
+    "decorated", "decorated_native", reason="native leaves such a reference dangling: Objects/genobject.c, gen_dealloc"
+)
 def test_a_weak_reference_that_the_finalizer_makes_is_cleared(implementation):
     made = []
     before = sys.get_asyncgen_hooks()
@@ -605,7 +607,11 @@ def test_del_by_hand_raises_what_a_collection_would_report(implementation):
         finally:
             raise ArithmeticError
 
-    for function, error, text in ((awaits, RuntimeError, "awaited during finalization; install a finalization hook"), (yields, RuntimeError, "ignored GeneratorExit"), (fails, ArithmeticError, None)):
+    for function, error, text in (
+        (awaits, RuntimeError, "awaited during finalization; install a finalization hook"),
+        (yields, RuntimeError, "ignored GeneratorExit"),
+        (fails, ArithmeticError, None),
+    ):
         generator = function()
         run(generator.__anext__())
         with pytest.raises(error, match=text):
@@ -671,7 +677,11 @@ assert seen == ["ag_frame", "ag_code"], seen
 """
 
 
-@pytest.mark.only("native", "undecorated", reason="an auditing hook of the package would be its own event; native's is tested as the reference")
+@pytest.mark.only(
+    "native",
+    "undecorated",
+    reason="an auditing hook of the package would be its own event; native's is tested as the reference",
+)
 def test_reading_frame_and_code_is_audited(implementation, tmp_path):
     import os
     import subprocess

@@ -6,10 +6,14 @@ import contextvars
 import functools
 import gc
 import inspect
+import io
+import os
 import random
+import subprocess
 import sys
 import threading
 import time
+import traceback
 import weakref
 
 import pytest
@@ -753,6 +757,147 @@ def test_a_context_manager_entered_here_and_left_there_in_any_order(run):
     run(main)
 
 
+# Debuggers -------------------------------------------------------------------------------------------------------------
+
+
+async def rest_a_while():
+    await asyncio.sleep(10)
+
+
+@isolate
+async def resting():
+    await asyncio.sleep(0)
+    yield 1
+    await rest_a_while()
+
+
+def own_task():
+    (task,) = (task for task in asyncio.all_tasks() if "resting" in task.get_name())
+    return task
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="asyncio's call graph is new in 3.14")
+def test_the_call_graph_of_its_task_shows_the_body(run):
+    def shown():
+        return [entry.frame.f_code.co_name for entry in asyncio.capture_call_graph(own_task()).call_stack]
+
+    async def main():
+        generator = resting()
+        await generator.__anext__()
+        assert shown() == ["resting", "_own_task"]
+        consumer = asyncio.create_task(generator.asend(None), name="its consumer")
+        await asyncio.sleep(0.001)
+        assert shown() == ["sleep", "rest_a_while", "resting", "_own_task"]
+        assert "rest_a_while" in asyncio.format_call_graph(own_task())
+        # Who waits for the item is another task, which waits in its own operation.
+        assert "operate" in asyncio.format_call_graph(consumer)
+        await generator.aclose()
+        with contextlib.suppress(StopAsyncIteration):
+            await consumer
+
+    run(main)
+
+
+def test_its_task_has_a_stack_and_a_name(run):
+    async def main():
+        generator = resting()
+        await generator.__anext__()
+        report = io.StringIO()
+        own_task().print_stack(file=report)
+        assert "_own_task" in report.getvalue() and own_task().get_name() == "generator resting"
+        assert own_task().get_stack()[-1].f_code.co_name == "_own_task"
+        await generator.aclose()
+
+    run(main)
+
+
+def test_a_stack_taken_in_the_body_has_it_and_its_consumer(run):
+    async def main():
+        generator = tells_stack()
+        assert await generator.__anext__() == ["main", "tells_stack"]
+        await generator.aclose()
+
+    @isolate
+    async def tells_stack():
+        names = [entry.name for entry in traceback.extract_stack()]
+        yield [name for name in names if name in ("main", "tells_stack")][-2:]
+
+    run(main)
+
+
+# Elsewhere -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_child_process_may_drop_it_and_use_others():
+    async def main():
+        generator = count(3)
+        assert await generator.__anext__() == 0
+        pid = os.fork()
+        if pid == 0:
+            os._exit(in_child(generator))
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert [x async for x in generator] == [1, 2]
+
+    def in_child(generator):
+        try:
+            asyncio._set_running_loop(None)
+            asyncio.run(use())
+            del generator
+            gc.collect()
+        except BaseException:
+            traceback.print_exc()
+            return 1
+        return 0
+
+    async def use():
+        assert [x async for x in count(3)] == [0, 1, 2]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("held", ["sys.held = generator", "main.held = generator", "generator"])
+def test_the_interpreter_ends_while_one_is_suspended(held):
+    program = f"""
+import asyncio, sys
+from async_generator import async_generator
+
+@async_generator(isolated=True)
+async def body():
+    try:
+        yield 1
+        yield 2
+    finally:
+        await asyncio.sleep(0)
+        print("closed")
+
+async def main():
+    generator = body()
+    await generator.__anext__()
+    {held}
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", "")
+
+
+def test_each_thread_has_its_own_loops_generators():
+    results = []
+
+    async def main():
+        results.append([x async for x in count(200)])
+
+    threads = [threading.Thread(target=asyncio.run, args=(main(),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [list(range(200))] * 4
+
+
 # Against a task and a queue --------------------------------------------------------------------------------------------
 
 
@@ -794,7 +939,10 @@ async def isolated_answer(generator, request):
 
 def random_body(seed):
     choose = random.Random(seed)
-    plan = [(choose.choice(["yield", "wait", "sleep", "task", "raise", "try"]), choose.random()) for _ in range(choose.randint(1, 8))]
+    plan = [
+        (choose.choice(["yield", "wait", "sleep", "task", "raise", "try"]), choose.random())
+        for _ in range(choose.randint(1, 8))
+    ]
 
     async def body():
         got = None

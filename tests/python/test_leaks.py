@@ -262,7 +262,9 @@ def cached(implementation):
     def make(function):
         made = codes.get(function.__code__)
         if made is None:
-            made = codes[function.__code__] = with_calls(function, generator=implementation.name == "undecorated").__code__
+            made = codes[function.__code__] = with_calls(
+                function, generator=implementation.name == "undecorated"
+            ).__code__
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         closure = tuple(cells[name] for name in made.co_freevars)
         rewritten = types.FunctionType(made, function.__globals__, function.__name__, function.__defaults__, closure)

@@ -155,7 +155,16 @@ async def use(function, way):
     return seen
 
 
-WAYS = ["to the end", "fails", "closed", "closed before it begins", "never begun", "thrown into", "dropped", "cancelled"]
+WAYS = [
+    "to the end",
+    "fails",
+    "closed",
+    "closed before it begins",
+    "never begun",
+    "thrown into",
+    "dropped",
+    "cancelled",
+]
 
 
 def transcript(make_decorator, kind, way, swallow):

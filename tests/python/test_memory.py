@@ -10,7 +10,9 @@ from builds import DEBUG
 
 pytest.importorskip("_testcapi", reason="this interpreter came without its test modules")
 if DEBUG:
-    pytest.skip("without memory a debug build fails assertions of its own, in list.append and range()", allow_module_level=True)
+    pytest.skip(
+        "without memory a debug build fails assertions of its own, in list.append and range()", allow_module_level=True
+    )
 
 SCRIPT = """
 import sys, warnings

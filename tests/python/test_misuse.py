@@ -128,7 +128,9 @@ def test_asynccontextmanager_takes_async_generator_functions_only(kind):
         asynccontextmanager(namespace["function"])  # 1.10 fact K1
 
 
-@pytest.mark.parametrize("delegate", [[1, 2], 5, None, "text", (number for number in ())], ids=["list", "int", "None", "str", "generator"])
+@pytest.mark.parametrize(
+    "delegate", [[1, 2], 5, None, "text", (number for number in ())], ids=["list", "int", "None", "str", "generator"]
+)
 def test_delegating_to_what_is_not_async_iterable_is_a_type_error_in_the_body(delegate):
     seen = []
 
@@ -299,7 +301,11 @@ def test_entering_a_suspended_body_from_its_own_awaited_object_is_refused():
 
     class Entering:
         def __await__(self):
-            for call in (lambda: generator.__anext__().send(None), lambda: generator.aclose().send(None), lambda: generator.athrow(KeyError()).send(None)):
+            for call in (
+                lambda: generator.__anext__().send(None),
+                lambda: generator.aclose().send(None),
+                lambda: generator.athrow(KeyError()).send(None),
+            ):
                 seen.append(outcome(call)[:2])
             yield "trap"
 

@@ -49,7 +49,9 @@ def test_repr_follows_a_changed_qualified_name(implementation):
     assert repr(generator).startswith("<async_generator object somewhere.else_ at 0x")
 
 
-@pytest.mark.parametrize("operation, name", [("__anext__", "asend"), ("asend", "asend"), ("athrow", "athrow"), ("aclose", "athrow")])
+@pytest.mark.parametrize(
+    "operation, name", [("__anext__", "asend"), ("asend", "asend"), ("athrow", "athrow"), ("aclose", "athrow")]
+)
 def test_awaitables_are_named_after_their_kind(implementation, operation, name):
     generator = one_item(implementation)  # rule 1
     object_ = awaitable(generator, operation)
@@ -87,7 +89,12 @@ def test_generator_is_an_async_generator_to_the_abcs(implementation):
 @pytest.mark.parametrize("operation", AWAITABLES)
 def test_awaitable_is_a_coroutine_to_the_abcs_but_not_to_inspect(implementation, operation):
     object_ = awaitable(one_item(implementation), operation)  # rule 3
-    for abc in (collections.abc.Awaitable, collections.abc.Coroutine, collections.abc.Generator, collections.abc.Iterator):
+    for abc in (
+        collections.abc.Awaitable,
+        collections.abc.Coroutine,
+        collections.abc.Generator,
+        collections.abc.Iterator,
+    ):
         assert isinstance(object_, abc), abc
     assert inspect.isawaitable(object_)
     assert not inspect.iscoroutine(object_)
@@ -316,14 +323,19 @@ def test_generator_cannot_be_awaited(implementation):
     async def await_it():
         await one_item(implementation)
 
-    with pytest.raises(TypeError, match=r"object [\w.]*async_generator[\w.]* can't be used in 'await' expression|object can't be awaited"):
+    with pytest.raises(
+        TypeError,
+        match=r"object [\w.]*async_generator[\w.]* can't be used in 'await' expression|object can't be awaited",
+    ):
         run(await_it())  # rule 7
 
 
 # --- rule 8: call signatures ---
 
 
-@pytest.mark.parametrize("operation, arguments", [("asend", ()), ("asend", (1, 2)), ("aclose", (1,)), ("__anext__", (1,)), ("athrow", ())])
+@pytest.mark.parametrize(
+    "operation, arguments", [("asend", ()), ("asend", (1, 2)), ("aclose", (1,)), ("__anext__", (1,)), ("athrow", ())]
+)
 def test_wrong_argument_counts_are_type_errors_at_the_call(implementation, operation, arguments):
     if operation == "athrow" and not implementation.since(3, 15):
         pytest.skip("native reports athrow's arguments at the call from 3.15 on (rule 34)")
@@ -454,7 +466,11 @@ def test_await_of_a_chain_is_seen_after_the_first_yield_too(implementation):
     run(generator.aclose())
 
 
-@pytest.mark.without("decorated", "decorated_native", reason="their frame is a coroutine's, for which 3.13+ answers with the same refusal; tested below")
+@pytest.mark.without(
+    "decorated",
+    "decorated_native",
+    reason="their frame is a coroutine's, for which 3.13+ answers with the same refusal; tested below",
+)
 def test_clearing_a_suspended_frame_finishes_the_generator_before_3_13(implementation):
     done = []
 

@@ -166,7 +166,9 @@ def program(text, syntax, pickler):
     native = syntax == "native"
     text = text.replace("(YIELD(", "(yield (" if native else "(await yield_(")
     text = text.replace('RETURN("result")', "pass" if native else 'return "result"')
-    return text.replace("RESULT", "None" if native else "result").replace('"result"]', "None]" if native else '"result"]')
+    return text.replace("RESULT", "None" if native else "result").replace(
+        '"result"]', "None]" if native else '"result"]'
+    )
 
 
 def run(tmp_path, *arguments):

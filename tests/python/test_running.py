@@ -209,14 +209,21 @@ def test_a_close_of_a_second_awaitable_leaves_the_first_alone(implementation, op
     scene = Scene(implementation)
     second = OPERATIONS[operation](scene.generator)
     result = outcome(second.close)
-    assert result in (("awaits", None), ("error", "RuntimeError", f"{PREFIX[operation]}(): asynchronous generator is already running"))
+    assert result in (
+        ("awaits", None),
+        ("error", "RuntimeError", f"{PREFIX[operation]}(): asynchronous generator is already running"),
+    )
     scene.resumes()
 
 
 # --- rule 30 ---
 
 
-@pytest.mark.parametrize("enter", [lambda awaiting: awaiting.send(None), next, lambda awaiting: awaiting.throw(KeyError())], ids=["send", "next", "throw"])
+@pytest.mark.parametrize(
+    "enter",
+    [lambda awaiting: awaiting.send(None), next, lambda awaiting: awaiting.throw(KeyError())],
+    ids=["send", "next", "throw"],
+)
 def test_the_driving_awaitable_cannot_be_entered_from_inside(implementation, enter):
     refused = []
 

@@ -42,7 +42,9 @@ def test_a_generator_is_an_instance_of_the_native_type(implementation):
     assert isinstance(generator, collections.abc.AsyncGenerator)
     assert isinstance(generator, collections.abc.AsyncIterator)
     assert generator.__class__ is types.AsyncGeneratorType
-    assert not inspect.isawaitable(generator) and not inspect.iscoroutine(generator) and not inspect.isgenerator(generator)
+    assert (
+        not inspect.isawaitable(generator) and not inspect.iscoroutine(generator) and not inspect.isgenerator(generator)
+    )
 
 
 @ours
@@ -186,8 +188,11 @@ def test_a_mock_of_it_is_no_coroutine_function(implementation):
         async def of_class(cls):
             yield 1
 
-    for mock in (unittest.mock.MagicMock(spec=Client), unittest.mock.MagicMock(spec_set=Client),
-                 unittest.mock.create_autospec(Client)):
+    for mock in (
+        unittest.mock.MagicMock(spec=Client),
+        unittest.mock.MagicMock(spec_set=Client),
+        unittest.mock.create_autospec(Client),
+    ):
         for name in ("rows", "static", "of_class"):
             assert not isinstance(getattr(mock, name), unittest.mock.AsyncMock)
             assert not inspect.iscoroutine(getattr(mock, name)())
@@ -264,7 +269,15 @@ def test_the_unwrapped_function_shows_what_was_written(implementation):
     function = make(implementation)
     unwrapped = inspect.unwrap(function)
     assert unwrapped is function.__wrapped__
-    for attribute in ("__name__", "__qualname__", "__module__", "__doc__", "__defaults__", "__kwdefaults__", "__annotations__"):
+    for attribute in (
+        "__name__",
+        "__qualname__",
+        "__module__",
+        "__doc__",
+        "__defaults__",
+        "__kwdefaults__",
+        "__annotations__",
+    ):
         assert getattr(unwrapped, attribute) == getattr(function, attribute)
     code = unwrapped.__code__
     assert (code.co_filename, code.co_name, code.co_varnames) == (__file__, "numbers", ("count", "here", "number"))
@@ -344,7 +357,12 @@ def test_parameters_and_defaults_are_shown(implementation):
     assert code.co_varnames[:6] == ("first", "second", "keyword", "needed", "rest", "others")
     assert str(inspect.signature(function, follow_wrapped=False)) == str(inspect.signature(function))
     assert inspect.getcallargs(function, 1, needed=2) == {
-        "first": 1, "second": 2, "keyword": "k", "needed": 2, "rest": (), "others": {}
+        "first": 1,
+        "second": 2,
+        "keyword": "k",
+        "needed": 2,
+        "rest": (),
+        "others": {},
     }
 
 
@@ -355,9 +373,16 @@ def test_defaults_as_a_tuple_and_a_dict(implementation):
     assert 2 in defaults and 3 not in defaults and defaults != (3,) and hash(defaults) == hash((2,))
     assert defaults + (3,) == (2, 3) and (1,) + defaults == (1, 2) and tuple(defaults) == (*defaults,) == (2,)
     assert repr(defaults) == "(2,)" and isinstance(defaults, tuple) and bool(defaults)
-    assert defaults.index(2) == 0 and defaults.count(2) == 1 and defaults * 2 == (2, 2) and list(reversed(defaults)) == [2]
+    assert (
+        defaults.index(2) == 0 and defaults.count(2) == 1 and defaults * 2 == (2, 2) and list(reversed(defaults)) == [2]
+    )
     assert defaults < (3,) and defaults <= (2,) and defaults >= (2,) and defaults > (1,)
-    assert (len(by_keyword), by_keyword["keyword"], by_keyword.get("keyword"), by_keyword.get("other", 1)) == (1, "k", "k", 1)
+    assert (len(by_keyword), by_keyword["keyword"], by_keyword.get("keyword"), by_keyword.get("other", 1)) == (
+        1,
+        "k",
+        "k",
+        1,
+    )
     assert list(by_keyword) == list(by_keyword.keys()) == ["keyword"] and list(by_keyword.values()) == ["k"]
     assert list(by_keyword.items()) == [("keyword", "k")] and "keyword" in by_keyword and "other" not in by_keyword
     assert dict(by_keyword) == by_keyword.copy() == {**by_keyword} == {"keyword": "k"} == by_keyword | {}
@@ -489,7 +514,10 @@ def implementation_of(implementation, rule, function):
         code = written.__code__
         written = types.FunctionType(
             code.replace(co_flags=code.co_flags & ~kind | inspect.CO_COROUTINE),
-            written.__globals__, written.__name__, written.__defaults__, written.__closure__,
+            written.__globals__,
+            written.__name__,
+            written.__defaults__,
+            written.__closure__,
         )
     return async_generator(rule(written))
 

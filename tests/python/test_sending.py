@@ -256,7 +256,11 @@ def test_stop_iteration_of_a_step_carries_the_item_alone(implementation, item):
     run(generator.aclose())
 
 
-@pytest.mark.parametrize("step", [next, lambda awaiting: awaiting.send(None), lambda awaiting: awaiting.__next__()], ids=["next", "send", "__next__"])
+@pytest.mark.parametrize(
+    "step",
+    [next, lambda awaiting: awaiting.send(None), lambda awaiting: awaiting.__next__()],
+    ids=["next", "send", "__next__"],
+)
 def test_stop_iterations_are_independent_objects(implementation, step):
     generator = letters(implementation)
     kept = []
@@ -481,6 +485,7 @@ def test_async_comprehensions_and_nested_iteration(implementation):
         return {pair async for pair in pairs()}, {a: [b async for b in numbers(a)] async for a in numbers(3)}
 
     if sys.version_info < (3, 11):
+
         async def consume():  # asynchronous comprehensions nest from 3.11 on
             return {pair async for pair in pairs()}, {0: [], 1: [0], 2: [0, 1]}
 

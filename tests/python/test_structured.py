@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import inspect
+import os
 import pickle
 import random
 import subprocess
@@ -416,7 +417,14 @@ def transcript(lines, decorate, run):
     """Whose cleanup ran, and between which waits of the body; and how the body ended."""
     log = []
     native, ours = sources(log)
-    space = {"native": native, "ours": ours, "wait": wait, "waited": lambda log: log.append("wait"), "log": log, "aclosing": aclosing}
+    space = {
+        "native": native,
+        "ours": ours,
+        "wait": wait,
+        "waited": lambda log: log.append("wait"),
+        "log": log,
+        "aclosing": aclosing,
+    }
     exec("async def body():\n" + textwrap.indent("\n".join(lines), "    "), space)
     ended = []
 
@@ -432,13 +440,15 @@ def transcript(lines, decorate, run):
     return [one if one == "wait" else one[0] for one in log], ended
 
 
-@pytest.mark.parametrize("first", range(0, 400, 50))
+@pytest.mark.parametrize("first", range(0, int(os.environ.get("AGEN_RANDOM", 400)), 50))
 def test_random_bodies_close_what_blocks_around_their_loops_would(first):
     for seed in range(first, first + 50):
         lines = random_program(seed)
         expected, ended = transcript(with_blocks(lines), lambda function: function, run_asyncio)
         given, how = transcript(lines, structured, run_asyncio)
-        assert (how, [one for one in given if one != "wait"]) == (ended, [one for one in expected if one != "wait"]), "\n".join(lines)
+        assert (how, [one for one in given if one != "wait"]) == (ended, [one for one in expected if one != "wait"]), (
+            "\n".join(lines)
+        )
         # A cleanup comes before the wait that follows the drop.
         assert given == expected, "\n".join(lines)
 

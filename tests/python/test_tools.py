@@ -316,7 +316,9 @@ class Callable:
     async def __call__(self, count):
         yield count
 """
-REFUSED = r"<.*native.*> was compiled by {}, .*: write `await yield_\(x\)` for each `yield x`, or leave its module uncompiled"
+REFUSED = (
+    r"<.*native.*> was compiled by {}, .*: write `await yield_\(x\)` for each `yield x`, or leave its module uncompiled"
+)
 
 
 @pytest.fixture(scope="module")
@@ -387,8 +389,18 @@ class compiled_function:
     def __init__(self, function):
         self._function = function
         self.__dict__.update(
-            {name: getattr(function, name)
-             for name in ("__name__", "__qualname__", "__module__", "__globals__", "__defaults__", "__kwdefaults__", "__closure__")}
+            {
+                name: getattr(function, name)
+                for name in (
+                    "__name__",
+                    "__qualname__",
+                    "__module__",
+                    "__globals__",
+                    "__defaults__",
+                    "__kwdefaults__",
+                    "__closure__",
+                )
+            }
         )
         self.__code__ = function.__code__.replace(co_code=(lambda: None).__code__.co_code)
 
@@ -547,7 +559,9 @@ def test_context_managers_that_mypyc_compiled(mypyc):
     assert mypyc.log == ["enter", "value", "exit", "enter", "body", "exit"]
 
 
-@pytest.mark.parametrize("options", [{"structured": True}, {"context": "own"}, {"context": "layered"}, {"isolated": True}])
+@pytest.mark.parametrize(
+    "options", [{"structured": True}, {"context": "own"}, {"context": "layered"}, {"isolated": True}]
+)
 def test_bodies_that_mypyc_compiled_with_an_environment(mypyc, options):
     async def main():
         return [item async for item in async_generator(**options)(mypyc.plain)(3)]
@@ -581,10 +595,11 @@ def test_a_body_that_mypyc_compiled_is_closed_when_it_is_dropped(mypyc):
 
 @pytest.mark.parametrize("lacking", ["send", "throw", "close"])
 def test_what_lacks_a_method_of_a_coroutine_is_none(lacking):
-    methods = {name: lambda self, *arguments: None for name in ("send", "throw", "close", "__await__") if name != lacking}
+    methods = {
+        name: lambda self, *arguments: None for name in ("send", "throw", "close", "__await__") if name != lacking
+    }
     with pytest.raises(TypeError, match="returned Thing, not a coroutine"):
         async_generator(type("Thing", (), methods))()
-
 
 
 # Checkers --------------------------------------------------------------------------------------------------------------

@@ -61,7 +61,9 @@ def test_the_warning_names_the_generator_by_its_present_name(implementation):
         pytest.skip("native warns from 3.13 on (rule 50)")
     generator = one_item(implementation)
     generator.__qualname__ = "present.name"
-    assert dropped(lambda: generator.__anext__()) == [(RuntimeWarning, "coroutine method 'asend' of 'present.name' was never awaited")]
+    assert dropped(lambda: generator.__anext__()) == [
+        (RuntimeWarning, "coroutine method 'asend' of 'present.name' was never awaited")
+    ]
 
 
 def test_the_warning_carries_the_generator_as_its_source(implementation):
@@ -83,7 +85,9 @@ def test_a_warning_that_is_an_error_is_unraisable(implementation, operation, unr
     generator = one_item(implementation)
     OPERATIONS[operation][0](generator)
     report = unraisable.take(RuntimeWarning)
-    assert f"coroutine method '{OPERATIONS[operation][1]}' of '{generator.__qualname__}' was never awaited" in str(report.exc_value)
+    assert f"coroutine method '{OPERATIONS[operation][1]}' of '{generator.__qualname__}' was never awaited" in str(
+        report.exc_value
+    )
     outcome(run, generator.aclose())
 
 
@@ -166,7 +170,9 @@ def test_a_yield_that_nobody_awaited_is_warned_of():
         warnings.simplefilter("always")
         assert run(generator.__anext__()) == "kept"
         gc.collect()
-    assert [(warning.category, str(warning.message)) for warning in caught] == [(RuntimeWarning, "coroutine 'yield_' was never awaited")]
+    assert [(warning.category, str(warning.message)) for warning in caught] == [
+        (RuntimeWarning, "coroutine 'yield_' was never awaited")
+    ]
     assert finished(generator)
 
 
@@ -183,7 +189,9 @@ def test_a_yield_from_that_nobody_awaited_is_warned_of():
         warnings.simplefilter("always")
         assert run(generator.__anext__()) == "kept"
         gc.collect()
-    assert [(warning.category, str(warning.message)) for warning in caught] == [(RuntimeWarning, "coroutine 'yield_from_' was never awaited")]
+    assert [(warning.category, str(warning.message)) for warning in caught] == [
+        (RuntimeWarning, "coroutine 'yield_from_' was never awaited")
+    ]
     assert finished(generator)
 
 

@@ -906,7 +906,9 @@ def test_delegating_frames_are_on_the_stack_of_the_innermost_body(kit, request):
     if kit.outer_kind.ours:
         # Strict: the day that the frames are there, this fails and goes. Tracebacks and ag_await do show the delegating
         # bodies (test_yield_from_chains.py).
-        reason = "a root drives the innermost body directly, so the frames of the delegating bodies are not on the stack"
+        reason = (
+            "a root drives the innermost body directly, so the frames of the delegating bodies are not on the stack"
+        )
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError))
 
     def stack():
@@ -1053,7 +1055,9 @@ class ThrowOrClose:
         return self.thrown is None or type(self.thrown) is GeneratorExit
 
 
-@pytest.fixture(params=[None, GeneratorExit, StopAsyncIteration, BaseException, Exception], ids=lambda c: c and c.__name__)
+@pytest.fixture(
+    params=[None, GeneratorExit, StopAsyncIteration, BaseException, Exception], ids=lambda c: c and c.__name__
+)
 def exit_by(request):
     return ThrowOrClose(None if request.param is None else request.param())
 

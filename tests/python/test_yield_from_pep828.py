@@ -197,9 +197,30 @@ class AiterOnInstance:
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: [1], lambda: (), lambda: "text", lambda: 5, lambda: None, sync_generator, NoAiter, AiterIsNone,
-     AiterGivesNonsense, AiterOnInstance],
-    ids=["list", "tuple", "str", "int", "None", "generator", "no-aiter", "aiter-None", "aiter-nonsense", "aiter-instance"],
+    [
+        lambda: [1],
+        lambda: (),
+        lambda: "text",
+        lambda: 5,
+        lambda: None,
+        sync_generator,
+        NoAiter,
+        AiterIsNone,
+        AiterGivesNonsense,
+        AiterOnInstance,
+    ],
+    ids=[
+        "list",
+        "tuple",
+        "str",
+        "int",
+        "None",
+        "generator",
+        "no-aiter",
+        "aiter-None",
+        "aiter-nonsense",
+        "aiter-instance",
+    ],
 )
 def test_what_is_not_async_iterable_is_refused_as_by_aiter(lone, make):
     log = []
@@ -303,7 +324,9 @@ def test_any_awaitable_may_carry_the_items(lone, wrap):
     assert results == ["at the call"]
 
 
-@pytest.mark.parametrize("operation, argument", [("__anext__", ()), ("asend", (1,)), ("athrow", (KeyError(),)), ("aclose", ())])
+@pytest.mark.parametrize(
+    "operation, argument", [("__anext__", ()), ("asend", (1,)), ("athrow", (KeyError(),)), ("aclose", ())]
+)
 def test_operation_that_returns_no_awaitable_is_an_error_in_the_body(lone, operation, argument):
     class Bad(Delegate):
         asked = False
@@ -533,7 +556,9 @@ def test_body_catches_and_delegates_again(kit):
 
 def test_stop_iteration_thrown_into_a_delegate_written_in_native_syntax(kit):
     if kit.inner_kind.name not in ("native", "syntax"):
-        pytest.skip("at an `await yield_()` the interpreter turns a StopIteration into a RuntimeError; see the next test")
+        pytest.skip(
+            "at an `await yield_()` the interpreter turns a StopIteration into a RuntimeError; see the next test"
+        )
     seen = []
 
     @kit.inner

@@ -193,7 +193,15 @@ async def interpreter(run, body, number):
     run.saw(number, "ends")
 
 
-PACKAGE_KINDS = ["coroutine", "coroutine_helper", "coroutine_alias", "syntax", "native", "native_calls", "native_helper"]
+PACKAGE_KINDS = [
+    "coroutine",
+    "coroutine_helper",
+    "coroutine_alias",
+    "syntax",
+    "native",
+    "native_calls",
+    "native_helper",
+]
 PACKAGE = {kind: KINDS[kind].make(interpreter) for kind in PACKAGE_KINDS}
 # What native syntax cannot return, the reference does not return there either.
 REFERENCE = {kind: reference(interpreter, "box" if KINDS[kind].returns else "mute") for kind in PACKAGE_KINDS}
@@ -301,7 +309,10 @@ def bodies_may_ignore_generator_exit():
 
     def report(unraisable):
         error = unraisable.exc_value
-        if not isinstance(error, (RuntimeError, RuntimeWarning, StopAsyncIteration)) and type(error) not in ERRORS.values():
+        if (
+            not isinstance(error, (RuntimeError, RuntimeWarning, StopAsyncIteration))
+            and type(error) not in ERRORS.values()
+        ):
             before(unraisable)
 
     sys.unraisablehook = report
@@ -379,7 +390,12 @@ EMPTY = Body("coroutine", ())
 LEAF = Body("coroutine", (("yield", 1), ("try yield", "First"), ("return", 2)))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(program=programs, operations=operations, awaiting=st.booleans())
 @example(
     program=(Body("coroutine", (("delegate", LEAF), ("yield", 3))), EMPTY, EMPTY),
@@ -403,7 +419,12 @@ interleaved = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(program=programs, operations=interleaved, awaiting=st.booleans())
 def test_operations_on_all_members_at_once_give_the_same_transcript(program, operations, awaiting):
     expected = transcript(REFERENCE, program, operations, awaiting, interleave)
@@ -424,7 +445,12 @@ def chains(draw):
     return (body, EMPTY, EMPTY)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(
     program=chains(),
     operations=st.lists(

@@ -125,11 +125,23 @@ def main(arguments):
             print(f"upstream: {error}", file=sys.stderr)
             return 2
         (Path(directory) / "pytest.ini").write_text("[pytest]\n")
-        options = ["-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", directory, "-c", f"{directory}/pytest.ini"]
+        options = [
+            "-q",
+            "-W",
+            "error",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            directory,
+            "-c",
+            f"{directory}/pytest.ini",
+        ]
         status = pytest.main([*options, *arguments, "--pyargs", "async_generator._tests"], plugins=[count])
     version = ".".join(map(str, sys.version_info[:3]))
     where = os.path.dirname(async_generator.__file__)
-    print(f"upstream: {count.passed} of {TESTS} tests of async_generator 1.10 passed on Python {version} (package in {where})")
+    print(
+        f"upstream: {count.passed} of {TESTS} tests of async_generator 1.10 passed on Python {version} (package in {where})"
+    )
     if status == 0 and (count.passed != TESTS or count.other):
         print("upstream: not every test ran and passed:", *count.other, sep="\n  ", file=sys.stderr)
         return 1

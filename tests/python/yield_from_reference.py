@@ -136,9 +136,7 @@ class BodyForm(ast.NodeTransformer):
         number = next(self.numbers)
         rename = Renamed(number)
         statements = [rename.visit(statement) for statement in ast.parse(EXPANSION).body]
-        start = ast.Assign(
-            targets=[ast.Name(f"_expression_{number}", ast.Store())], value=self.visit(delegate)
-        )
+        start = ast.Assign(targets=[ast.Name(f"_expression_{number}", ast.Store())], value=self.visit(delegate))
         result = ast.Name(f"_result_{number}", ast.Load())
         block = [start, *statements, *finish(result)]
         for statement in block:

@@ -66,10 +66,12 @@ def test_a_preparation_that_fails_is_one_failure_of_its_suite(tool, run, error):
 
 def test_what_is_missing_is_a_skip_that_says_what_brings_it(tool, run):
     missing = raising(tool.Missing("no libtsan.so (Debian: g++)"))
-    status, lines = run([
-        tool.Suite("threads", says("never"), tool.ALONE, limit=60, when=tool.BOTH, prepare=missing),
-        tool.Suite("other", says("1 passed, 0 failed"), tool.ALONE, limit=60, when=tool.BOTH),
-    ])
+    status, lines = run(
+        [
+            tool.Suite("threads", says("never"), tool.ALONE, limit=60, when=tool.BOTH, prepare=missing),
+            tool.Suite("other", says("1 passed, 0 failed"), tool.ALONE, limit=60, when=tool.BOTH),
+        ]
+    )
     assert status == 0
     assert lines[-1] == "1 passed, 0 failed, 1 skipped"
     assert "    skipped: no libtsan.so (Debian: g++)" in lines
@@ -88,10 +90,12 @@ def test_what_is_missing_is_a_skip_that_says_what_brings_it(tool, run):
 )
 def test_a_suite_that_ends_badly_is_a_failure_and_keeps_its_output(tool, run, arguments, why):
     limit = 1 if "sleep" in arguments[1] else 60
-    status, lines = run([
-        tool.Suite("bad", arguments, tool.ALONE, limit=limit, when=tool.BOTH),
-        tool.Suite("good", says("1 passed, 0 failed"), tool.ALONE, limit=60, when=tool.BOTH),
-    ])
+    status, lines = run(
+        [
+            tool.Suite("bad", arguments, tool.ALONE, limit=limit, when=tool.BOTH),
+            tool.Suite("good", says("1 passed, 0 failed"), tool.ALONE, limit=60, when=tool.BOTH),
+        ]
+    )
     assert status == 1
     assert lines[-1].split(", ")[1] == "1 failed"
     assert why in "\n".join(lines)
@@ -108,18 +112,23 @@ def test_an_interpreter_without_an_environment_takes_nothing_from_the_others(too
     monkeypatch.setattr(tool.Run, "python", Path(sys.executable))
     status, lines = run([tool.Suite("unit", says("7 passed, 0 failed"), tool.EACH, limit=60)], "--check")
     assert status == 1
-    assert lines[-3:] == ["3.12: 7 passed, 0 failed, 0 skipped", "3.13: 0 passed, 1 failed, 0 skipped",
-                          "7 passed, 1 failed, 0 skipped"]
+    assert lines[-3:] == [
+        "3.12: 7 passed, 0 failed, 0 skipped",
+        "3.13: 0 passed, 1 failed, 0 skipped",
+        "7 passed, 1 failed, 0 skipped",
+    ]
 
 
 def test_without_any_environment_the_sum_is_printed_and_the_rest_runs(tool, run, monkeypatch):
     monkeypatch.setattr(tool, "find", lambda: [])
     monkeypatch.setattr(tool, "choose", lambda names: [])
     monkeypatch.setattr(tool, "environment", lambda *arguments: SimpleNamespace(stdout="", returncode=1))
-    status, lines = run([
-        tool.Suite("unit", says("never"), tool.EACH, limit=60, when=tool.BOTH),
-        tool.Suite("C++", says("cpp: 2 passed, 0 failed, 0 skipped"), tool.ALONE, limit=60, when=tool.BOTH),
-    ])
+    status, lines = run(
+        [
+            tool.Suite("unit", says("never"), tool.EACH, limit=60, when=tool.BOTH),
+            tool.Suite("C++", says("cpp: 2 passed, 0 failed, 0 skipped"), tool.ALONE, limit=60, when=tool.BOTH),
+        ]
+    )
     assert (status, lines[-1]) == (1, "2 passed, 1 failed, 0 skipped")
 
 
@@ -141,8 +150,10 @@ def test_the_rest_adds_what_has_run_once(tool, run):
 
 
 def test_a_failure_of_test_is_one_of_the_rest(tool, run):
-    suites = [tool.Suite("both", says("2 passed, 1 failed"), tool.ALONE, limit=60, when=tool.BOTH),
-              tool.Suite("all", says("4 passed, 0 failed"), tool.ALONE, limit=60)]
+    suites = [
+        tool.Suite("both", says("2 passed, 1 failed"), tool.ALONE, limit=60, when=tool.BOTH),
+        tool.Suite("all", says("4 passed, 0 failed"), tool.ALONE, limit=60),
+    ]
     run(suites)
     status, lines = run(suites, "--check", "--rest")
     assert (status, lines[-1]) == (1, "6 passed, 1 failed, 0 skipped")

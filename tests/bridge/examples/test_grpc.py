@@ -153,7 +153,11 @@ def test_the_comparison_runs(folder, tmp_path):
     for name in ("trio", "grpc", "google.protobuf"):
         pytest.importorskip(name)
     report = tmp_path / "grpc.json"
-    subprocess.run([sys.executable, EXAMPLE / "compare.py", folder, "--json", report], check=True, timeout=120,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, EXAMPLE / "compare.py", folder, "--json", report],
+        check=True,
+        timeout=120,
+        stdout=subprocess.DEVNULL,
+    )
     rows = {row["case"]: row["cpu_us_per_message"] for row in json.loads(report.read_text())["rows"]}
     assert rows["agen, asyncio"] < rows["grpc.aio"] / 2

@@ -35,8 +35,14 @@ def cluster(kafka):
 
 
 def settings(cluster, **more):
-    return {"bootstrap.servers": cluster.servers, "group.id": "tests", "auto.offset.reset": "earliest",
-            "log_level": "2", "session.timeout.ms": "6000", **more}
+    return {
+        "bootstrap.servers": cluster.servers,
+        "group.id": "tests",
+        "auto.offset.reset": "earliest",
+        "log_level": "2",
+        "session.timeout.ms": "6000",
+        **more,
+    }
 
 
 def number(message):
@@ -122,7 +128,11 @@ def test_the_comparison_runs(kafka, tmp_path):
     importlib.import_module("trio")
     report = tmp_path / "kafka.json"
     folder = str(extensions.build(EXAMPLE))
-    subprocess.run([sys.executable, EXAMPLE / "compare.py", folder, "--json", report], check=True, timeout=120,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, EXAMPLE / "compare.py", folder, "--json", report],
+        check=True,
+        timeout=120,
+        stdout=subprocess.DEVNULL,
+    )
     iterating, _, hopping = [row["cpu_us_per_message"] for row in json.loads(report.read_text())]
     assert iterating < hopping / 5

@@ -30,14 +30,29 @@ print(len(PROGRAMS))
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed (Debian: valgrind)")
 def test_valgrind_finds_nothing_in_the_engine(tmp_path):
     report = tmp_path / "valgrind.xml"
-    env = {**os.environ, "PYTHONMALLOC": "malloc", "PYTHONPATH": os.pathsep.join([str(PYTHON), str(PYTHON.parents[1] / "python")])}
-    command = ["valgrind", "--xml=yes", f"--xml-file={report}", "--num-callers=40", "--leak-check=full", "--show-leak-kinds=definite"]
-    done = subprocess.run([*command, sys.executable, "-c", PROGRAM], env=env, capture_output=True, text=True, timeout=900)
+    env = {
+        **os.environ,
+        "PYTHONMALLOC": "malloc",
+        "PYTHONPATH": os.pathsep.join([str(PYTHON), str(PYTHON.parents[1] / "python")]),
+    }
+    command = [
+        "valgrind",
+        "--xml=yes",
+        f"--xml-file={report}",
+        "--num-callers=40",
+        "--leak-check=full",
+        "--show-leak-kinds=definite",
+    ]
+    done = subprocess.run(
+        [*command, sys.executable, "-c", PROGRAM], env=env, capture_output=True, text=True, timeout=900
+    )
     assert done.returncode == 0 and int(done.stdout) >= 20, done.stderr[-3000:]
     errors = []
     for error in ElementTree.parse(report).iter("error"):
         frames = list(error.iter("frame"))
         if any("_engine" in (frame.findtext("obj") or "") for frame in frames):
-            where = [f"{frame.findtext('fn')} {frame.findtext('file')}:{frame.findtext('line')}" for frame in frames[:12]]
+            where = [
+                f"{frame.findtext('fn')} {frame.findtext('file')}:{frame.findtext('line')}" for frame in frames[:12]
+            ]
             errors.append((error.findtext("kind"), where))
     assert not errors, errors

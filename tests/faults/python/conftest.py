@@ -52,7 +52,14 @@ def failing(tmp_path_factory):
     folder = tmp_path_factory.mktemp("failing")
     target = folder / f"failing{sysconfig.get_config_var('EXT_SUFFIX')}"
     compiler = os.environ.get("CC", "cc")
-    command = [*compiler.split(), "-O1", "-fPIC", "-shared", f"-I{sysconfig.get_path('include')}", str(HERE / "failing.c")]
+    command = [
+        *compiler.split(),
+        "-O1",
+        "-fPIC",
+        "-shared",
+        f"-I{sysconfig.get_path('include')}",
+        str(HERE / "failing.c"),
+    ]
     done = subprocess.run([*command, "-o", str(target)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder

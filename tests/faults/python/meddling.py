@@ -426,13 +426,17 @@ def copied(function):
 
 
 def arguments(world):
-    return world.one_of((), (None,), (None,), (world.item(),), (world.error(),), (world.error(),), (Constructed,), (GeneratorExit,))
+    return world.one_of(
+        (), (None,), (None,), (world.item(),), (world.error(),), (world.error(),), (Constructed,), (GeneratorExit,)
+    )
 
 
 def operate(world):
     """Begins, resumes, throws into, or ends anything there is, by any of its methods."""
     thing = world.pick()
-    name = world.one_of("send", "send", "throw", "close", "__anext__", "asend", "athrow", "aclose", "__next__", "__aiter__", "__await__")
+    name = world.one_of(
+        "send", "send", "throw", "close", "__anext__", "asend", "athrow", "aclose", "__next__", "__aiter__", "__await__"
+    )
     found = getattr(thing, name, None)
     return world.keep(found(*arguments(world))) if found else None
 
@@ -592,7 +596,11 @@ def run(seed):
     world = World(seed)
     Constructed.world = world
     warnings.showwarning = lambda *_: world.meddle("a warning")
-    sys.unraisablehook = lambda report: world.faults.append(report.exc_value) if isinstance(report.exc_value, SystemError) else world.meddle("the unraisable hook")
+    sys.unraisablehook = lambda report: (
+        world.faults.append(report.exc_value)
+        if isinstance(report.exc_value, SystemError)
+        else world.meddle("the unraisable hook")
+    )
     collections_seen = [lambda phase, info: world.meddle("a collection")]
     gc.callbacks.extend(collections_seen)
     try:

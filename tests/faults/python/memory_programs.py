@@ -60,7 +60,7 @@ def of_the_interpreter(sticky):
     while True:
         count, came, _ = fail_at(control, n, sticky)
         said = texts(came)
-        found.update(said[:0 if "MemoryError()" in said else 1])
+        found.update(said[: 0 if "MemoryError()" in said else 1])
         if count < n:
             return found
         n += 1
@@ -70,7 +70,9 @@ def judge(came, trial, allowed):
     """What is wrong with an outcome, or None."""
     said = texts(came)
     lost = "returned NULL without setting an exception"
-    theirs = lost in said[0] and ("of 'coroutine' objects" in said[0] or "_PyEval_EvalFrame" in said[0]) if said else False
+    theirs = (
+        lost in said[0] and ("of 'coroutine' objects" in said[0] or "_PyEval_EvalFrame" in said[0]) if said else False
+    )
     clean = not said or "MemoryError()" in said or not trial.engine_alone and (said[0] in allowed or theirs)
     if not clean:
         return f"{said[0]}, where {'the engine alone' if trial.engine_alone else 'the interpreter, too,'} got no memory"

@@ -282,7 +282,9 @@ def structured_coroutine(trial):
     trial.run(dropping(3))
     waiting = dropping(3)
     waiting.send(None)  # waits in careful()
-    waiting.send(None)  # waits in the cleanup of careful(), which was dropped: a close() before that is ignored by careful()
+    waiting.send(
+        None
+    )  # waits in the cleanup of careful(), which was dropped: a close() before that is ignored by careful()
     waiting.close()
     dropping(3).close()
 
@@ -343,7 +345,14 @@ def import_the_engine(trial):
 def attributes(trial):
     generator = trial.keep(numbers(3))
     trial.run(generator.__anext__())
-    repr(generator), generator.__name__, generator.ag_state, generator.ag_frame, generator.ag_await, generator.ag_running
+    (
+        repr(generator),
+        generator.__name__,
+        generator.ag_state,
+        generator.ag_frame,
+        generator.ag_await,
+        generator.ag_running,
+    )
     generator.__name__ = "other"
     generator.attribute = 5
     generator.__sizeof__()
@@ -352,7 +361,13 @@ def attributes(trial):
 @program
 def misuse(trial):
     generator = trial.keep(numbers(3))
-    for call, arguments in ((numbers, ()), (generator.asend, ()), (generator.athrow, ()), (yield_, (1, 2)), (async_generator, (5,))):
+    for call, arguments in (
+        (numbers, ()),
+        (generator.asend, ()),
+        (generator.athrow, ()),
+        (yield_, (1, 2)),
+        (async_generator, (5,)),
+    ):
         try:
             call(*arguments)
         except TypeError:
@@ -392,7 +407,9 @@ def probe(generator):
             break
         except AlreadyRunning:
             return "already running"
-        except BaseException as error:  # that of the body, which was cleaning up or delegates to what is no async iterable
+        except (
+            BaseException
+        ) as error:  # that of the body, which was cleaning up or delegates to what is no async iterable
             if generator.ag_state != "AGEN_CLOSED":
                 return f"not closed by {error!r}"
             continue

@@ -59,7 +59,20 @@ def pick(world):
 def operate(world):
     """Starts, resumes, throws into or closes anything there is, by any of its methods."""
     thing = pick(world)
-    method = ("send", "throw", "close", "__anext__", "asend", "athrow", "aclose", "__await__", "__next__", "__aiter__", "__del__", "__iter__")
+    method = (
+        "send",
+        "throw",
+        "close",
+        "__anext__",
+        "asend",
+        "athrow",
+        "aclose",
+        "__await__",
+        "__next__",
+        "__aiter__",
+        "__del__",
+        "__iter__",
+    )
     found = getattr(thing, method[world.choose(len(method))], None)
     if found is None:
         return None
@@ -102,7 +115,11 @@ def steal_body(world):
 
 
 def set_hooks(world):
-    sys.set_asyncgen_hooks(*((None, None), (world.objects.append, world.objects.append), (lambda g: world.act(), lambda g: world.act()))[world.choose(3)])
+    sys.set_asyncgen_hooks(
+        *((None, None), (world.objects.append, world.objects.append), (lambda g: world.act(), lambda g: world.act()))[
+            world.choose(3)
+        ]
+    )
 
 
 ACTIONS = [operate, operate, operate, forget, look, change_class, clear_frame, steal_body, set_hooks, lambda world: gc.collect(0),
@@ -110,7 +127,15 @@ ACTIONS = [operate, operate, operate, forget, look, change_class, clear_frame, s
 
 
 def raise_something(world):
-    raise (Harm(), GeneratorExit(), StopIteration(3), StopAsyncIteration(4), KeyboardInterrupt(), RecursionError(), MemoryError())[world.choose(7)]
+    raise (
+        Harm(),
+        GeneratorExit(),
+        StopIteration(3),
+        StopAsyncIteration(4),
+        KeyboardInterrupt(),
+        RecursionError(),
+        MemoryError(),
+    )[world.choose(7)]
 
 
 def garbage(world, *usual):
@@ -364,7 +389,12 @@ def test_a_delegation_closed_by_hand_above_a_leaf_that_ignores_it():
         yield "after"
 
     for closed in range(3):
-        for method, arguments in (("close", ()), ("throw", (Harm(),)), ("throw", (GeneratorExit(),)), ("send", (None,))):
+        for method, arguments in (
+            ("close", ()),
+            ("throw", (Harm(),)),
+            ("throw", (GeneratorExit(),)),
+            ("send", (None,)),
+        ):
             handles.clear()
             root = link(link(link(leaf())))
             assert drive(root.__anext__()) == "leaf"
@@ -401,7 +431,9 @@ def test_code_objects_altered_by_hand():
         for function in (coroutine, generator, plain, iterated):
             # Only flags that leave the frame's own layout alone: other lies crash the interpreter without any help.
             for kind in {function.__code__.co_flags & 0x3A0, *(flags if function is plain else ())}:
-                altered = types.FunctionType(function.__code__.replace(co_flags=function.__code__.co_flags & ~0x3A0 | kind), globals())
+                altered = types.FunctionType(
+                    function.__code__.replace(co_flags=function.__code__.co_flags & ~0x3A0 | kind), globals()
+                )
                 try:
                     made = async_generator(altered)()
                 except TypeError:
@@ -457,7 +489,10 @@ def test_the_iterator_ends_itself_under_delegation():
     assert [drive(generator.__anext__()) for _ in range(3)] == [1, 2, 7]
 
 
-@pytest.mark.parametrize("name", ["async_generator", "async_generator_asend", "async_generator_athrow", "yield_awaitable", "yield_from_awaitable"])
+@pytest.mark.parametrize(
+    "name",
+    ["async_generator", "async_generator_asend", "async_generator_athrow", "yield_awaitable", "yield_from_awaitable"],
+)
 def test_objects_of_the_engine_are_not_made_or_changed_by_hand(name):
     generator = by_operator(World([]), None)
     things = [generator, generator.__anext__(), generator.aclose(), yield_(1), yield_from_(generator)]
@@ -799,7 +834,15 @@ def test_a_body_that_drops_the_operation_whose_generator_is_collected(then):
     del box
     gc.collect()
     already = "anext(): asynchronous generator is already running"
-    assert told == {"delegates to the root": [already], "waits": ["waits"], "another operation": [already], "returns": ["returns"]}[then]
+    assert (
+        told
+        == {
+            "delegates to the root": [already],
+            "waits": ["waits"],
+            "another operation": [already],
+            "returns": ["returns"],
+        }[then]
+    )
 
 
 def test_an_exception_whose_constructor_awaits_the_operation_that_throws_it():
@@ -850,7 +893,11 @@ def test_a_call_that_replaces_what_its_function_was_made_of(fresh):
         drive(made().asend(None))
         made.__closure__[-1].cell_contents = cell
     assert drive(made().asend(None)) == 1
-    lost = (TypeError, "not callable") if sys.version_info[:2] == (3, 11) else (RuntimeError, "has lost what @async_generator put into")
+    lost = (
+        (TypeError, "not callable")
+        if sys.version_info[:2] == (3, 11)
+        else (RuntimeError, "has lost what @async_generator put into")
+    )
     with pytest.raises(lost[0], match=lost[1]):
         made()
 

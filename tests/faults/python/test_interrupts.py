@@ -69,7 +69,9 @@ def test_an_interrupt_at_any_instruction_leaves_the_generators_usable(name, by_s
     n, complaints = 1, []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        interrupted(PROGRAMS[name], sys.maxsize, by_signal)  # 3.12 traces no instructions where it traces for the first time
+        interrupted(
+            PROGRAMS[name], sys.maxsize, by_signal
+        )  # 3.12 traces no instructions where it traces for the first time
         while True:
             reached, trial = interrupted(PROGRAMS[name], n, by_signal)
             complaints += [f"instruction {n}: {g.__name__}: {said}" for g in trial.generators if (said := probe(g))]

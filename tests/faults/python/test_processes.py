@@ -14,7 +14,15 @@ from driving import run
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize("made", ["after_await(20)", "by_operator(20)", "passing_on(passing_on(after_await(20)))", "passing_on(passing_on(by_operator(20)))"])
+@pytest.mark.parametrize(
+    "made",
+    [
+        "after_await(20)",
+        "by_operator(20)",
+        "passing_on(passing_on(after_await(20)))",
+        "passing_on(passing_on(by_operator(20)))",
+    ],
+)
 def test_both_sides_of_a_fork_go_on(made, program):
     out = program(
         FORK
