@@ -267,16 +267,18 @@ class Body(_engine.isolated_body):
         """
         while self.is_task_to_run():
             await _turn()
-        outcome = self.begin_or_go_on(handle, begin, name, given)
-        deadline = None if timeout is None else self.loop.time() + timeout
-        return await self.finish_operation(handle, outcome, deadline)
+        rest = self.finish_operation(handle, self.begin_or_go_on(handle, begin, name, given), timeout)
+        del begin  # an exception refers to this frame
+        return await rest
 
     async def rest(self, handle: Any, answer: Any) -> Any:
         """The rest of an anext or asend that the engine has begun: the body has answered, and no item."""
         self.thrown = self.wait_for(answer)
         return await self.finish_operation(handle, None, None)
 
-    async def finish_operation(self, handle: Any, outcome: Outcome | None, deadline: float | None) -> Any:
+    async def finish_operation(self, handle: Any, outcome: Outcome | None, timeout: float | None) -> Any:
+        """Resume the body, and wait for it, until the operation has an outcome. The arguments are those of ``operate()``."""
+        deadline = None if timeout is None else self.loop.time() + timeout
         while outcome is None:
             if self.outcomes:
                 outcome = self.outcomes.popleft()
@@ -289,7 +291,7 @@ class Body(_engine.isolated_body):
         try:
             return outcome.get()
         finally:
-            del begin, outcome  # an exception refers to this frame
+            del outcome  # an exception refers to this frame
 
     def begin_or_go_on(self, handle: Any, begin: Callable[[], Any], name: str, given: bool) -> Outcome | None:
         """The beginning of ``operate()``. Returns the outcome, if there is one at once."""
