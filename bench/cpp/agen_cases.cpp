@@ -1,22 +1,13 @@
 // Ours: plain items, items through delegation, values sent, and the same done by a loop that yields again at each
 // level.
 #include <agen/async_generator.hpp>
-#include <exception>
 
 #include "cases.hpp"
+#include "consumer.hpp"
 
 namespace {
 
-/// The consumer: a coroutine with nothing in it but the loop.
-struct consumer {
-  struct promise_type {
-    static auto get_return_object() noexcept -> consumer { return {}; }
-    static auto initial_suspend() noexcept -> std::suspend_never { return {}; }
-    static auto final_suspend() noexcept -> std::suspend_never { return {}; }
-    void return_void() noexcept {}
-    void unhandled_exception() noexcept { std::terminate(); }
-  };
-};
+using bench::consumer;
 
 AGEN_BENCH_NOINLINE auto numbers(int n) -> agen::async_generator<int> {
   for (int i = 0; i < n; ++i) co_yield i;

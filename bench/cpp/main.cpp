@@ -56,6 +56,17 @@ void memory() {
   all.at("agen: plain")(1010);
   std::size_t const many = allocations;
   std::printf("{\"allocations a generator\": %zu, \"allocations in 1000 items\": %zu, ", few - 1, many - few);
+  if (all.contains("agen over Asio: post in a body, item")) {
+    for (char const* name : {"agen over Asio: post in a body, item", "agen over Asio: async_anext in an awaitable"}) {
+      all.at(name)(10);  // afterwards the thread has the blocks that it needs
+      allocations = 0;
+      all.at(name)(10);
+      std::size_t const short_run = allocations;
+      allocations = 0;
+      all.at(name)(1010);
+      std::printf("\"allocations in 1000, %s\": %zu, ", name, allocations - short_run);
+    }
+  }
   std::printf("\"frame overhead, bytes\": {\"<int>\": %zu, \"<int, int>\": %zu, \"<int, int, int>\": %zu}}\n",
               overhead<void, void>(), overhead<int, void>(), overhead<int, int>());
 }

@@ -27,6 +27,10 @@ auto close_owned(std::remove_reference_t<Source>& source) {
   }
 }
 
+/// An adaptor calls its function with each item.
+template <class Function, class Item>
+constexpr bool takes_items = std::is_invocable_v<Function&, Item>;
+
 template <class Source>
 using value_of = std::remove_cvref_t<async_reference_t<Source>>;
 template <class Function, class Source>
@@ -217,7 +221,13 @@ pipe(Make) -> pipe<Make>;
 /// Each item through `function`: what it returns (or what awaiting that gives) is the item.
 template <async_iterable Source, class Function>
 auto transform(Source&& source, Function function) {
-  return detail::transformed<Source, Function>(static_cast<Source&&>(source), std::move(function));
+  constexpr bool fits = detail::takes_items<Function, async_reference_t<Source>>;
+  static_assert(fits, "transform(source, f): f cannot be called with an item of source");
+  if constexpr (fits) {
+    return detail::transformed<Source, Function>(static_cast<Source&&>(source), std::move(function));
+  } else {
+    return async_generator<async_reference_t<Source>>();
+  }
 }
 /// For a pipe: `source | transform(function)`.
 template <class Function>
@@ -230,7 +240,13 @@ auto transform(Function function) {
 /// The items for which `predicate` is true.
 template <async_iterable Source, class Predicate>
 auto filter(Source&& source, Predicate predicate) {
-  return detail::filtered<Source, Predicate>(static_cast<Source&&>(source), std::move(predicate), false);
+  constexpr bool fits = detail::takes_items<Predicate, std::remove_reference_t<async_reference_t<Source>>&>;
+  static_assert(fits, "filter(source, predicate): predicate cannot be called with an item of source");
+  if constexpr (fits) {
+    return detail::filtered<Source, Predicate>(static_cast<Source&&>(source), std::move(predicate), false);
+  } else {
+    return async_generator<async_reference_t<Source>>();
+  }
 }
 /// For a pipe: `source | filter(predicate)`.
 template <class Predicate>
@@ -243,7 +259,13 @@ auto filter(Predicate predicate) {
 /// The items before the first one for which `predicate` is false.
 template <async_iterable Source, class Predicate>
 auto take_while(Source&& source, Predicate predicate) {
-  return detail::filtered<Source, Predicate>(static_cast<Source&&>(source), std::move(predicate), true);
+  constexpr bool fits = detail::takes_items<Predicate, std::remove_reference_t<async_reference_t<Source>>&>;
+  static_assert(fits, "take_while(source, predicate): predicate cannot be called with an item of source");
+  if constexpr (fits) {
+    return detail::filtered<Source, Predicate>(static_cast<Source&&>(source), std::move(predicate), true);
+  } else {
+    return async_generator<async_reference_t<Source>>();
+  }
 }
 /// For a pipe: `source | take_while(predicate)`.
 template <class Predicate>

@@ -64,6 +64,7 @@
 #include <tuple>
 
 #include "agen.hpp"
+#include "detail/recycled.hpp"
 
 namespace agen {
 
@@ -277,7 +278,7 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
   static auto await_ready() noexcept -> bool { return false; }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> h) {
-    state_ = std::make_shared<state>();
+    state_ = std::allocate_shared<state>(recycling_allocator<state>());
     // Before the initiation returns, the body may run on another thread and this awaiter be destroyed.
     auto const kept = state_;
     kept->waiting = h;
@@ -342,6 +343,8 @@ namespace detail {
 /// A coroutine that owns itself: the body of what is started through Asio.
 struct asio_runner {
   struct promise_type {
+    static auto operator new(std::size_t size) -> void* { return block_cache::allocate(size); }
+    static void operator delete(void* frame, std::size_t size) noexcept { block_cache::free(frame, size); }
     static auto get_return_object() noexcept -> asio_runner { return {}; }
     static auto initial_suspend() noexcept -> std::suspend_never { return {}; }
     static auto final_suspend() noexcept -> std::suspend_never { return {}; }

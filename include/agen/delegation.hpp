@@ -30,7 +30,8 @@ namespace agen {
 /// that takes none; ignored_generator_exit if `source` yields while it is closed; delegate_destroyed if its owner
 /// destroys it meanwhile; no_return_value if it has a Return and was closed before it returned one.
 template <class Source>
-[[nodiscard]] auto yield_from(Source&& source) noexcept -> detail::delegated<Source> {
+[[nodiscard("yield_from does nothing until it is awaited: write co_await yield_from(source)")]] auto yield_from(
+    Source&& source) noexcept -> detail::delegated<Source> {
   static_assert(
       async_iterable<Source> || detail::range<Source>,
       "yield_from(source): source has to be an async generator, something with an awaitable anext(), or a range");

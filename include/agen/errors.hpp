@@ -84,8 +84,9 @@ class context_manager_error : public generator_error {
 };
 
 namespace detail {
-/// Whether an exception is a generator_exit. It throws the exception to find out, so it is for rare paths only.
+/// Whether an exception is a generator_exit. For any other it throws the exception to find out.
 inline auto is_exit(std::exception_ptr const& error) noexcept -> bool {
+  if (is_exactly<generator_exit>(error)) return true;
   try {
     std::rethrow_exception(error);
   } catch (generator_exit const&) {

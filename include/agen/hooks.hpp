@@ -65,6 +65,7 @@ struct asyncgen_hooks {
 
 /// Replaces the calling thread's hooks (sys.set_asyncgen_hooks). Generators that have started keep theirs.
 inline void set_asyncgen_hooks(asyncgen_hooks hooks) noexcept {
+  detail::has_hooks = hooks.firstiter || hooks.finalizer;
   detail::current_hooks() = {std::move(hooks.firstiter), std::move(hooks.finalizer)};
 }
 

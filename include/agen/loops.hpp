@@ -46,7 +46,13 @@ auto for_each_closing(Source source, Function function) -> task<> {
 template <class Source, class Function>
 auto for_each(Source&& source, Function function) -> task<> {
   static_assert(async_iterable<Source>, "for_each(source, f): source needs an awaitable anext()");
-  return detail::for_each_closing<Source, Function>(static_cast<Source&&>(source), std::move(function));
+  if constexpr (async_iterable<Source>) {
+    constexpr bool fits = std::is_invocable_v<Function&, async_reference_t<Source>>;
+    static_assert(fits, "for_each(source, f): f cannot be called with an item of source");
+    if constexpr (fits)
+      return detail::for_each_closing<Source, Function>(static_cast<Source&&>(source), std::move(function));
+  }
+  return {};
 }
 
 namespace detail {
@@ -93,6 +99,17 @@ class async_iterator {
   struct beginning : detail::adapted_awaiter<operation> {
     Source* source;
     auto await_resume() -> async_iterator { return async_iterator(*source, this->inner.await_resume()); }
+
+    // For `for (auto& item : gen)`, which cannot await.
+    template <class End>
+    friend auto operator!=(beginning const& /*it*/, End /*end*/) -> bool {
+      static_assert(std::is_void_v<End>,
+                    "an async generator cannot be iterated by a range-based for: write while (auto item = co_await "
+                    "gen.anext()), or AGEN_FOR_CO_AWAIT");
+      return false;
+    }
+    auto operator++() -> beginning&;
+    auto operator*() -> detail::whatever;
   };
 
  public:

@@ -72,6 +72,17 @@ auto sync_wait(Awaitable&& awaitable) -> detail::await_result<Awaitable> {
   return sync_wait(detail::as_task(static_cast<Awaitable&&>(awaitable)));
 }
 
+/// Does not compile: a generator is no awaitable.
+template <detail::iterated Generator>
+  requires(!detail::natively_awaitable<Generator>)
+auto sync_wait(Generator&& /*generator*/) -> detail::whatever {
+  static_assert(
+      !detail::iterated<Generator>,
+      "sync_wait(generator): iterate the generator in a task, and wait for that: sync_wait(f()), where f is an "
+      "agen::task<> with the loop");
+  return {};
+}
+
 }  // namespace agen
 
 #endif  // AGEN_SYNC_WAIT_HPP

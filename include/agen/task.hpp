@@ -122,13 +122,17 @@ class task_promise : public task_result<T> {
       constexpr bool delegates = is_delegated<std::remove_cvref_t<Awaited>>;
       static_assert(!delegates,
                     "yield_from belongs in the body of an async generator; a task has no consumer to give items to");
-      static_assert(delegates || natively_awaitable<Awaited>,
-                    "co_await in a task: this type is not awaitable; give it an operator co_await, the three await_ "
-                    "members, or specialise agen::await_adapter for it");
-      if constexpr (natively_awaitable<Awaited>) {
-        return task_awaits<awaiter_of<Awaited>>{get_awaiter(static_cast<Awaited&&>(awaited))};
+      if constexpr (delegates) {
+        return await_of_whatever();
+      } else if constexpr (!natively_awaitable<Awaited>) {
+        return refuse_await<Awaited>();
+      } else if constexpr (!suspends<Awaited, task_promise>) {
+        static_assert(suspends<Awaited, task_promise>,
+                      "co_await in a task: what is awaited accepts only coroutines of its own library; an "
+                      "asio::awaitable is awaited by co_await asio::co_spawn(executor, f(), agen::use_agen)");
+        return await_of_whatever();
       } else {
-        return std::suspend_never();
+        return task_awaits<awaiter_of<Awaited>>{get_awaiter(static_cast<Awaited&&>(awaited))};
       }
     }
   }
@@ -145,6 +149,17 @@ class task_awaiter {
     state.continuation = consumer;
     body_.resume();
     return exchange(state.at, waiting) != arrived;
+  }
+  /// In the body of a generator, which nobody resumes before the exchange: see foreign_awaiter.
+  auto await_suspend_in(frame& generator, std::coroutine_handle<> consumer) const noexcept -> bool {
+    task_state& state = body_.promise();
+    state.continuation = consumer;
+    body_.resume();
+    if (load(state.at) == arrived) return false;
+    leave_mark mark(generator);
+    if (exchange(state.at, waiting) != arrived) return true;
+    mark.take_back();
+    return false;
   }
   auto await_resume() const -> T { return body_.promise().take(); }
   void propagate_cancellation(cancellation_scope* to) const noexcept { body_.promise().cancellation = to; }

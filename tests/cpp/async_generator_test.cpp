@@ -596,6 +596,13 @@ auto adapted_body() -> async_generator<int> {
 
 TEST(Awaiting, AnAwaitAdapterMakesAForeignTypeAwaitable) { EXPECT_EQ(*sync_wait(adapted_body().anext()), 11); }
 
+auto adapted_task() -> task<int> {
+  int const value = co_await ticket{12};
+  co_return value;
+}
+
+TEST(Awaiting, AnAwaitAdapterWorksInATask) { EXPECT_EQ(sync_wait(adapted_task()), 12); }
+
 auto finishes_tasks(int n) -> async_generator<int> {
   auto at_once = [](int i) -> task<int> { co_return i; };
   for (int i = 0; i < n; ++i) {
@@ -732,6 +739,68 @@ outlives const last;
 
 TEST(AsyncGenerator, AContextManagerOfAnEmptyOneDoesNotYield) {
   EXPECT_THROW(sync_wait(async_with(async_generator<int>(), [](int&) {})), context_manager_error);
+}
+
+/// Every third item comes at once; the others after a wait on one of two threads.
+auto hopping(worker& one, worker& other, int n) -> async_generator<int> {
+  for (int i = 0; i < n; ++i) {
+    if (i % 3 == 1) co_await one.hop();
+    if (i % 3 == 2) co_await other.hop();
+    co_yield i;
+  }
+}
+auto hopping_task(worker& one, int i) -> task<int> {
+  if (i % 2 == 1) co_await one.hop();
+  co_return i;
+}
+/// Awaits generators and tasks in its body, at once and not, by itself and below a yield_from.
+auto through(worker& one, worker& other, int depth, int n) -> async_generator<int> {
+  if (depth % 2 == 1) {
+    co_await yield_from(through(one, other, depth - 1, n));
+    co_return;
+  }
+  auto source = depth == 0 ? hopping(one, other, n) : through(one, other, depth - 1, n);
+  while (auto item = co_await source.anext()) {
+    int const same = co_await hopping_task(one, *item);
+    co_yield same;
+  }
+}
+
+TEST(Awaiting, OwnOperationsThatComeAtOnceOrLaterMayBeMixedInABodyOnManyThreads) {
+  worker one;
+  worker other;
+  for (int const depth : {0, 1, 4}) {
+    auto const all = sync_wait(collect(through(one, other, depth, 300)));
+    ASSERT_EQ(all.size(), 300U);
+    for (int i = 0; i < 300; ++i) EXPECT_EQ(all[static_cast<std::size_t>(i)], i);
+  }
+}
+
+auto after_gates(gate& one, gate& other) -> async_generator<int> {
+  co_await one;
+  co_yield 1;
+  co_await other;
+  co_yield 2;
+}
+auto repeats(async_generator<int> source) -> async_generator<int> {
+  while (auto item = co_await source.anext()) co_yield *item;
+}
+
+TEST(Awaiting, ABodyThatWaitsForAnotherGeneratorIsRunningAndMayBeDestroyedThere) {
+  gate one;
+  gate other;
+  std::vector<int> seen;
+  auto gen = repeats(repeats(after_gates(one, other)));
+  auto consumer = [](async_generator<int>& from, std::vector<int>& into) -> detached {
+    while (auto item = co_await from.anext()) into.push_back(*item);
+  }(gen, seen);
+  EXPECT_TRUE(gen.running());
+  one.open();
+  EXPECT_EQ(seen, std::vector<int>{1});
+  EXPECT_TRUE(gen.running());
+  EXPECT_TRUE(other.waited_for());
+  gen = async_generator<int>();  // destroys the bodies where they wait; the consumer never gets an answer
+  EXPECT_FALSE(consumer.done());
 }
 
 struct alignas(64) cache_line {

@@ -52,11 +52,20 @@ auto get_awaiter(T&& a) -> decltype(auto) {
 template <class T>
 using awaiter_of = decltype(detail::get_awaiter(std::declval<T>()));
 
+/// A member that keeps its object where it was made. Without one, an object that is small and trivial enough is
+/// returned in registers, which is a copy, and what refers into itself then refers to the original.
+struct stays_in_place {
+  stays_in_place() noexcept = default;
+  stays_in_place(stays_in_place const&) = delete;
+  auto operator=(stays_in_place const&) -> stays_in_place& = delete;
+};
+
 /// What an await_adapter returned, together with its awaiter, which may refer to it.
 template <class Awaitable>
 struct adapted_awaiter {
   Awaitable awaitable;
   awaiter_of<Awaitable> inner = detail::get_awaiter(static_cast<Awaitable&&>(awaitable));
+  [[no_unique_address]] stays_in_place here = {};
 
   auto await_ready() -> bool { return inner.await_ready() ? true : false; }
   template <class Promise>
@@ -120,26 +129,39 @@ class leave_mark {
 };
 
 /// Wraps the awaiter of everything that a body awaits. The inner await_suspend gets the body's own handle, so that
-/// awaiters which look at the promise find it. An awaiter may have a member is_resumed_by_owner(frame): if that gives
-/// true, the owner of the body's driver resumes the body (resuming_driver::resume), and no handshake is needed.
+/// awaiters which look at the promise find it. Two members are for the library's own awaiters.
+///   - is_resumed_by_owner(frame): true if the owner of the body's driver resumes the body (resuming_driver::resume).
+///     Then no handshake is needed.
+///   - await_suspend_in(frame, handle): in place of await_suspend; leaves the mark itself, and only if it has to wait.
 template <class Awaiter>
 struct foreign_awaiter {
   Awaiter inner;  // a reference where the awaitable is its own awaiter
-  frame* body;
 
   auto await_ready() noexcept(noexcept(inner.await_ready())) -> bool { return inner.await_ready() ? true : false; }
   template <class Promise>
   AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
     using result = decltype(inner.await_suspend(h));
+    frame& body = h.promise();
     if constexpr (requires(cancellation_scope* to) { inner.propagate_cancellation(to); }) {
-      pending const& operation = *body->of->link;
+      pending const& operation = *body.of->link;
       if (operation.cancellable) [[unlikely]]
         inner.propagate_cancellation(operation.cancellation);
     }
-    if constexpr (requires { inner.is_resumed_by_owner(*body); }) {
-      if (inner.is_resumed_by_owner(*body)) return inner.await_suspend(h);
+    if constexpr (requires { inner.is_resumed_by_owner(body); }) {
+      if (inner.is_resumed_by_owner(body)) return inner.await_suspend(h);
     }
-    leave_mark mark(*body);
+    if constexpr (requires { inner.await_suspend_in(body, h); }) {
+      return inner.await_suspend_in(body, h);
+    } else {
+      return suspend_marked<result>(body, h);
+    }
+  }
+  auto await_resume() noexcept(noexcept(inner.await_resume())) -> decltype(auto) { return inner.await_resume(); }
+
+ private:
+  template <class result, class Promise>
+  AGEN_ALWAYS_INLINE auto suspend_marked(frame& body, std::coroutine_handle<Promise> h) -> result {
+    leave_mark mark(body);
     try {
       if constexpr (std::is_same_v<result, bool>) {
         bool const suspends = inner.await_suspend(h);
@@ -153,24 +175,60 @@ struct foreign_awaiter {
       throw;
     }
   }
-  auto await_resume() noexcept(noexcept(inner.await_resume())) -> decltype(auto) { return inner.await_resume(); }
 };
 
-/// What await_transform returns for everything but yield_from.
+// What follows is for code that does not compile: one sentence that says what to write, and then something that causes
+// no further error.
+
+/// Converts to whatever is wanted of it. Never made.
+struct whatever {
+  template <class T>
+  operator T() const;  // NOLINT(google-explicit-constructor)
+};
+struct await_of_whatever : std::suspend_never {
+  static auto await_resume() -> whatever;
+};
+
 template <class T>
-auto await_foreign(frame& body, T&& awaited) -> decltype(auto) {
+concept iterated = requires(T& generator) { generator.anext(); };
+/// Can be awaited only as an rvalue, as a task is, and is none.
+template <class T>
+concept awaited_by_name = !natively_awaitable<T> && natively_awaitable<std::remove_reference_t<T>>;
+/// Whether a coroutine of this promise can be suspended by the awaiter: some take only those of their own library.
+template <class T, class Promise>
+concept suspends =
+    requires(std::remove_reference_t<awaiter_of<T>>& a, std::coroutine_handle<Promise> h) { a.await_suspend(h); };
+
+/// What await_transform says to something that is not awaitable.
+template <class T>
+auto refuse_await() -> await_of_whatever {
+  static_assert(
+      !iterated<T>,
+      "co_await of an async generator: a generator is iterated, not awaited; write co_await generator.anext()");
+  static_assert(!awaited_by_name<T>,
+                "co_await of a task that has a name: a task is awaited once; write co_await std::move(t)");
+  static_assert(iterated<T> || awaited_by_name<T>,
+                "co_await: this type is not awaitable; give it an operator co_await, the three await_ members, or "
+                "specialise agen::await_adapter for it");
+  return {};
+}
+
+/// What await_transform returns for everything but yield_from.
+template <class Promise, class T>
+auto await_foreign(T&& awaited) -> decltype(auto) {
   if constexpr (adapted<T>) {
     using held = adapted_awaiter<adapted_t<T>>;
-    return foreign_awaiter<held>{held{await_adapter<std::remove_cvref_t<T>>::adapt(static_cast<T&&>(awaited))}, &body};
+    return foreign_awaiter<held>{held{await_adapter<std::remove_cvref_t<T>>::adapt(static_cast<T&&>(awaited))}};
+  } else if constexpr (!natively_awaitable<T>) {
+    return refuse_await<T>();
+  } else if constexpr (!suspends<T, Promise>) {
+    static_assert(
+        suspends<T, Promise>,
+        "co_await in a generator: what is awaited accepts only coroutines of its own library; an asio::awaitable "
+        "is awaited by co_await asio::co_spawn(executor, f(), agen::use_agen)");
+    return await_of_whatever();
   } else {
-    static_assert(natively_awaitable<T>,
-                  "co_await in a generator: this type is not awaitable; give it an operator co_await, the three await_ "
-                  "members, or specialise agen::await_adapter for it");
-    if constexpr (natively_awaitable<T>) {
-      return foreign_awaiter<awaiter_of<T>>{detail::get_awaiter(static_cast<T&&>(awaited)), &body};
-    } else {
-      return std::suspend_never();
-    }
+    return foreign_awaiter<awaiter_of<T>>{detail::get_awaiter(static_cast<T&&>(awaited))};
   }
 }
 

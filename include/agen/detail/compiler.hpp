@@ -10,6 +10,11 @@
 #include <agen/needs_cpp20>  // does not exist: only a missing file ends the compilation before two thousand more errors
 #endif
 
+#include <exception>
+#if defined(__cpp_rtti)
+#include <typeinfo>
+#endif
+
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <atomic>
 #define AGEN_NOINLINE __declspec(noinline)
@@ -28,6 +33,14 @@
 #define AGEN_AWAIT_SUSPEND __attribute__((noinline))
 #else
 #define AGEN_AWAIT_SUSPEND
+#endif
+
+// Whether co_await uses an awaiter where it is if it gets a reference to it. g++ 12 copies the awaiter, newer ones keep
+// the reference in the frame, where it needs as much room as a small awaiter.
+#if defined(__clang__)
+#define AGEN_AWAITER_BY_REFERENCE true
+#else
+#define AGEN_AWAITER_BY_REFERENCE false
 #endif
 
 // For the destructor of an object that is never destroyed. g++ calls an empty destructor at exit unless it is
@@ -83,6 +96,17 @@ inline auto exchange(unsigned char& at, unsigned char value) noexcept -> unsigne
 inline void count_up(int& owners) noexcept { __atomic_fetch_add(&owners, 1, __ATOMIC_RELAXED); }
 inline auto count_down(int& owners) noexcept -> int { return __atomic_sub_fetch(&owners, 1, __ATOMIC_ACQ_REL); }
 #endif
+
+/// Whether an exception is a T and of no class derived from it. False where that is not known without a throw.
+template <class T>
+auto is_exactly([[maybe_unused]] std::exception_ptr const& error) noexcept -> bool {
+#if defined(__GLIBCXX__) && defined(__cpp_rtti)
+  auto const* const type = error ? error.__cxa_exception_type() : nullptr;
+  return type != nullptr && *type == typeid(T);
+#else
+  return false;
+#endif
+}
 
 /// std::addressof without <memory>.
 template <class T>

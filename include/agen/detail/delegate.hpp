@@ -24,6 +24,7 @@ AGEN_NOINLINE inline void raise_delegated(delegation& at) {
   if (at.parent != &c.leaf.promise() || &at.parent->own != &c) throw generator_exit();
   auto& closer = static_cast<exit_pending&>(*c.link);
   if (!closer.closes_root) c.exiting = false;
+  if (closer.exit == nullptr) throw generator_exit();
   std::rethrow_exception(closer.exit);
 }
 

@@ -100,11 +100,17 @@ AGEN_NOINLINE inline void leave_parent(frame& f) noexcept {
 }
 
 /// What happens when the owner of a generator lets go of it.
-AGEN_NOINLINE inline void drop(frame& f) noexcept {
+AGEN_NOINLINE inline void drop_unfinished(frame& f) noexcept {
   if (f.own.attached) leave_parent(f);
   bool const at_yield = f.own.now == phase::suspended || f.own.now == phase::unclaimed;
   if (at_yield && has_finalizer(f)) return abandon(f);
   destroy_chain(f, true);
+}
+
+/// The same, at first for one whose body has ended and has nothing to report.
+AGEN_OUT_OF_LINE inline void drop(frame& f) noexcept {
+  if (f.own.now != phase::closed || f.own.has_raised) return drop_unfinished(f);
+  if (!is_empty(f)) handle_of(f).destroy();
 }
 
 }  // namespace agen::detail

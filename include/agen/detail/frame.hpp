@@ -199,7 +199,7 @@ struct delegation {
 /// The awaitable of aclose and athrow, which may throw an exit into each generator of a chain in turn.
 struct exit_pending : pending {
   frame* target = nullptr;   ///< gets the exit now: the leaf first, then its parents
-  std::exception_ptr exit;   ///< what the root gets
+  std::exception_ptr exit;   ///< what the root gets; null: a generator_exit
   bool closes_root = false;  ///< aclose; otherwise it is athrow of an exit, which closes only what is below the root
 };
 
@@ -255,7 +255,7 @@ inline void refuse_exit(control& c, exit_pending& operation) noexcept {
 
 /// The answer goes to a consumer that is not on this stack, or that closes the generator. Touches nothing after the
 /// consumer is resumed.
-AGEN_NOINLINE inline void arrive_elsewhere(control& c, phase after) noexcept {
+AGEN_NOINLINE inline void arrive_unsettled(control& c, phase after) noexcept {
   pending* const operation = c.link;
   if (c.exiting && after == phase::suspended) {
     auto& closer = static_cast<exit_pending&>(*operation);
@@ -272,6 +272,16 @@ AGEN_NOINLINE inline void arrive_elsewhere(control& c, phase after) noexcept {
   }
 }
 
+/// The same, at first for a consumer that has been suspended long since: then nobody else writes to its awaitable.
+AGEN_OUT_OF_LINE inline void arrive_elsewhere(control& c, phase after) noexcept {
+  pending* const operation = c.link;
+  if (load(operation->at) != waiting || c.exiting) [[unlikely]]
+    return arrive_unsettled(c, after);
+  c.now = after;
+  store(operation->at, arrived);
+  std::coroutine_handle<>::from_address(operation->consumer).resume();
+}
+
 /// The body has answered, and `c.handed` is set. The hot half of every item.
 AGEN_ALWAYS_INLINE void arrive(control& c, phase after) noexcept {
   if (c.now != phase::running) [[unlikely]]
@@ -279,15 +289,9 @@ AGEN_ALWAYS_INLINE void arrive(control& c, phase after) noexcept {
   c.now = after;
 }
 
-/// The body has ended (its outcome is in its promise and in `own.raised`). Continues with its parent, or answers the
-/// consumer.
-AGEN_NOINLINE inline void finish(frame& f) noexcept {
+/// The body of an attached generator has ended. Continues with its parent.
+AGEN_OUT_OF_LINE inline void finish_attached(frame& f) noexcept {
   control& c = *f.of;
-  if (!f.own.has_raised) f.own.finalizer.reset();
-  if (!f.own.attached) {
-    c.handed.end();
-    return arrive(c, phase::closed);
-  }
   delegation& at = *f.own.parent;
   f.own.now = phase::closed;
   f.own.attached = false;
@@ -303,6 +307,17 @@ AGEN_NOINLINE inline void finish(frame& f) noexcept {
     }
   }
   transfer(c);
+}
+
+AGEN_NOINLINE inline void forget_finalizer(frame& f) noexcept { f.own.finalizer.reset(); }
+
+/// The body has ended (its outcome is in its promise and in `own.raised`). Continues with its parent, or answers the
+/// consumer.
+AGEN_OUT_OF_LINE inline void finish(frame& f) noexcept {
+  if (!f.own.has_raised && f.own.finalizer) forget_finalizer(f);
+  if (f.own.attached) return finish_attached(f);
+  f.of->handed.end();
+  arrive(*f.of, phase::closed);
 }
 
 /// Puts `at.child`, which is created or suspended, below the body of `at.parent`, with everything that the child itself
@@ -326,26 +341,40 @@ inline void attach(delegation& at) noexcept {
 
 // --------------------------------------------------------------------------------------------- the consumer's side
 
-/// The call that resumed the body has returned, but the body has not arrived on this stack. Agrees with the body which
-/// of the two continues the consumer. True: the consumer stays suspended, and neither it nor the generator may be
-/// touched.
-inline auto settle(pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
-  operation.consumer = consumer.address();
-  unsigned char const before = exchange(operation.at, waiting);
-  if (before == foreign) return true;
+/// The two sides did not agree at once that the consumer waits; see settle().
+AGEN_NOINLINE inline auto settle_otherwise(pending& operation, unsigned char before) noexcept -> bool {
   store(operation.at, before);  // it has arrived; or the generator was destroyed meanwhile, and nothing will arrive
   if (before != severed) return false;
   if (operation.observed) operation.cancellation->on_generator_destroyed(*operation.cancellation);
   return true;
 }
 
-/// The leaf was resumed and did not arrive. Runs the frames that it passed control to, then agrees on the consumer.
-AGEN_NOINLINE inline auto drive_on(control& c, pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
+/// The call that resumed the body has returned, but the body has not arrived on this stack. Agrees with the body which
+/// of the two continues the consumer. True: the consumer stays suspended, and neither it nor the generator may be
+/// touched.
+AGEN_ALWAYS_INLINE auto settle(pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
+  operation.consumer = consumer.address();
+  unsigned char const before = exchange(operation.at, waiting);
+  if (before == foreign) [[likely]]
+    return true;
+  return settle_otherwise(operation, before);
+}
+
+/// Runs the frames that the leaf passed control to. True: the last of them has not arrived either.
+AGEN_OUT_OF_LINE inline auto run_passed(control& c, pending& operation) noexcept -> bool {
   while (load(operation.at) == passed) {
     store(operation.at, arrived);
     c.leaf.resume();
   }
-  return load(operation.at) != arrived && settle(operation, consumer);
+  return load(operation.at) != arrived;
+}
+
+/// The leaf was resumed and did not arrive. Runs the frames that it passed control to, then agrees on the consumer.
+AGEN_ALWAYS_INLINE auto drive_on(control& c, pending& operation, std::coroutine_handle<> consumer) noexcept -> bool {
+  if (load(operation.at) != foreign) [[unlikely]] {
+    if (!run_passed(c, operation)) return false;
+  }
+  return settle(operation, consumer);
 }
 
 /// Begins an operation, which is `arrived` already, by resuming the body that runs next.

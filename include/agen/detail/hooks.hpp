@@ -23,9 +23,13 @@ inline auto current_hooks() noexcept -> installed_hooks& {
   return hooks;
 }
 
+/// Whether this thread has hooks: tested before current_hooks(), which has a destructor to register, is asked.
+inline constinit thread_local bool has_hooks = false;
+
 /// Reads the hooks for a generator that has not begun. The firstiter hook may do anything with the generator.
 inline void ask_hooks(frame& f) {
   f.own.hooked = true;
+  if (!has_hooks) return;
   installed_hooks const& hooks = current_hooks();
   f.own.finalizer = hooks.finalizer;
   if (hooks.firstiter) {

@@ -4,6 +4,7 @@
 
 #include "../errors.hpp"
 #include "../item.hpp"
+#include "await.hpp"
 #include "frame.hpp"
 #include "hooks.hpp"
 
@@ -25,8 +26,9 @@ inline auto state_of(control const& c) noexcept -> state {
 }
 
 // Below, anext and asend test `now == suspended` before they ask the lifecycle: admit() answers `resume` to both of
-// them there, whatever else is the case. Two tests in tests/cpp/lifecycle_test.cpp hold that:
-// Lifecycle.ASuspendedGeneratorIsResumedByEverything and Lifecycle.AfterAnIgnoredExitOnlyIterationGoesOn.
+// them there, whatever else is the case, and to anext in `created`. Three tests in tests/cpp/lifecycle_test.cpp hold
+// that: Lifecycle.ASuspendedGeneratorIsResumedByEverything, .AfterAnIgnoredExitOnlyIterationGoesOn, and
+// .AGeneratorThatHasNotBegunTakesNoValueAndRunsForNoException.
 
 /// What the lifecycle answers to an operation. Everything but a plain resumption or a plain end is done here already.
 AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -> admission {
@@ -53,7 +55,11 @@ AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -
 }
 
 /// The slow path of await_ready of anext and asend: true if the answer is there already.
-AGEN_NOINLINE inline auto iteration_is_ready(operation op, frame& f, bool carries_value) -> bool {
+AGEN_OUT_OF_LINE inline auto iteration_is_ready(operation op, frame& f, bool carries_value) -> bool {
+  if (f.own.now == phase::created && !carries_value && !has_hooks) {
+    f.own.hooked = true;
+    return false;
+  }
   if (admitted(op, f, carries_value) != admission::resume) return true;
   if (f.own.now != phase::unclaimed) return false;
   f.own.now = phase::suspended;
@@ -68,15 +74,39 @@ inline constexpr bool sends_nothing = std::is_void_v<Send> || std::is_default_co
   throw nothing_sent("anext() has nothing to send: the Send type has no default value, use asend(value)");
 }
 
-/// Raises the exception that left the body, if there is one. For operations that end without an item.
-AGEN_NOINLINE inline void raise_outcome(control& c) {
+/// Raises the exception that left the body, if there is one. For operations that end without an item. Inlined into the
+/// consumer: a function in between would have to release its exception_ptr, and such a stop on the way to the handler
+/// costs a third of a throw.
+AGEN_ALWAYS_INLINE void raise_outcome(control& c) {
   if (c.has_raised) std::rethrow_exception(c.take());
 }
 
-/// Called in the body, at the yield or yield_from where it is resumed with an exception.
+/// Called in the body, at the yield or yield_from where it is resumed with an exception. Not inlined: that would cost
+/// each item a tenth. An exit is thrown without an exception_ptr, hence without the stop that raise_outcome avoids.
 [[noreturn]] AGEN_NOINLINE inline void rethrow_thrown(frame& body) {
   body.own.throwing = false;
-  std::rethrow_exception(body.of->handed.thrown());
+  std::exception_ptr const& error = body.of->handed.thrown();
+  if (error == nullptr) throw generator_exit();
+  std::rethrow_exception(error);
+}
+
+/// The rest of drive() for an operation that is awaited in the body of another generator: until settle() nobody resumes
+/// that body, so it is marked only now, and not at all for an item that comes at once.
+AGEN_OUT_OF_LINE inline auto drive_on_in(frame& body, control& c, pending& operation,
+                                         std::coroutine_handle<> consumer) noexcept -> bool {
+  if (load(operation.at) != foreign && !run_passed(c, operation)) return false;
+  leave_mark mark(body);
+  if (settle(operation, consumer)) return true;
+  mark.take_back();
+  return false;
+}
+template <class Promise>
+AGEN_ALWAYS_INLINE auto drive_in(frame& body, control& c, pending& operation,
+                                 std::coroutine_handle<Promise> const& consumer) noexcept -> bool {
+  resume_leaf(c, operation);
+  if (has_arrived(operation)) [[likely]]
+    return false;
+  return drive_on_in(body, c, operation, consumer);
 }
 
 /// The base of every operation's awaitable. It may be moved until it is awaited; from then on the body knows its
@@ -135,7 +165,22 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
     if constexpr (!std::is_void_v<Send>) frame_->own.handed.send_nothing();
     return drive(frame_->own, *this, h);
   }
+  template <class Promise>
+  AGEN_ALWAYS_INLINE auto await_suspend_in(frame& body, std::coroutine_handle<Promise> const& h) noexcept -> bool {
+    if constexpr (!std::is_void_v<Send>) frame_->own.handed.send_nothing();
+    return drive_in(body, frame_->own, *this, h);
+  }
   auto await_resume() -> item<Yield, Return> { return this->template answer<Yield, Return>(); }
+
+  /// \internal For `while (auto item = gen.anext())`, which lacks a co_await.
+  template <class Answer>
+    requires std::is_same_v<Answer, bool>
+  explicit operator Answer() const {
+    static_assert(!std::is_same_v<Answer, bool>, "an operation is awaited for its answer: write co_await gen.anext()");
+    return false;
+  }
+  template <class Answer = whatever>
+  auto operator*() const -> Answer;
 };
 
 template <class Yield, class Send, class Return>
@@ -159,7 +204,22 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
     frame_->own.handed.send(const_cast<void*>(static_cast<void const*>(detail::address_of(value_))));
     return drive(frame_->own, *this, h);
   }
+  template <class Promise>
+  AGEN_ALWAYS_INLINE auto await_suspend_in(frame& body, std::coroutine_handle<Promise> const& h) noexcept -> bool {
+    frame_->own.handed.send(const_cast<void*>(static_cast<void const*>(detail::address_of(value_))));
+    return drive_in(body, frame_->own, *this, h);
+  }
   auto await_resume() -> item<Yield, Return> { return this->template answer<Yield, Return>(); }
+
+  /// \internal For `while (auto item = gen.anext())`, which lacks a co_await.
+  template <class Answer>
+    requires std::is_same_v<Answer, bool>
+  explicit operator Answer() const {
+    static_assert(!std::is_same_v<Answer, bool>, "an operation is awaited for its answer: write co_await gen.anext()");
+    return false;
+  }
+  template <class Answer = whatever>
+  auto operator*() const -> Answer;
 
  private:
   Send value_;
@@ -184,12 +244,8 @@ class throwing_operation : public operation_base<exit_pending> {
     frame& leaf = c.leaf.promise();
     c.exiting = this->closes_root || (&leaf != frame_ && is_exit(this->exit));
     this->target = &leaf;
-    if (c.exiting && &leaf != frame_) {
-      thrown_ = fresh_exit();
-    } else {
-      thrown_ = this->exit;
-    }
-    c.handed.throw_in(&thrown_);
+    bool const below = c.exiting && &leaf != frame_;
+    c.handed.throw_in(below ? &fresh_exit_ : &this->exit);
     leaf.own.throwing = true;
     c.link = this;
     c.now = phase::elsewhere;
@@ -205,10 +261,9 @@ class throwing_operation : public operation_base<exit_pending> {
   void finished() noexcept {
     if (frame_->own.exiting) frame_->own.exiting = false;  // never writes to no_generator
   }
-  static auto fresh_exit() noexcept -> std::exception_ptr { return std::make_exception_ptr(generator_exit()); }
 
  private:
-  std::exception_ptr thrown_;
+  std::exception_ptr fresh_exit_;  ///< always null
 };
 
 template <class Yield, class Return>
@@ -228,20 +283,18 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
   explicit aclose_awaitable(frame& f) noexcept : throwing_operation(f, nullptr, true) {}
 
   auto await_ready() -> bool {
-    this->exit = nullptr;
-    if (admitted(operation::aclose, *frame_, false) != admission::resume) return true;
-    this->exit = fresh_exit();
-    return false;
+    resumes_ = admitted(operation::aclose, *frame_, false) == admission::resume;
+    return !resumes_;
   }
   void await_resume() {
     finished();
     control& c = frame_->own;
-    bool const yielded = c.now == phase::suspended && this->exit != nullptr;
+    bool const yielded = c.now == phase::suspended && resumes_;
     bool const raised = c.now == phase::closed && c.has_raised;
     step const answer = yielded ? step::yielded : raised ? step::raised : step::returned;
-    if (raised && this->exit == nullptr) raise_outcome(c);
+    if (raised && !resumes_) raise_outcome(c);
     std::exception_ptr error = raised ? c.take() : nullptr;
-    switch (after_exit(answer, raised && (error == this->exit || is_exit(error)))) {
+    switch (after_exit(answer, raised && is_exit(error))) {
       case close_outcome::ignored_exit:
         c.exit_ignored = true;
         throw ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed");
@@ -250,6 +303,9 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
       case close_outcome::pending: return;
     }
   }
+
+ private:
+  bool resumes_ = false;
 };
 
 }  // namespace agen::detail

@@ -14,7 +14,7 @@ class async_generator;
 namespace detail {
 
 template <class Send>
-auto take_sent(frame& body) -> Send {
+AGEN_ALWAYS_INLINE auto take_sent(frame& body) -> Send {
   if (body.own.throwing) [[unlikely]]
     rethrow_thrown(body);
   if constexpr (!std::is_void_v<Send>) {
@@ -52,6 +52,10 @@ template <class Element>
 struct forwarded {
   Element&& element;
 };
+template <class T>
+inline constexpr bool is_forwarded = false;
+template <class Element>
+inline constexpr bool is_forwarded<forwarded<Element>> = true;
 template <class Element>
 auto forward_item(Element&& element) noexcept -> forwarded<Element> {
   return {static_cast<Element&&>(element)};
@@ -72,6 +76,14 @@ struct forward_copy_awaiter : forward_awaiter<Send> {
   }
 };
 
+/// yield_awaiter as a base of the promise, so that the frame need not hold one. Where AGEN_AWAITER_BY_REFERENCE.
+template <class Send, class Return>
+struct yielding_promise : promise_with_return<Return> {
+  static constexpr auto await_ready() noexcept -> bool { return false; }
+  void await_suspend(std::coroutine_handle<> /*body*/) const noexcept { arrive(*this->of, phase::suspended); }
+  auto await_resume() -> Send { return take_sent<Send>(*this); }
+};
+
 struct final_awaiter {
   static constexpr auto await_ready() noexcept -> bool { return false; }
   template <class Promise>
@@ -87,9 +99,19 @@ auto erased(Item* item) noexcept -> void* {
 }
 
 template <class Yield, class Send, class Return>
-class generator_promise : public promise_with_return<Return> {
+class generator_promise : public yielding_promise<Send, Return> {
+  static constexpr bool yields_by_reference = AGEN_AWAITER_BY_REFERENCE;
+  using yields = std::conditional_t<yields_by_reference, yielding_promise<Send, Return>&, yield_awaiter<Send>>;
   using item_type = std::remove_reference_t<Yield>;
   static constexpr bool yields_lvalues = std::is_lvalue_reference_v<Yield>;
+  /// Whether one of the overloads of yield_value takes it.
+  template <class Other>
+  static constexpr bool can_yield =
+      is_forwarded<std::remove_cvref_t<Other>> ||
+      (!std::is_rvalue_reference_v<Yield> && std::is_convertible_v<Other&&, item_type&>) ||
+      ((!yields_lvalues || std::is_const_v<item_type>) && std::is_convertible_v<Other&&, item_type&&>) ||
+      (!yields_lvalues && !std::is_const_v<item_type> && std::is_copy_constructible_v<item_type> &&
+       std::is_convertible_v<Other&&, item_type const&>);
 
  public:
   generator_promise() noexcept {
@@ -113,24 +135,36 @@ class generator_promise : public promise_with_return<Return> {
   void unhandled_exception() noexcept { keep_current(this->own); }
 
   // Items that are lvalues of the item type, whatever Yield is.
-  auto yield_value(item_type& item) noexcept -> yield_awaiter<Send>
+  auto yield_value(item_type& item) noexcept -> yields
     requires(!std::is_rvalue_reference_v<Yield>)
   {
     this->of->handed.yield(erased(address_of(item)));
-    return {this};
+    return yield();
   }
   // Temporaries, and values that convert to the item type: the temporary lives in the frame until the body is resumed.
-  auto yield_value(item_type&& item) noexcept -> yield_awaiter<Send>
+  auto yield_value(item_type&& item) noexcept -> yields
     requires(!yields_lvalues || std::is_const_v<item_type>)
   {
     check_temporary<item_type>();
     this->of->handed.yield(erased(address_of(item)));
-    return {this};
+    return yield();
   }
   auto yield_value(item_type const& item) -> yield_copy_awaiter<item_type, Send>
     requires(!yields_lvalues && !std::is_const_v<item_type> && std::is_copy_constructible_v<item_type>)
   {
     return {{this}, item};
+  }
+  template <class Other>
+    requires(!can_yield<Other>)
+  auto yield_value(Other&& /*item*/) noexcept -> std::suspend_always {
+    static_assert(can_yield<Other> || yields_lvalues,
+                  "co_yield: this is no item of the generator; yield something that converts to the Yield of "
+                  "async_generator<Yield>, with std::move() if it cannot be copied");
+    static_assert(
+        can_yield<Other> || !yields_lvalues,
+        "co_yield: a generator of T& yields objects of type T that have a name; declare it async_generator<T> to "
+        "yield temporaries and what converts");
+    return {};
   }
   // An element to which the consumer's reference can bind is passed on as it is. Any other is converted into the frame.
   template <class Element>
@@ -162,7 +196,7 @@ class generator_promise : public promise_with_return<Return> {
   }
   template <class Awaited>
   auto await_transform(Awaited&& awaited) -> decltype(auto) {
-    return await_foreign(*this, static_cast<Awaited&&>(awaited));
+    return await_foreign<generator_promise>(static_cast<Awaited&&>(awaited));
   }
 
  private:
@@ -173,6 +207,14 @@ class generator_promise : public promise_with_return<Return> {
         !yields_lvalues || fits_in_frame<Temporary>,
         "co_yield: a temporary aligned more strictly than memory from operator new cannot be kept in a frame; "
         "yield an object that lives elsewhere");
+  }
+
+  auto yield() noexcept -> yields {
+    if constexpr (yields_by_reference) {
+      return *this;
+    } else {
+      return {this};
+    }
   }
 
   /// A consumer of this generator can take the other's items as they are: of the same type, not const where it may

@@ -1,0 +1,8 @@
+// expects: filter(source, predicate): predicate cannot be called with an item of source
+#include <agen/agen.hpp>
+#include <string>
+auto numbers() -> agen::async_generator<int> { co_yield 1; }
+auto body() -> agen::task<> {
+  auto gen = numbers() | agen::filter([](std::string const& s) { return s.empty(); });
+  co_await gen.anext();
+}
