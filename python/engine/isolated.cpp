@@ -282,12 +282,43 @@ void operation_dealloc(PyObject* self) {
   Py_DECREF(type);
 }
 
+auto named(char const* name) -> void* { return const_cast<char*>(name); }
+
+/// The names of the generator.
+auto operation_name(PyObject* self, void* name) -> PyObject* {
+  return PyObject_GetAttrString(as<IsolatedOperation>(self).generator.object(), static_cast<char const*>(name));
+}
+
+/// To those who follow awaits, it is the coroutine that performs its rest.
+auto operation_attribute(PyObject* self, void* name) -> PyObject* {
+  auto const rest = as<IsolatedOperation>(self).rest;
+  return rest ? PyObject_GetAttrString(rest.get(), static_cast<char const*>(name)) : Py_NewRef(Py_None);
+}
+
+auto operation_running(PyObject* self, void*) -> PyObject* {
+  auto const& my = as<IsolatedOperation>(self);
+  if (my.rest) return operation_attribute(self, named("cr_running"));
+  return PyBool_FromLong(my.progress == Progress::started);
+}
+
+PyGetSetDef operation_getset[] = {
+    {"__name__", operation_name, nullptr, PyDoc_STR("The generator's name."), named("__name__")},
+    {"__qualname__", operation_name, nullptr, PyDoc_STR("The generator's qualified name."), named("__qualname__")},
+    {"cr_frame", operation_attribute, nullptr, PyDoc_STR("A frame that waits for the body, or None."),
+     named("cr_frame")},
+    {"cr_code", operation_attribute, nullptr, PyDoc_STR("Its code, or None."), named("cr_code")},
+    {"cr_await", operation_attribute, nullptr, PyDoc_STR("What is awaited, or None."), named("cr_await")},
+    {"cr_running", operation_running, nullptr, PyDoc_STR("Whether the operation executes."), nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
 using OperationSlots = AwaitableSlots<IsolatedOperation, operation_send, operation_throw, operation_close>;
 
 PyType_Slot operation_slots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(operation_dealloc)},
     {Py_tp_traverse, reinterpret_cast<void*>(operation_traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(operation_clear)},
+    {Py_tp_getset, operation_getset},
     OperationSlots::await,
     OperationSlots::send,
     OperationSlots::iter,
