@@ -790,7 +790,7 @@ def test_the_call_graph_of_its_task_shows_the_body(run):
         assert shown() == ["sleep", "rest_a_while", "resting", "_own_task"]
         assert "rest_a_while" in asyncio.format_call_graph(own_task())
         # Who waits for the item is another task, which waits in its own operation.
-        assert "operate" in asyncio.format_call_graph(consumer)
+        assert "Body.rest" in asyncio.format_call_graph(consumer)
         await generator.aclose()
         with contextlib.suppress(StopAsyncIteration):
             await consumer
