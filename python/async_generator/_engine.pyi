@@ -4,7 +4,7 @@ from types import CodeType, CoroutineType, FrameType, FunctionType, GenericAlias
 from typing import Any, Final, Generic, Literal, final, overload, type_check_only
 from typing import TypeVar as PlainTypeVar
 
-from typing_extensions import Self, TypeVar
+from typing_extensions import Self, TypeVar, disjoint_base
 
 _Function = PlainTypeVar("_Function", bound=Callable[..., object])
 _Answer = PlainTypeVar("_Answer")
@@ -114,6 +114,7 @@ class yield_awaitable(Coroutine[Any, Any, Any]):
     def throw(self, typ: BaseException, val: None = None, tb: TracebackType | None = ..., /) -> Any: ...
     def close(self) -> None: ...
 
+@disjoint_base
 class isolated_body:
     generator: Any
     loop: Any
@@ -130,11 +131,12 @@ class isolated_body:
     def stepping(self) -> bool: ...
     def step(self, function: Callable[..., _Answer], /, *arguments: Any) -> _Answer: ...
 
+@disjoint_base
 class isolated_generator:
     _body: Any
     def __aiter__(self) -> Self: ...
-    def __anext__(self) -> Awaitable[Any]: ...
-    def asend(self, value: Any, /) -> Awaitable[Any]: ...
+    def __anext__(self) -> Coroutine[Any, Any, Any]: ...
+    def asend(self, value: Any, /) -> Coroutine[Any, Any, Any]: ...
 
 # A capsule for C++: include/agen/python/abi.hpp.
 bridge: object

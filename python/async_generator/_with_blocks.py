@@ -230,9 +230,10 @@ def _run_sample() -> bool:
     import _thread
 
     managers = _Manager(), _Manager(), _Manager()
-    sample = _sample(*managers, _thread.allocate_lock(), managers[1].__exit__)
+    sample: Any = _sample(*managers, _thread.allocate_lock(), managers[1].__exit__)
     line = _sample.__code__.co_firstlineno
     expected = {0: [], 1: [4, 5, 5], 2: [4, 5, 5], 3: [4, 5, 5], 4: [4, 13], 5: [4], 6: []}
+    wanted: list[Any] = []
     for count in range(len(expected)):
         try:
             sample.asend(None).send(None)

@@ -5,6 +5,7 @@
 
 #include "awaiting.hpp"
 #include "errors.hpp"
+#include "guard.hpp"
 #include "stop_iteration.hpp"
 
 namespace engine {
@@ -80,9 +81,11 @@ class OwnTask {
   Object before_;
 };
 
-/// The body, if it stands at a yield, and nothing is under way, and this is the thread of its loop; or null.
+/// The body, if it stands at a yield, and nothing is under way, and this is the thread of its loop; or null. Null while
+/// the guard is on, too: it knows an isolated generator by the frames of Python that resume it.
 auto idle_body(IsolatedGenerator& generator) noexcept -> IsolatedBody* {
   ModuleState& module = *generator.module;
+  if (guard_is_on(module)) return nullptr;
   if (!generator.body || !PyObject_TypeCheck(generator.body.get(), module.isolated_body_type)) return nullptr;
   auto& body = as<IsolatedBody>(generator.body.get());
   if (body.thread != PyThread_get_thread_ident() || body.stepping || body.woken || body.closing || body.ended)
