@@ -27,8 +27,8 @@ inline auto state_of(control const& c) noexcept -> state {
 
 // Below, anext and asend test `now == suspended` before they ask the lifecycle: admit() answers `resume` to both of
 // them there, whatever else is the case, and to anext in `created`. Three tests in tests/cpp/lifecycle_test.cpp hold
-// that: Lifecycle.ASuspendedGeneratorIsResumedByEverything, .AfterAnIgnoredExitOnlyIterationGoesOn, and
-// .AGeneratorThatHasNotBegunTakesNoValueAndRunsForNoException.
+// that: Lifecycle.ASuspendedGeneratorIsResumedByEverything, Lifecycle.AfterAnIgnoredExitOnlyIterationGoesOn, and
+// Lifecycle.AGeneratorThatHasNotBegunTakesNoValueAndRunsForNoException.
 
 /// What the lifecycle answers to an operation. Everything but a plain resumption or a plain end is done here already.
 AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -> admission {
