@@ -278,7 +278,7 @@ class Body(_engine.isolated_body):
 
     async def finish_operation(self, handle: Any, outcome: Outcome | None, timeout: float | None) -> Any:
         """Resume the body, and wait for it, until the operation has an outcome. The arguments are those of ``operate()``."""
-        deadline = None if timeout is None else self.loop.time() + timeout
+        deadline = None if timeout is None or outcome is not None else self.loop.time() + timeout
         while outcome is None:
             if self.outcomes:
                 outcome = self.outcomes.popleft()

@@ -764,6 +764,16 @@ async def rest_a_while():
     await asyncio.sleep(10)
 
 
+def test_anext_with_a_patience_after_a_close_before_the_first_item(run):
+    async def main():
+        generator = resting()
+        await generator.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await generator.anext(timeout=1)
+
+    run(main)
+
+
 @isolate
 async def resting():
     await asyncio.sleep(0)
