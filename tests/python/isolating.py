@@ -35,6 +35,13 @@ LIMIT = 5
 KEPT: dict[str, set[str]] = {}
 
 
+def leaves(error):
+    """The exceptions of a group, and of the groups in it."""
+    if isinstance(error, BaseExceptionGroup):  # noqa: F821
+        return [leaf for one in error.exceptions for leaf in leaves(one)]
+    return [error]
+
+
 # Consumers on asyncio ----------------------------------------------------------------------------------------------------
 
 

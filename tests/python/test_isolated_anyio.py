@@ -28,7 +28,16 @@ from anyio import (
     sleep,
 )
 from anyio.lowlevel import checkpoint
-from isolating import KEPT, LINGER, SOON, anyio_promise, giving_up_on_anyio, lingering_on_anyio, natively_on_anyio
+from isolating import (
+    KEPT,
+    LINGER,
+    SOON,
+    anyio_promise,
+    giving_up_on_anyio,
+    leaves,
+    lingering_on_anyio,
+    natively_on_anyio,
+)
 
 NOT_IN_A_BODY = "holds nothing across a wait that a body could yield in"
 CHILDS = "is about a child's own scope; a child is a task like any other, and yields nothing"
@@ -61,12 +70,6 @@ NOT_HERE = {
     "test_exception_groups_suppresses_exc_context": NOT_IN_A_BODY,
     "test_cancel_reason": "is of anyio 4.11 and later",
 }
-
-
-def leaves(error):
-    if isinstance(error, BaseExceptionGroup):  # noqa: F821
-        return [leaf for one in error.exceptions for leaf in leaves(one)]
-    return [error]
 
 
 class group_of:

@@ -18,7 +18,7 @@ if sys.version_info < (3, 13):
     )
 
 from async_generator import isolated
-from isolating import KEPT, SOON, giving_up, lingering, promise, with_patience
+from isolating import KEPT, SOON, giving_up, leaves, lingering, promise, with_patience
 
 NOT_HERE = {
     "test_taskgroup_without_parent_task": "a body always has a task",
@@ -27,13 +27,6 @@ NOT_HERE = {
 }
 NEEDS_CANCEL = pytest.mark.skipif(not hasattr(asyncio.TaskGroup, "cancel"), reason="TaskGroup.cancel() is new in 3.15")
 STEPWISE = [giving_up, with_patience]  # consumers whom a body may wait for
-
-
-def leaves(error):
-    """The exceptions of a group, and of the groups in it."""
-    if isinstance(error, BaseExceptionGroup):  # noqa: F821
-        return [leaf for one in error.exceptions for leaf in leaves(one)]
-    return [error]
 
 
 class group_of:
