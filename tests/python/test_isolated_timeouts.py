@@ -15,6 +15,11 @@ if sys.version_info < (3, 11):
 
 from isolating import KEPT, LINGER, SOON, closing_at_each_yield, giving_up, lingering, natively, promise, with_patience
 
+# Debian 12's 3.11.2 has the first form of asyncio.timeout(): no cause, no check of its state, no account of earlier cancellations.
+mended = pytest.mark.skipif(
+    sys.version_info < (3, 11, 7), reason="asyncio.timeout() of 3.11.2 does not keep this itself"
+)
+
 NOT_HERE = {
     "test_timeout_without_task": "a body always has a task",
 }
@@ -124,6 +129,7 @@ async def test_an_exception_of_the_body_passes():
     yield
 
 
+@mended
 @promise("test_timeout_exception_context")
 async def test_the_timeout_error_is_raised_from_the_cancellation():
     with pytest.raises(TimeoutError) as caught:
@@ -260,6 +266,7 @@ async def test_its_deadline_can_be_moved_nearer_across_a_yield():
     assert timeout.expired()
 
 
+@mended
 @promise("test_nested_timeout_in_finally")
 async def test_a_second_timeout_in_the_cleanup_of_the_first():
     with pytest.raises(TimeoutError) as outer:
@@ -281,6 +288,7 @@ async def test_a_second_timeout_in_the_cleanup_of_the_first():
     assert second.__context__ is first and inner.value.__context__ is second
 
 
+@mended
 @promise("test_timeout_after_cancellation")
 async def test_a_timeout_after_a_cancellation_that_was_swallowed():
     task = asyncio.current_task()
@@ -308,6 +316,7 @@ async def test_a_second_cancellation_in_a_timeout_is_no_timeout():
     yield
 
 
+@mended
 @promise("test_timeout_already_entered", "test_timeout_double_enter")
 async def test_it_is_entered_once():
     async with asyncio.timeout(10) as timeout:
@@ -331,6 +340,7 @@ async def test_one_that_is_expiring_cannot_be_moved():
             raise asyncio.CancelledError
 
 
+@mended
 @promise("test_timeout_not_entered")
 async def test_one_that_is_not_entered_cannot_be_moved():
     timeout = asyncio.timeout(1)
@@ -349,10 +359,11 @@ async def test_around_a_task_group():
 
     closed = False
     with pytest.raises((BaseExceptionGroup, TimeoutError)) as caught:  # noqa: F821
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(None) as timeout:
             async with asyncio.TaskGroup() as group:
                 group.create_task(child())
                 await asyncio.sleep(0)
+                timeout.reschedule(asyncio.get_running_loop().time() + SOON)
                 try:
                     raise ValueError
                 finally:
