@@ -249,7 +249,8 @@ auto ChainDriver::settle(Step step) -> Step {
       case StepKind::delegates: step = begin_delegation(step); break;
       case StepKind::yielded:
         if (member().state.is_being_closed_or_guarded()) [[unlikely]] {
-          if (member().state.is_being_closed()) {  // and so is not the root
+          // A root may still be marked: its parent's close was given up, and it is now asked by itself.
+          if (!at_.is_at_root() && member().state.is_being_closed()) {
             step = hand_up(step);
             break;
           }

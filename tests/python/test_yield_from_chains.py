@@ -1283,5 +1283,31 @@ def test_reference_counts_of_shared_objects_are_unchanged(own_chain):
     assert [sys.getrefcount(thing) for thing in shared] == before
 
 
+@pytest.mark.parametrize("ask", ["__anext__", "athrow"])
+def test_delegate_whose_closing_was_given_up_answers_for_itself(own_chain, ask):
+    @own_chain.leaf
+    async def leaf():
+        try:
+            await yield_("item")
+        finally:
+            try:
+                await trap()
+            except KeyError:
+                pass
+            await yield_("cleanup")
+
+    async def level(number, delegate):
+        await yield_from_(delegate)
+
+    delegate = leaf()
+    generator = own_chain.build(level, delegate, 3)
+    assert by_await(generator.__anext__()) == "item"
+    with pytest.raises(RuntimeError, match="awaited during finalization"):
+        generator.__del__()  # its close waits in the delegate, and is given up there
+    operation = delegate.__anext__() if ask == "__anext__" else delegate.athrow(KeyError())
+    assert by_await(operation) == "cleanup"
+    by_await(delegate.aclose())
+
+
 def test_package_is_the_one_under_test():
     assert package.yield_from_ is yield_from_
