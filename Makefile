@@ -5,13 +5,16 @@ CHECK ?=
 BENCH = $(PYTHON) bench/python/bench.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-bridge bench-handoff bench-instructions bench-threads docs lint clean
+.PHONY: help demo demo-web test check test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-bridge bench-handoff bench-instructions bench-threads docs lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
 
-demo:  ## stream JSON lines over TCP through yield_from_, beside native and beside 1.10
+demo:  ## JSON lines over TCP, the walk of a tree, a server that streams; each beside native and beside 1.10
 	@$(PYTHON) tools/demo $(VERSIONS)
+
+demo-web:  ## look at the demonstration's server in a browser
+	@$(PYTHON) tools/demo $(VERSIONS) --web
 
 test:  ## run a part of each part's tests, on one interpreter: five minutes (VERSIONS="3.12 3.14" for others)
 	@$(PYTHON) tools/test $(VERSIONS)

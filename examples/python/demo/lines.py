@@ -1,16 +1,11 @@
-"""Streams a file of JSON lines through a TCP server on loopback into load_json_lines and wrap_load_json_lines.
+"""The first act: a file of JSON lines goes through a TCP server on loopback into load_json_lines and wrap_load_json_lines.
 
-Under asyncio and under trio; written with this package, with native generators, and with PyPI's async_generator 1.10 where
-AGEN_PEER names the folder that holds it. Every run is checked by its count and a checksum; the best of the runs is printed.
+Under asyncio and under trio. Every run is checked by its count and a checksum; the best of the runs is printed.
 """
 
-import argparse
 import asyncio
 import contextlib
-import importlib.util
 import json
-import os
-import platform
 import random
 import socketserver
 import sys
@@ -19,11 +14,11 @@ import threading
 import time
 from pathlib import Path
 
-import async_generator
 import trio
 from async_generator import aclosing
+from contenders import NATIVE, modules
+from progress import watcher
 
-HERE = Path(__file__).parent
 SEED, PRIME = 20260801, (1 << 61) - 1
 
 
@@ -129,92 +124,33 @@ LOOPS = {
 }
 
 
-# --- what is compared ----------------------------------------------------------------------------------------------------
+# --- the act -------------------------------------------------------------------------------------------------------------
 
 
-def load(name, file, folder=None, **kwargs):
-    """Executes a file as a module with its own name."""
-    spec = importlib.util.spec_from_file_location(name, folder / file if folder else HERE / file, **kwargs)
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def pipelines():
-    """{what: wrap_load_json_lines}. The example is executed twice: with this package, and with 1.10 in its place."""
-    found = {
-        f"async_generator {async_generator.__version__}": load("json_lines", "json_lines.py").wrap_load_json_lines,
-        "native": load("json_lines_native", "json_lines_native.py").wrap_load_json_lines,
-    }
-    folder = Path(os.environ.get("AGEN_PEER") or "absent", "async_generator")
-    if folder.exists():
-        peer = load("async_generator_1_10", "__init__.py", folder, submodule_search_locations=[str(folder)])
-        sys.modules["async_generator"] = peer
-        try:
-            found["async_generator 1.10"] = load("json_lines_1_10", "json_lines.py").wrap_load_json_lines
-        finally:
-            sys.modules["async_generator"] = async_generator
-    return found
-
-
-class Silent:
-    """Replaces the progress bar when there is no terminal."""
-
-    def add_task(self, description, total):
-        return 0
-
-    def advance(self, task, amount):
-        pass
-
-
-def watcher():
-    """A progress bar on standard error when that is a terminal and rich is installed."""
-    if sys.stderr.isatty():
-        with contextlib.suppress(ImportError):
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-            columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            return Progress(*columns, console=Console(stderr=True), transient=True)
-    return contextlib.nullcontext(Silent())
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each, in turn; the best counts")
-    arguments = parser.parse_args()
-    wrong = 0
-    best = {}
+def act(count, rounds):
+    """Prints items a second. False when a run gave other items."""
+    best, right = {}, True
     with tempfile.TemporaryDirectory() as folder, watcher() as bar:
         path = Path(folder, "lines.json")
-        expected = arguments.lines, write_lines(path, arguments.lines)
+        expected = count, write_lines(path, count)
         size = path.stat().st_size / 1e6
-        contenders = pipelines()
+        contenders = {name: module.wrap_load_json_lines for name, module in modules("json_lines").items()}
         with served(path) as address:
             for loop, run in LOOPS.items():
-                tasks = {
-                    name: bar.add_task(f"{loop}, {name}", arguments.rounds * arguments.lines) for name in contenders
-                }
-                for _ in range(arguments.rounds):
+                tasks = {name: bar.add_task(f"{loop}, {name}", rounds * count) for name in contenders}
+                for _ in range(rounds):
                     for name, pipeline in contenders.items():
                         start = time.perf_counter()
                         answer = run(address, pipeline, lambda amount, task=tasks[name]: bar.advance(task, amount))
                         spent = time.perf_counter() - start
                         best[loop, name] = min(best.get((loop, name), spent), spent)
                         if answer != expected:
-                            wrong += 1
+                            right = False
                             print(f"WRONG: {loop}, {name}: {answer}, not {expected}", file=sys.stderr)
-    print(
-        f"{arguments.lines:,} JSON lines ({size:.1f} MB) over TCP, through yield_from_; Python {platform.python_version()}"
-    )
+    print(f"\n1. {count:,} JSON lines ({size:.1f} MB) over TCP, through yield_from_")
     for (loop, name), spent in best.items():
-        against = best[loop, "native"] / spent
-        print(f"  {loop:8} {name:22} {arguments.lines / spent:10,.0f} items/s   {against:.2f} x native")
-    if not wrong:
-        print(f"every run gave {expected[0]:,} items with checksum {expected[1]:016x}")
-    return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        against = best[loop, NATIVE] / spent
+        print(f"  {loop:8} {name:22} {count / spent:10,.0f} items/s   {against:.2f} x native")
+    if right:
+        print(f"  every run gave {expected[0]:,} items with checksum {expected[1]:016x}")
+    return right

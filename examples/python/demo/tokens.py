@@ -1,0 +1,23 @@
+"""What the third act streams: tokens, in a timeout, with a context variable that is set for as long as they come."""
+
+import asyncio
+import contextlib
+
+from async_generator import yield_
+from cases import NUMBER, PAUSE, reader, scope
+
+
+async def tokens(case):
+    token = reader.set(case) if case == "variable" else None
+    try:
+        async with scope(case):
+            for number in range(NUMBER):
+                await asyncio.sleep(PAUSE[case])
+                await yield_(f"token {number}")
+    finally:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)  # gives a connection back, say
+        if token:
+            reader.reset(token)
+        if case == "cleanup":
+            raise OSError("the connection could not be given back")
