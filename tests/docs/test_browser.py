@@ -5,13 +5,11 @@ Skipped where there is no Chromium; Debian's package is enough.
 
 import json
 import re
-import shutil
 import subprocess
 from html import unescape
 
-import pytest
+from browser import BROWSER, NEEDS_BROWSER
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 MEASURE = """<!doctype html><body><script>
 const pages = PAGES, widths = [390, 768, 1280], wide = [];
 async function look() {
@@ -34,7 +32,7 @@ look();
 </script>"""
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here (Debian: chromium)")
+@NEEDS_BROWSER
 def test_no_page_is_wider_than_its_window(site_folder, tmp_path):
     pages = [file.as_uri() for file in sorted(site_folder.rglob("*.html")) if "_static" not in file.parts]
     assert len(pages) > 30

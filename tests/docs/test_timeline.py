@@ -13,8 +13,8 @@ import threading
 import time
 
 import pytest
+from browser import NEEDS_BROWSER, Page
 from pages import ROOT
-from test_browser import BROWSER
 
 PROGRAM = """
 import asyncio
@@ -74,49 +74,6 @@ class Viewer(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-class Page:
-    """A page in a browser without a window, spoken to through a pipe."""
-
-    def __init__(self, url, profile):
-        flags = [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--remote-debugging-pipe",
-            f"--user-data-dir={profile}",
-        ]
-        # The browser reads from descriptor 3 and writes to 4.
-        command = ["sh", "-c", 'exec "$0" "$@" 3<&0 4>&1 >/dev/null 2>&1', BROWSER, *flags]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.session, self.calls = {}, 0
-        target = self.call("Target.createTarget", url=url)["targetId"]
-        self.session = {"sessionId": self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
-
-    def call(self, method, **parameters):
-        self.calls += 1
-        message = {"id": self.calls, "method": method, "params": parameters, **self.session}
-        self.process.stdin.write(json.dumps(message).encode() + b"\0")
-        self.process.stdin.flush()
-        while True:
-            answer = bytearray()
-            while (byte := self.process.stdout.read(1)) != b"\0":
-                assert byte, "the browser has ended"
-                answer += byte
-            answer = json.loads(answer)
-            if answer.get("id") == self.calls:
-                return answer["result"]
-
-    def value(self, expression):
-        """What a JavaScript expression gives."""
-        answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def close(self):
-        self.process.kill()
-        self.process.communicate()
-
-
 @pytest.fixture
 def timeline(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
@@ -138,7 +95,7 @@ def viewer(site_folder, timeline, tmp_path):
     server.shutdown()
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here (Debian: chromium)")
+@NEEDS_BROWSER
 def test_a_viewer_opens_the_timeline(viewer, timeline):
     deadline = time.monotonic() + 120
     while not viewer.value("document.body?.innerText.includes('both #1')"):  # the name of the first track

@@ -127,9 +127,10 @@ class Server:
         if path == "/":
             kind, body = "text/html", (HERE / "server.html").read_bytes()
         elif path == "/setting":
-            kind, body = "application/json", json.dumps(
-                {"cases": CASES, "contenders": list(self.streams), "leaves": LEAVES}
-            ).encode()
+            kind, body = (
+                "application/json",
+                json.dumps({"cases": CASES, "contenders": list(self.streams), "leaves": LEAVES}).encode(),
+            )
         elif path == "/reports":
             told = [[*stream, reports] for stream, reports in self.reports.items()]
             kind, body = "application/json", json.dumps(told).encode()
