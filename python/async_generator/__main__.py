@@ -17,12 +17,13 @@ from ._operators import yield_
 from ._version import __version__
 
 _USAGE = """%(prog)s [--json]
-       %(prog)s [--json] [--out FILE] --trace SCRIPT [ARGUMENT ...]
-       %(prog)s [--json] [--out FILE] --trace -m MODULE [ARGUMENT ...]"""
+       %(prog)s [--json] [--out FILE] [--mine] [--check] [--children] --trace SCRIPT [ARGUMENT ...]
+       %(prog)s [--json] [--out FILE] [--mine] [--check] [--children] --trace -m MODULE [ARGUMENT ...]"""
 _DESCRIPTION = """Says which version this is, and which of its fast paths are on and why one is not.
 
 With --trace it runs a program and says, at its end, which of its async generators nobody closed and where they were made; and
-it writes a timeline for a browser's trace viewer. The program's exit status is kept."""
+it writes a timeline for a browser's trace viewer. The program's exit status is kept. SIGTERM ends it with its report; SIGUSR1
+asks for one while it runs, where the program has not taken these signals for itself."""
 
 
 async def _sample() -> None:
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the arguments; by default those of the process.
 
     Returns:
-        The exit status: 0, or that of the traced program.
+        The exit status: 0, or that of the traced program. (With ``--check`` the process may end with 3 after that.)
 
     Raises:
         SystemExit: if the arguments are wrong, after ``--help``, or if the traced program raises it.
@@ -107,6 +108,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=Path, metavar="FILE", help="where the timeline goes (default: SCRIPT's name, .trace.json)"
     )
     parser.add_argument(
+        "--mine",
+        action="store_true",
+        help="report only what code outside the standard library and installed packages made",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="end with 3 if the program succeeded and a generator was not closed"
+    )
+    parser.add_argument(
+        "--children", action="store_true", help="trace the Python processes that the program starts, too"
+    )
+    parser.add_argument(
         "--trace", nargs=argparse.REMAINDER, metavar="SCRIPT", help="run a program; what follows is its own"
     )
     chosen = parser.parse_args(arguments)
@@ -118,9 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--trace: which program?")
     if chosen.trace[0] != "-m" and not Path(chosen.trace[0]).exists():
         parser.error(f"--trace: no such file: {chosen.trace[0]}")
-    from . import _trace
+    from . import _trace, _trace_report
 
-    return _trace.run(chosen.trace, chosen.out, chosen.json)
+    options = _trace_report.Options(chosen.out, chosen.json, chosen.mine, chosen.check, chosen.children)
+    return _trace.run(chosen.trace, options)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ hands up an item, delegates, returns or raises. Any other object that the body h
 This module keeps no generator alive, and is imported only to trace a program.
 """
 
-import atexit
 import dis
 import functools
 import importlib.util
 import inspect
 import itertools
-import json
 import os
 import sys
 import threading
@@ -29,9 +27,8 @@ from typing import Any
 import async_generator
 
 from . import _engine, _rewriting
+from ._trace_report import Options, Report
 
-#: The number of spans that go into the timeline; further ones are only counted.
-_MOST_SPANS = 500_000
 # The place where a generator was made or, if that is not known, first used: file, line, function.
 _Site = tuple[str, int, str]
 # Packages that drive coroutines. A generator that one of them closes was not closed by the program.
@@ -82,8 +79,11 @@ class _Generator:
         return f"{self.name} #{self.number}"
 
 
-class _Tracer:
+class Tracer:
     """Watches all async generators from start() to stop(). A process has at most one tracer at a time."""
+
+    #: The number of spans that go into the timeline; further ones are only counted.
+    most_spans = 500_000
 
     def __init__(self) -> None:
         self.process = os.getpid()
@@ -401,19 +401,24 @@ class _Tracer:
     def _span(self, known: _Generator, name: str, since: int | None, until: int) -> None:
         if since is None:
             since = until
-        if next(self.spans) < _MOST_SPANS:
+        if next(self.spans) < self.most_spans:
             known.spans.append((name, since, until))
         else:
             self.dropped_spans += 1
 
     # The report --------------------------------------------------------------------------------------------------------
 
-    def unclosed(self) -> list[dict[str, Any]]:
-        """The generators that the program did not close. Those with the same name, place and fate are one entry."""
+    def unclosed(self, still_open: str = "still open when the program ended") -> list[dict[str, Any]]:
+        """The generators that the program did not close, the most first. Those with the same name, place and fate are one
+        entry.
+
+        Args:
+            still_open: the fate of a generator that is neither closed nor dropped.
+        """
         counted: Counter[tuple[_Site, bool, str, str]] = Counter()
         items: Counter[tuple[_Site, bool, str, str]] = Counter()
         for known in self.generators.values():
-            left = known.left or self._open(known)
+            left = known.left or self._open(known, still_open)
             if left:
                 key = (known.site, known.exact, known.name, left)
                 counted[key] += 1
@@ -423,11 +428,11 @@ class _Tracer:
                 "generator": name, "file": site[0], "line": site[1], "function": site[2], "made there": exact,
                 "fate": left, "count": count, "items": items[site, exact, name, left],
             }
-            for (site, exact, name, left), count in counted.items()
+            for (site, exact, name, left), count in counted.most_common()
         ]  # fmt: skip
 
     @staticmethod
-    def _open(known: _Generator) -> str:
+    def _open(known: _Generator, still_open: str) -> str:
         """The reason why a generator counts as not closed if its end was not seen; empty if it does not."""
         if known.began is None or known.ended is not None:
             return ""
@@ -435,7 +440,7 @@ class _Tracer:
         if generator is None:
             # The interpreter does not run a dropped body that has nothing to clean up.
             return "" if known.parent is not None else _DROPPED
-        return "" if generator.ag_frame is None else "still open when the program ended"
+        return "" if generator.ag_frame is None else still_open
 
     def timeline(self) -> dict[str, Any]:
         """The spans in Chrome's trace event format; its times are in microseconds.
@@ -472,13 +477,12 @@ class _Tracer:
         return {"traceEvents": events, "displayTimeUnit": "ns", "otherData": {"spans left out": self.dropped_spans}}
 
 
-def run(command: list[str], out: Path | None, as_json: bool) -> int:
+def run(command: list[str], options: Options) -> int:
     """Run a program as ``__main__``, and report on its generators after its threads and atexit functions have ended.
 
     Args:
         command: a script and its arguments; or ``-m``, a module and its arguments.
-        out: the file for the timeline; by default, a file in the current folder that is named after the program.
-        as_json: print the report as JSON.
+        options: what is reported, and where.
 
     Returns:
         The exit status: 0, or 1 after an exception, whose traceback has been printed.
@@ -495,19 +499,23 @@ def run(command: list[str], out: Path | None, as_json: bool) -> int:
         sys.excepthook(type(error), error.with_traceback(None), None)
         return 1
     _rewriting.rewrite(_load.__code__, globals())  # run its sample now: it is no generator of the program
-    tracer = _Tracer()
-    path = (out or Path(f"{program}.trace.json")).absolute()
-    atexit.register(_tell, tracer, path, as_json)  # registered first, and so called last
+    tracer = Tracer()
+    report = Report(tracer, options.out or Path(f"{program}.trace.json"), options)
+    report.install()
     sys.modules["__main__"] = module
     tracer.start()
     try:
         exec(code, module.__dict__)
-    except (SystemExit, KeyboardInterrupt):
+    except SystemExit as end:
+        report.succeeded = end.code in (None, 0)
+        raise
+    except KeyboardInterrupt:
         raise
     except BaseException as error:
         trace = error.__traceback__
         sys.excepthook(type(error), error.with_traceback(trace and trace.tb_next), trace and trace.tb_next)
         return 1
+    report.succeeded = True
     return 0
 
 
@@ -550,54 +558,3 @@ def _load(command: list[str]) -> tuple[types.CodeType, types.ModuleType, str]:
     if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
         sys.path[0] = os.path.dirname(os.path.realpath(script))
     return code, module, Path(script).stem
-
-
-def _tell(tracer: _Tracer, path: Path, as_json: bool) -> None:
-    """Stop the tracer, write the timeline to ``path``, and print the report to stderr."""
-    if tracer.process != os.getpid():
-        return  # a forked copy: the original process reports
-    tracer.stop()
-    unclosed = tracer.unclosed()
-    try:
-        path.write_text(json.dumps(tracer.timeline()))
-        written, wrong = str(path), ""
-    except OSError as error:
-        written, wrong = "", str(error)
-    seconds = (tracer.ended - tracer.began) / 1e9
-    if as_json:
-        told = {
-            "generators": tracer.begun,
-            "items": tracer.items,
-            "seconds": seconds,
-            "not closed": unclosed,
-            "timeline": written or None,
-        }
-        print(json.dumps(told), file=sys.stderr)
-        return
-    lines = [f"{_count(tracer.begun, 'async generator')}, {_count(tracer.items, 'item')}, {seconds:.3f} s"]
-    if unclosed:
-        lines.append(f"{sum(one['count'] for one in unclosed)} not closed by the program:")
-        lines += [f"  {_line(one)}" for one in unclosed]
-    else:
-        lines.append("all were closed, or ran to their end")
-    lines.append(
-        f"timeline: {written} (open it at https://ui.perfetto.dev or chrome://tracing)"
-        if written
-        else f"no timeline: {wrong}"
-    )
-    if tracer.dropped_spans:
-        lines.append(f"the timeline has the first {_MOST_SPANS:,} spans; {tracer.dropped_spans:,} more were left out")
-    print("\n".join(f"async_generator: {line}" for line in lines), file=sys.stderr)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + "s" * (number != 1)
-
-
-def _line(one: dict[str, Any]) -> str:
-    times = f"{one['count']} times " if one["count"] > 1 else ""
-    made = "made" if one["made there"] else "first used"
-    return (
-        f"{one['file']}:{one['line']} in {one['function']}: {times}{one['generator']}, {made} there, "
-        f"{_count(one['items'], 'item')}: {one['fate']}"
-    )

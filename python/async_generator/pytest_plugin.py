@@ -24,7 +24,7 @@ from . import _engine, _guard, _trace
 _MARK = "leaves_generators_open"
 
 
-class _Watch(_trace._Tracer):
+class _Watch(_trace.Tracer):
     """Knows the generators of one test, and looks at the yields of the native ones."""
 
     def __init__(self, findings: list[tuple[str, str]]) -> None:
@@ -42,10 +42,6 @@ class _Watch(_trace._Tracer):
 
     def _span(self, known: Any, name: str, since: int | None, until: int) -> None:
         """Without a timeline, no spans are kept."""
-
-    @staticmethod
-    def _open(known: Any) -> str:
-        return _trace._Tracer._open(known).replace("the program", "the test")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -89,7 +85,11 @@ def _told(item: pytest.Item, watch: _Watch, findings: list[tuple[str, str]]) -> 
     """What is wrong, a paragraph each; empty if nothing is."""
     lines = [message for file, message in findings if _is_of_project(item, file)]
     if item.get_closest_marker(_MARK) is None:
-        lines += [_unclosed(one) for one in watch.unclosed() if _is_of_project(item, one["file"])]
+        lines += [
+            _unclosed(one)
+            for one in watch.unclosed("still open when the test ended")
+            if _is_of_project(item, one["file"])
+        ]
     return "\n".join(dict.fromkeys(lines))
 
 

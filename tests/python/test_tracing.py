@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 
@@ -338,7 +340,7 @@ def test_a_program_that_does_not_compile(tmp_path):
 def test_many_generators_and_spans(tmp_path):
     source = """
 import async_generator._trace as trace
-trace._MOST_SPANS = 50
+trace.Tracer.most_spans = 50
 @async_generator
 async def many(n):
     for i in range(n): await yield_from_(ours(1))
@@ -457,3 +459,98 @@ def test_a_timeline_that_cannot_be_written_is_said_and_changes_no_status(tmp_pat
     (tmp_path / "p.py").write_text("import sys\nsys.exit(5)\n")
     done = call("--out", tmp_path / "no" / "such" / "folder", "--trace", tmp_path / "p.py")
     assert done.returncode == 5 and "no timeline" in done.stderr and "Traceback" not in done.stderr
+
+
+# Options -------------------------------------------------------------------------------------------------------------
+
+
+def test_only_my_own_code(tmp_path):
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "library.py").write_text(PROLOGUE + "async def careless(): await first(ours(3))\n")
+    source = "sys.path.insert(0, 'site-packages')\nimport library\nasyncio.run(library.careless())\n"
+    (tmp_path / "p.py").write_text(PROLOGUE + source)
+    done = call("--mine", "--check", "--trace", "p.py", cwd=tmp_path)
+    assert done.returncode == 0 and "1 more in libraries, which --mine leaves out" in done.stderr, done.stderr
+    (tmp_path / "p.py").write_text(PROLOGUE + source + "asyncio.run(first(native(3)))\n")
+    done = call("--mine", "--check", "--trace", "p.py", cwd=tmp_path)
+    assert done.returncode == 3 and "native, " in done.stderr and "library.py" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("", 3), ("sys.exit()", 3), ("sys.exit(5)", 5), ("1 / 0", 1), ("asyncio.run(first(ours(0)))", 3)],
+)
+def test_an_exit_status_for_what_was_left_open(tmp_path, end, status):
+    source = f"import atexit, logging\natexit.register(print, 'atexit')\nasyncio.run(first(ours(3)))\n{end}\n"
+    (tmp_path / "p.py").write_text(PROLOGUE + source)
+    done = call("--check", "--trace", "p.py", cwd=tmp_path)
+    assert done.returncode == status and done.stdout == "atexit\n", done.stderr
+    (tmp_path / "p.py").write_text(PROLOGUE + "asyncio.run(first(ours(0)))\n")
+    assert call("--check", "--trace", "p.py", cwd=tmp_path).returncode == 0
+
+
+WAITS = """
+async def main():
+    items = ours(3)
+    await items.__anext__()
+    print("ready", flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+def started(folder, source, *options):
+    (folder / "p.py").write_text(PROLOGUE + source)
+    command = [sys.executable, "-m", "async_generator", *options, "--trace", "p.py"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
+    assert running.stdout.readline() == "ready\n"
+    return running
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no signals of that kind on this system")
+def test_a_server_is_asked_and_terminated(tmp_path):
+    running = started(tmp_path, WAITS)
+    running.send_signal(signal.SIGUSR1)
+    lines = [running.stderr.readline() for _ in range(3)]
+    assert "so far" in lines[0] and "1 not closed" in lines[1] and "ours" in lines[2] and "open now" in lines[2], lines
+    running.terminate()
+    rest = running.communicate(timeout=60)[1]
+    assert running.returncode == -signal.SIGTERM
+    assert "still open when the program ended" in rest and (tmp_path / "p.trace.json").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no signals of that kind on this system")
+def test_signals_that_the_program_takes_are_its_own(tmp_path):
+    source = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+    running = started(tmp_path, source + WAITS)
+    running.terminate()
+    rest = running.communicate(timeout=60)[1]
+    assert running.returncode == 7 and rest.count("1 async generator, ") == 1
+
+
+@pytest.mark.parametrize("way", ["subprocess", "spawn"])
+def test_processes_that_the_program_starts(tmp_path, way):
+    (tmp_path / "child.py").write_text(PROLOGUE + "def main(): asyncio.run(first(ours(3)))\n")
+    starts = {
+        "subprocess": "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import child; child.main()'], check=True)",
+        "spawn": """
+import child, multiprocessing
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=child.main)
+    process.start()
+    process.join()
+    assert process.exitcode == 0""",
+    }
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.hidden = True")  # another one is run all the same
+    (tmp_path / "p.py").write_text(starts[way])
+    (tmp_path / "child.py").write_text((tmp_path / "child.py").read_text() + "import sys; assert sys.hidden\n")
+    command = [sys.executable, "-m", "async_generator", "--children", "--trace", "p.py"]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, env=environ)
+    assert done.returncode == 0, done.stderr
+    told = re.findall(
+        r"^async_generator\[(\d+)\]: .*child\.py:\d+ in main: ours, made there", done.stderr, re.MULTILINE
+    )
+    assert len(told) == 1, done.stderr
+    assert (tmp_path / f"p.{told[0]}.trace.json").exists() and "async_generator: 0 async generators" in done.stderr
