@@ -63,6 +63,7 @@ class ChainDriver {
 
   // Down and up the chain.
   auto begin_delegation(Step request) -> Step;
+  auto give_up(Delegation& request) -> Step;
   auto end_foreign(Step step) -> Step;
   auto hand_up(Step step) -> Step;
   auto hand_up_result(Step step) -> Step;
@@ -244,6 +245,10 @@ auto ChainDriver::settle(Step step) -> Step {
         leave_member();
         return step;
       case StepKind::refused: leave_member(); return step;
+      case StepKind::gives_up:
+        if (at_.is_at_root()) return {StepKind::refused, nullptr};
+        step = hand_up(Step::raised());
+        break;
       case StepKind::returned:
       case StepKind::raised:
         if (at_.foreign() != nullptr) {
@@ -297,9 +302,17 @@ auto ChainDriver::close_below(Object exit) -> Object {
   return first;
 }
 
-/// The member asks to delegate.
+/// The member ends its operation by an exception, and stays where it is: the next operation resumes it there. What
+/// delegates to it has the exception at its yield_from_(), and delegates no more.
+auto ChainDriver::give_up(Delegation& request) -> Step {
+  compat::restore_exception(std::move(request.iterator));
+  return {StepKind::gives_up, nullptr};
+}
+
+/// The member asks to delegate, or to give up.
 auto ChainDriver::begin_delegation(Step request) -> Step {
   auto delegation = Ref<Delegation>::steal(&as<Delegation>(request.object));
+  if (delegation->gives_up) return give_up(*delegation);
   if (!at_.link(*delegation)) {
     set_reused("yield_from_()");
     return raise_current();

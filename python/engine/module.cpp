@@ -263,6 +263,7 @@ PyMethodDef module_methods[] = {
     {"bind", module_bind, METH_O, nullptr},
     {"yield_from_call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_yield_from_call)),
      METH_FASTCALL, nullptr},
+    {"give_up", module_give_up, METH_O, nullptr},
     {"set_up", module_set_up, METH_O, nullptr},
     {"set_isolated", module_set_isolated, METH_O, nullptr},
     {"set_layer", module_set_layer, METH_VARARGS, nullptr},

@@ -162,6 +162,7 @@ struct Delegation : Suspension {
   bool opening;  ///< `awaiting` is an awaitable that aiter() answered
   bool taken;    ///< a generator has delegated by it, and none does again
   bool entered;  ///< by its own methods: the interpreter or a user is inside
+  bool gives_up;  ///< no delegation: `iterator` is an exception that ends the operation, and not the body (give_up())
 };
 
 /// What a decorated function calls (function.cpp): the function that makes bodies, and how to drive them.

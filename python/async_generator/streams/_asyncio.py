@@ -1,0 +1,178 @@
+"""Sources and bells on asyncio, and the loops that take its place.
+
+No task is switched for an item. A source's operation is resumed in the step of whichever task asks for an item, while the
+source's own task is the current one, as with isolated generators (``_isolated.py``).
+"""
+
+import asyncio
+from asyncio import CancelledError
+from collections.abc import Callable
+from typing import Any
+
+from .._isolated import _TASKS, Body, _complete, _is_cancelling, _Mailbox, _make_task, _own_task
+from .._isolated_outcome import Outcome, is_exit
+from ._sources import PENDING
+from contextvars import copy_context
+import sys
+
+
+class Source(Body):
+    """A source, with the task and the context that its code runs in.
+
+    Args:
+        iterable: an async iterable.
+        on_ready: is called with this source when it waits no longer.
+    """
+
+    def __init__(self, iterable: Any, on_ready: Callable[[Any], object]) -> None:
+        super().__init__(None)
+        self.iterable = iterable
+        self.on_ready = on_ready
+        self.queued = False
+        self.failed = False  # it has raised, and may yet have to be closed
+        self.finished = False
+        self.error: BaseException | None = None  # of its cleanup
+
+    def poll(self) -> Any:
+        """Go on with the operation that is under way, or begin one. Returns the item, or PENDING; raises what it raises."""
+        if self.outcomes:
+            outcome: Outcome | None = self.outcomes.popleft()
+        elif self.operation is not None:
+            outcome = self.advance() if self.is_resumable() else None
+        elif self.failed or self.ended or self.closing:
+            raise StopAsyncIteration
+        elif self.task is None:
+            outcome = self.begin_source()
+        else:
+            self.operation = self.step(self.ask)
+            outcome = self.advance()
+        return PENDING if outcome is None else outcome.get()
+
+    def ask(self) -> Any:
+        return self.generator.__anext__().__await__()
+
+    def begin_source(self) -> Outcome | None:
+        self.make_task()
+        try:
+            self.operation = self.step(self.begin_operation, self.ask_first)
+        except BaseException as error:
+            return self.end_operation(error)
+        if sys.version_info >= (3, 12):
+            return self.advance()
+        self.wait_a_turn()  # its task has to begin before anything can cancel it
+        return None
+
+    def ask_first(self) -> Any:
+        self.generator = aiter(self.iterable)
+        return self.ask()
+
+    def make_task(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.context = copy_context()
+        self.mailbox = _Mailbox(self)
+        name = f"source {getattr(self.iterable, '__qualname__', type(self.iterable).__name__)}"
+        self.task = _make_task(self.loop, _own_task(self.mailbox), name, self.context)
+        _TASKS.add(self.task)
+        self.task.add_done_callback(_TASKS.discard)
+
+    def end_operation(self, raised: BaseException) -> Outcome:
+        if isinstance(raised, (StopIteration, StopAsyncIteration)) or self.closing:
+            return super().end_operation(raised)
+        self.operation = self.waits_for = None
+        self.failed = True
+        return Outcome(error=raised)
+
+    def wake_consumer(self, _: Any = None) -> None:
+        self.on_ready(self)
+
+    async def cancelled(self, error: BaseException) -> None:
+        if self.operation is not None:
+            await super().cancelled(error)
+        elif not self.failed and hasattr(self.generator, "athrow"):
+            await super().cancelled(error)
+        elif _is_cancelling(self.task):
+            self.closing = True
+
+    def close_soon(self) -> None:
+        if self.ended or self.closing:
+            self.finished = self.finished or self.ended
+            return
+        if self.task is None:
+            self.make_task()
+            self.generator = self.iterable
+        super().close_soon()
+
+    async def finish(self) -> None:
+        """Interrupt the operation that is under way, and close the source, in its task."""
+        try:
+            if self.operation is not None:
+                interrupted = self.waits_for is not None and self.waits_for.cancel()
+                await self.drive(None if interrupted else CancelledError())
+                self.note(self.outcomes[-1].error)
+            if (aclose := getattr(self.generator, "aclose", None)) is not None:
+                self.operation = aclose().__await__()
+                await self.drive(None)
+                self.note(self.outcomes[-1].error)
+        except BaseException as error:  # of what makes the operation
+            self.note(error)
+        finally:
+            self.outcomes.clear()
+            self.ended = self.finished = True
+            self.on_ready(self)
+
+    def note(self, error: BaseException | None) -> None:
+        if error is not None and not isinstance(error, CancelledError) and not is_exit(error) and self.error is None:
+            self.error = error
+
+    def cancel_cleanup(self) -> None:
+        """The consumer that waits for the end is cancelled: it waits on, and so does the cleanup."""
+
+
+class Bell:
+    """Wakes those that wait by it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.waiting: list[asyncio.Future[None]] = []
+
+    def ring(self) -> None:
+        if self.waiting:
+            waiting, self.waiting = self.waiting, []
+            for future in waiting:
+                _complete(future)
+
+    def ring_from_thread(self) -> None:
+        self.loop.call_soon_threadsafe(self.ring)
+
+    def time(self) -> float:
+        return self.loop.time()
+
+    def call_at(self, when: float, function: Callable[[], object]) -> Callable[[], object]:
+        return self.loop.call_at(when, function).cancel
+
+    async def turn(self) -> None:
+        await asyncio.sleep(0)
+
+    async def wait(self, deadline: float | None = None) -> None:
+        if asyncio._get_running_loop() is not self.loop:
+            raise RuntimeError("a stream belongs to the event loop that it was first iterated on; this is another one")
+        future: asyncio.Future[None] = self.loop.create_future()
+        self.waiting.append(future)
+        timer = None if deadline is None else self.loop.call_at(deadline, _complete, future)
+        try:
+            await future
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if future in self.waiting:
+                self.waiting.remove(future)
+
+    async def wait_shielded(self, done: Callable[[], bool], sources: list[Any]) -> BaseException | None:
+        """Wait until ``done()``. Returns the cancellation that has arrived meanwhile, if any, and was put off."""
+        cancelled: BaseException | None = None
+        while not done():
+            try:
+                await self.wait()
+            except CancelledError as error:
+                cancelled = error
+        return cancelled

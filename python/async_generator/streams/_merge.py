@@ -1,0 +1,48 @@
+"""Several sources, one stream: ``merge``, and ``race``, where one of them is left."""
+
+from typing import Any
+
+from ._sources import PENDING, Sources, check_source, generator
+
+
+def merge(*sources: Any) -> Any:
+    return _merge([check_source(source) for source in sources])
+
+
+@generator
+async def _merge(iterables: list[Any]) -> Any:
+    async with Sources(iterables) as sources:
+        while sources.open:
+            item = sources.next()
+            if item is PENDING:
+                if sources.open:
+                    await sources.wait()
+                continue
+            await sources.be_fair()
+            yield item
+
+
+def race(*sources: Any) -> Any:
+    return _race([check_source(source) for source in sources])
+
+
+@generator
+async def _race(iterables: list[Any]) -> Any:
+    async with Sources(iterables) as sources:
+        while (item := sources.next()) is PENDING:
+            if not sources.open:
+                return
+            await sources.wait()
+        winner = sources.ready.pop()
+        winner.queued = False
+        await sources.close([source for source in sources.open if source is not winner])
+        sources.check()
+        sources.ready.clear()
+        yield item
+        sources.put(winner)
+        while sources.open:
+            item = sources.next()
+            if item is not PENDING:
+                yield item
+            elif sources.open:
+                await sources.wait()
