@@ -22,16 +22,19 @@ class Source(Body):
     Args:
         iterable: an async iterable.
         on_ready: is called with this source when it waits no longer.
+        on_finished: is called when it was closed.
     """
 
-    def __init__(self, iterable: Any, on_ready: Callable[[Any], object]) -> None:
+    def __init__(self, iterable: Any, on_ready: Callable[[Any], object], on_finished: Callable[[], object]) -> None:
         super().__init__(None)
         self.iterable = iterable
         self.on_ready = on_ready
+        self.on_finished = on_finished
         self.queued = False
         self.failed = False  # it has raised, and may yet have to be closed
         self.finished = False
         self.error: BaseException | None = None  # of its cleanup
+        self.left: list[Any] = []  # items that came while it was closed
 
     def poll(self) -> Any:
         """Go on with the operation that is under way, or begin one. Returns the item, or PENDING; raises what it raises."""
@@ -108,7 +111,8 @@ class Source(Body):
             if self.operation is not None:
                 interrupted = self.waits_for is not None and self.waits_for.cancel()
                 await self.drive(None if interrupted else CancelledError())
-                self.note(self.outcomes[-1].error)
+            for outcome in self.outcomes:
+                self.note(outcome.error) if outcome.error is not None else self.left.append(outcome.item)
             if (aclose := getattr(self.generator, "aclose", None)) is not None:
                 self.operation = aclose().__await__()
                 await self.drive(None)
@@ -118,7 +122,7 @@ class Source(Body):
         finally:
             self.outcomes.clear()
             self.ended = self.finished = True
-            self.on_ready(self)
+            self.on_finished()
 
     def note(self, error: BaseException | None) -> None:
         if error is not None and not isinstance(error, CancelledError) and not is_exit(error) and self.error is None:

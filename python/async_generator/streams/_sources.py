@@ -99,7 +99,7 @@ class Sources:
             self.add(iterable)
 
     def add(self, iterable: Any) -> Any:
-        source = self._make(iterable, self._on_ready)
+        source = self._make(iterable, self._on_ready, self.bell.ring)
         self.open[source] = None
         self.put(source)
         return source
@@ -109,7 +109,7 @@ class Sources:
         if not source.queued:
             source.queued = True
             self.ready.append(source)
-            self.bell.ring()
+        self.bell.ring()
 
     def take(self) -> Any:
         """The source that can be polled, and that waits longest for it; None if there is none."""

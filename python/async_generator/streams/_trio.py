@@ -19,9 +19,10 @@ from ._sources import PENDING
 class Source:
     """The same as ``_asyncio.Source``."""
 
-    def __init__(self, iterable: Any, on_ready: Callable[[Any], object]) -> None:
+    def __init__(self, iterable: Any, on_ready: Callable[[Any], object], on_finished: Callable[[], object]) -> None:
         self.iterable = iterable
         self.on_ready = on_ready
+        self.on_finished = on_finished
         self.queued = False
         self.generator: Any = iterable
         self.task: Any = None
@@ -34,6 +35,7 @@ class Source:
         self.ended = False
         self.finished = False
         self.error: BaseException | None = None  # of its cleanup
+        self.left: list[Any] = []  # items that came while it was closed
 
     def poll(self) -> Any:
         if self.outcomes:
@@ -60,10 +62,11 @@ class Source:
         finally:
             self.ended = self.finished = True
             self.outcomes_at_end()
-            self.on_ready(self)
+            self.on_finished()
 
     def outcomes_at_end(self) -> None:
         if self.closing:
+            self.left += [outcome.item for outcome in self.outcomes if outcome.error is None]
             self.outcomes.clear()
 
     async def serve_requests(self) -> None:

@@ -1,0 +1,127 @@
+"""``broadcast``: any number of readers, and one that asks the source."""
+
+import weakref
+from collections import deque
+from types import TracebackType
+from typing import Any
+
+from ._sources import PENDING, Sources, check_source, generator, wait_patiently
+
+
+class SlowReader(RuntimeError):
+    """A reader has fallen behind the others by more items than ``broadcast()`` keeps for it."""
+
+
+class _Place:
+    """What one reader has still to read."""
+
+    def __init__(self) -> None:
+        self.items: deque[Any] = deque()
+        self.lagged = False
+
+
+class broadcast:
+    def __init__(self, source: Any, n: int = 64, *, slow: str = "wait") -> None:
+        if n < 1:
+            raise ValueError(f"broadcast() that keeps {n} items: at least 1 is needed")
+        if slow not in ("wait", "drop", "error"):
+            raise ValueError(f"broadcast(): slow is 'wait', 'drop' or 'error', not {slow!r}")
+        self._iterable = check_source(source)
+        self._n = n
+        self._slow = slow
+        self._places: weakref.WeakSet[_Place] = weakref.WeakSet()  # without those of readers that were dropped
+        self._sources: Sources | None = None
+        self._source: Any = None
+        self._over: BaseException | None = None  # how the source has ended
+
+    def reader(self) -> Any:
+        place = _Place()
+        self._places.add(place)
+        return _read(self, place)
+
+    def __aiter__(self) -> Any:
+        return self.reader()
+
+    async def __aenter__(self) -> "broadcast":
+        return self
+
+    async def __aexit__(
+        self, typ: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        if self._over is None:
+            self._over = StopAsyncIteration()
+        sources, self._sources = self._begin(), None
+        try:
+            await sources.__aexit__(None, None, None)
+        finally:
+            sources.bell.ring()
+
+    def _begin(self) -> Sources:
+        if self._sources is None:
+            self._sources = Sources((self._iterable,))
+            self._source = self._sources.take()
+            self._sources._on_ready = self._source.on_ready = lambda _: self._sources and self._sources.bell.ring()
+        return self._sources
+
+    def _ask(self, asking: _Place) -> Any:
+        """An item for the reader that asks; PENDING if it has to wait. The other readers find it among theirs."""
+        if len(self._places) > 1 and self._slow == "wait":
+            if any(len(place.items) >= self._n for place in self._places):
+                return PENDING
+        try:
+            item = self._source.poll()
+        except BaseException as error:
+            self._over = error
+            assert self._sources is not None
+            self._sources.bell.ring()
+            return PENDING
+        if item is not PENDING and len(self._places) > 1:
+            for place in self._places:
+                if place is not asking:
+                    self._give(place, item)
+            assert self._sources is not None
+            self._sources.bell.ring()
+        return item
+
+    def _give(self, place: _Place, item: Any) -> None:
+        if len(place.items) >= self._n:
+            if self._slow == "error":
+                place.lagged = True
+                return
+            place.items.popleft()
+        place.items.append(item)
+
+    async def _leave(self, place: _Place) -> None:
+        self._places.discard(place)
+        if self._sources is None:
+            return
+        self._sources.bell.ring()  # it kept others waiting, maybe
+        if not self._places:
+            await self.aclose()
+
+
+@generator
+async def _read(shared: broadcast, place: _Place) -> Any:
+    bell = shared._begin().bell if shared._over is None else None
+    items = place.items
+    try:
+        while True:
+            if items:
+                if len(items) == shared._n and bell is not None:
+                    bell.ring()
+                yield items.popleft()
+            elif place.lagged:
+                raise SlowReader(f"this reader is more than {shared._n} items behind")
+            elif shared._over is not None:
+                if isinstance(shared._over, StopAsyncIteration):
+                    return
+                raise shared._over
+            elif (item := shared._ask(place)) is not PENDING:
+                yield item
+            elif shared._over is None:
+                await wait_patiently(bell)
+    finally:
+        await shared._leave(place)

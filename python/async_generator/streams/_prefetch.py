@@ -1,0 +1,68 @@
+"""``prefetch``: a source that works while its consumer does."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ._sources import PENDING, Sources, check_source, generator
+
+
+def prefetch(source: Any, n: int, *, left_over: Callable[[list[Any]], object] | None = None) -> Any:
+    if n < 1:
+        raise ValueError(f"prefetch() of {n} items: at least 1 has to be allowed")
+    return _prefetch(_Ahead(check_source(source), n), left_over)
+
+
+class _Ahead:
+    """The items that were fetched and not taken."""
+
+    def __init__(self, iterable: Any, n: int) -> None:
+        self.iterable = iterable
+        self.n = n
+        self.items: deque[Any] = deque()
+        self.over: BaseException | None = None  # how the source has ended
+
+    def fetch(self, source: Any) -> None:
+        """Go on as far as is allowed. The event loop calls it when the source waits no longer."""
+        items = self.items
+        try:
+            while self.over is None and len(items) < self.n:
+                if (item := source.poll()) is PENDING:
+                    return
+                items.append(item)
+                self.bell.ring()
+        except BaseException as error:
+            self.over = error
+            self.bell.ring()
+
+    def begin(self) -> Sources:
+        sources = Sources((), self.fetch)
+        self.bell = sources.bell
+        self.source = sources.add(self.iterable)
+        sources.take()
+        return sources
+
+
+@generator
+async def _prefetch(ahead: _Ahead, left_over: Callable[[list[Any]], object] | None) -> Any:
+    items = ahead.items
+    try:
+        async with ahead.begin() as sources:
+            source = ahead.source
+            ahead.fetch(source)
+            while True:
+                if items:
+                    item = items.popleft()
+                    ahead.fetch(source)
+                    yield item
+                elif ahead.over is None:
+                    await sources.wait()
+                elif isinstance(ahead.over, StopAsyncIteration):
+                    return
+                else:
+                    raise ahead.over
+    finally:
+        ahead.over = None
+        items.extend(source.left)
+        if items and left_over is not None:
+            left_over(list(items))

@@ -1,0 +1,72 @@
+"""``zip`` and ``zip_latest``: a tuple with an item of each source."""
+
+from typing import Any
+
+from ._sources import PENDING, Sources, check_source, generator
+
+
+def zip(*sources: Any, strict: bool = False) -> Any:
+    return _zip([check_source(source) for source in sources], strict)
+
+
+def zip_latest(*sources: Any) -> Any:
+    return _zip_latest([check_source(source) for source in sources])
+
+
+@generator
+async def _zip(iterables: list[Any], strict: bool) -> Any:
+    if not iterables:
+        return
+    async with Sources(iterables) as sources:
+        places = {source: place for place, source in enumerate(sources.open)}
+        while True:
+            row = [PENDING] * len(places)
+            missing = len(places)
+            while missing:
+                if (source := sources.take()) is None:
+                    await sources.wait()
+                    continue
+                try:
+                    item = source.poll()
+                except StopAsyncIteration:
+                    if not strict:
+                        return
+                    sources.end(source)
+                else:
+                    row[places[source]] = item
+                    missing -= item is not PENDING
+                if len(sources.open) == len(places):
+                    continue
+                if not sources.open:
+                    return
+                if missing < len(places):
+                    raise _uneven(row, places, sources)
+            yield tuple(row)
+            for source in places:
+                sources.put(source)
+
+
+def _uneven(row: list[Any], places: dict[Any, int], sources: Sources) -> ValueError:
+    shorter = next(place for source, place in places.items() if source not in sources.open)
+    longer = next(place for place, item in enumerate(row) if item is not PENDING)
+    return ValueError(f"zip() source {shorter + 1} is shorter than source {longer + 1}")
+
+
+@generator
+async def _zip_latest(iterables: list[Any]) -> Any:
+    async with Sources(iterables) as sources:
+        places = {source: place for place, source in enumerate(sources.open)}
+        row = [PENDING] * len(places)
+        missing = len(places)
+        while sources.open:
+            item = sources.next()
+            if item is PENDING:
+                if sources.open:
+                    await sources.wait()
+                continue
+            await sources.be_fair()
+            place = places[sources.ready[-1]]
+            missing -= row[place] is PENDING
+            row[place] = item
+            if not missing:
+                yield tuple(row)
