@@ -8,6 +8,7 @@
 #include "function.hpp"
 #include "hooks_part.hpp"
 #include "operators.hpp"
+#include "stream_source.hpp"
 #include "wrapped_item.hpp"
 #include "yield_from.hpp"
 
@@ -64,7 +65,9 @@ auto make_types(PyObject* self, ModuleState& module) -> bool {
          make_type(self, &module.cpp_body_type, cpp_body_spec, "coroutine") &&
          make_type(self, &module.environment_type, environment_spec, "coroutine") &&
          make_type(self, &module.structured_firstiter_type, structured_firstiter_spec, "structured_firstiter") &&
-         make_type(self, &module.structured_finalizer_type, structured_finalizer_spec, "structured_finalizer");
+         make_type(self, &module.structured_finalizer_type, structured_finalizer_spec, "structured_finalizer") &&
+         make_type(self, &module.stream_source_type, stream_source_spec, "stream_source") &&
+         make_type(self, &module.stream_queue_type, stream_queue_spec, "stream_queue");
 }
 
 auto intern_names(Names& names) -> bool {
@@ -80,7 +83,9 @@ auto intern_names(Names& names) -> bool {
                             {names.value, "value"},
                             {names.args, "args"},
                             {names.cr_await, "cr_await"},
-                            {names.cr_frame, "cr_frame"}}) {
+                            {names.cr_frame, "cr_frame"},
+                            {names.future_blocking, "_asyncio_future_blocking"},
+                            {names.add_done_callback, "add_done_callback"}}) {
     entry.slot = steal(PyUnicode_InternFromString(entry.text));
     if (!entry.slot) return false;
   }
@@ -187,13 +192,16 @@ auto add_public(PyObject* self, ModuleState& module) -> bool {
          add("yield_from_", yield_from.get()) && add_type("async_generator", module.generator_type) &&
          add_type("async_generator_asend", module.asend_type) &&
          add_type("async_generator_athrow", module.athrow_type) && add_type("yield_awaitable", module.yield_type) &&
+         add_type("stream_source", module.stream_source_type) && add_type("stream_queue", module.stream_queue_type) &&
+         add("PENDING", module.pending.get()) &&
          add_constants(self);
 }
 
 auto module_exec(PyObject* self) -> int {
   ModuleState& module = *new (PyModule_GetState(self)) ModuleState();
+  module.pending = steal(PyObject_CallNoArgs(reinterpret_cast<PyObject*>(&PyBaseObject_Type)));
   bool const done =
-      intern_names(module.names) && make_types(self, module) && make_error(module, self) && add_public(self, module);
+      module.pending && intern_names(module.names) && make_types(self, module) && make_error(module, self) && add_public(self, module);
   if (!done) return -1;
   if (main_interpreter.module == nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) {
     main_interpreter.module = &module;
@@ -202,7 +210,7 @@ auto module_exec(PyObject* self) -> int {
   return 0;
 }
 
-auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 12> {
+auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 14> {
   return {&module.generator_type,
           &module.asend_type,
           &module.athrow_type,
@@ -214,7 +222,9 @@ auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 12> {
           &module.wrapped_item_type,
           &module.environment_type,
           &module.structured_firstiter_type,
-          &module.structured_finalizer_type};
+          &module.structured_finalizer_type,
+          &module.stream_source_type,
+          &module.stream_queue_type};
 }
 
 auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
@@ -225,6 +235,7 @@ auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(module->wrapping_generator.get());
   Py_VISIT(module->layer.get());
   Py_VISIT(module->isolated.get());
+  Py_VISIT(module->pending.get());
   for (HandedUp const& place : module->handed_up) Py_VISIT(place.yield());
   return 0;
 }
@@ -243,6 +254,7 @@ auto module_clear(PyObject* self) -> int {
   module->wrapping_generator.reset();
   module->layer.reset();
   module->isolated.reset();
+  module->pending.reset();
   for (PyTypeObject** type : types_of(*module)) Py_CLEAR(*type);
   return 0;
 }

@@ -200,7 +200,7 @@ struct Operator {
 
 /// Interned names.
 struct Names {
-  Object throw_, close, asend, athrow, aclose, value, args, cr_await, cr_frame;
+  Object throw_, close, asend, athrow, aclose, value, args, cr_await, cr_frame, future_blocking, add_done_callback;
 };
 
 /// What one interpreter's copy of the module owns.
@@ -216,12 +216,15 @@ struct ModuleState {
   PyTypeObject* environment_type;
   PyTypeObject* structured_firstiter_type;
   PyTypeObject* structured_finalizer_type;
+  PyTypeObject* stream_source_type;
+  PyTypeObject* stream_queue_type;
   PyTypeObject* wrapped_item_type;   ///< the interpreter's async_generator_wrapped_value
   PyTypeObject* known_wrapped_type;  ///< the same where its layout was verified, else null
   Object already_running;            ///< the exception class
   Object wrapping_generator;         ///< a native async generator that wraps what is sent into it
   Object layer;                      ///< the class Layer of _environment.py
   Object isolated;                   ///< the class isolated_generator of _isolated.py
+  Object pending;                    ///< what a source of a stream answers that has no item yet
   std::size_t context_vars = 0;      ///< where a context keeps its variables; 0 where that is not known
   Names names;
   FreeList<Generator> generators;

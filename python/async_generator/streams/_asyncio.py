@@ -5,38 +5,49 @@ source's own task is the current one, as with isolated generators (``_isolated.p
 """
 
 import asyncio
+import sys
 from asyncio import CancelledError
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
-from .._isolated import _TASKS, Body, _complete, _is_cancelling, _Mailbox, _make_task, _own_task
+from .. import _engine
+from .._isolated import _TASKS, Body, _complete, _is_cancelling, _Mailbox, _make_task, _own_task, _swap
 from .._isolated_outcome import Outcome, is_exit
 from ._sources import PENDING
-from contextvars import copy_context
-import sys
 
 
-class Source(Body):
+def queue_of(bell: "Bell", end: Callable[[Any], object]) -> Any:
+    return _engine.stream_queue(bell.loop, _swap, bell.ring, bell.waiting, end)
+
+
+class Source(_engine.stream_source, Body):
     """A source, with the task and the context that its code runs in.
+
+    The engine resumes its operations (``python/engine/stream_source.hpp``) until something rare happens: an end, an error,
+    a cancellation of its task. Then ``plain`` is false, and ``poll_slowly()`` goes on where the engine stopped.
 
     Args:
         iterable: an async iterable.
-        on_ready: is called with this source when it waits no longer.
+        queue: where the source is put when it waits no longer.
         on_finished: is called when it was closed.
+        on_ready: is called with this source when it waits no longer, in place of ``queue.put``.
     """
 
-    def __init__(self, iterable: Any, on_ready: Callable[[Any], object], on_finished: Callable[[], object]) -> None:
-        super().__init__(None)
+    def __init__(
+        self, iterable: Any, queue: Any, on_finished: Callable[[], object], on_ready: Callable[[Any], object] | None
+    ) -> None:
+        Body.__init__(self, None)
         self.iterable = iterable
+        self.queue = queue
         self.on_ready = on_ready
         self.on_finished = on_finished
-        self.queued = False
         self.failed = False  # it has raised, and may yet have to be closed
         self.finished = False
         self.error: BaseException | None = None  # of its cleanup
         self.left: list[Any] = []  # items that came while it was closed
 
-    def poll(self) -> Any:
+    def poll_slowly(self) -> Any:
         """Go on with the operation that is under way, or begin one. Returns the item, or PENDING; raises what it raises."""
         if self.outcomes:
             outcome: Outcome | None = self.outcomes.popleft()
@@ -45,7 +56,7 @@ class Source(Body):
         elif self.failed or self.ended or self.closing:
             raise StopAsyncIteration
         elif self.task is None:
-            outcome = self.begin_source()
+            return self.begin_source()
         else:
             self.operation = self.step(self.ask)
             outcome = self.advance()
@@ -54,16 +65,19 @@ class Source(Body):
     def ask(self) -> Any:
         return self.generator.__anext__().__await__()
 
-    def begin_source(self) -> Outcome | None:
+    def begin_source(self) -> Any:
         self.make_task()
         try:
             self.operation = self.step(self.begin_operation, self.ask_first)
         except BaseException as error:
-            return self.end_operation(error)
-        if sys.version_info >= (3, 12):
-            return self.advance()
-        self.wait_a_turn()  # its task has to begin before anything can cancel it
-        return None
+            self.end_operation(error)
+            raise
+        self.plain = True
+        if sys.version_info < (3, 12):  # its task has to begin before anything can cancel it
+            self.loop.call_soon(self)
+            return PENDING
+        self.woken = True
+        return self.poll()
 
     def ask_first(self) -> Any:
         self.generator = aiter(self.iterable)
@@ -86,9 +100,10 @@ class Source(Body):
         return Outcome(error=raised)
 
     def wake_consumer(self, _: Any = None) -> None:
-        self.on_ready(self)
+        self.notify()
 
     async def cancelled(self, error: BaseException) -> None:
+        self.plain = False
         if self.operation is not None:
             await super().cancelled(error)
         elif not self.failed and hasattr(self.generator, "athrow"):
@@ -100,6 +115,7 @@ class Source(Body):
         if self.ended or self.closing:
             self.finished = self.finished or self.ended
             return
+        self.plain = False
         if self.task is None:
             self.make_task()
             self.generator = self.iterable
@@ -141,7 +157,8 @@ class Bell:
 
     def ring(self) -> None:
         if self.waiting:
-            waiting, self.waiting = self.waiting, []
+            waiting = self.waiting.copy()
+            self.waiting.clear()  # the engine looks at this list
             for future in waiting:
                 _complete(future)
 

@@ -63,7 +63,6 @@ class broadcast:
         if self._sources is None:
             self._sources = Sources((self._iterable,))
             self._source = self._sources.take()
-            self._sources._on_ready = self._source.on_ready = lambda _: self._sources and self._sources.bell.ring()
         return self._sources
 
     def _ask(self, asking: _Place) -> Any:

@@ -33,11 +33,10 @@ async def _race(iterables: list[Any]) -> Any:
             if not sources.open:
                 return
             await sources.wait()
-        winner = sources.ready.pop()
-        winner.queued = False
+        winner = sources.ready.last()
+        sources.ready.clear()
         await sources.close([source for source in sources.open if source is not winner])
         sources.check()
-        sources.ready.clear()
         yield item
         sources.put(winner)
         while sources.open:

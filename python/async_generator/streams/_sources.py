@@ -6,7 +6,6 @@ A ``Sources`` lives in the body of a combinator. It asks its sources with ``poll
 """
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Protocol
@@ -15,7 +14,7 @@ from .. import _engine
 from .._event_loops import _in_trio_task
 from .._function import async_generator
 
-PENDING: Any = object()  # what poll() returns when there is nothing yet
+PENDING: Any = _engine.PENDING  # what poll() returns when there is nothing yet
 TURNS = 64  # so many items in a row may come at once before the event loop gets a turn, if another source waits for one
 
 
@@ -82,16 +81,19 @@ class Sources:
 
     Args:
         iterables: async iterables. Each becomes a source with a task and a context of its own.
-        on_ready: is called with a source that can be polled again. As a rule it is put in the queue ``ready``, and the
-            bell is rung.
+        on_ready: is called with a source that can be polled again. Without it, the source is put in the queue ``ready``,
+            and the bell is rung.
     """
 
     def __init__(self, iterables: Iterable[Any], on_ready: Callable[[Any], object] | None = None) -> None:
         kind = loop_kind()
         self.bell: Bell = kind.Bell()
         self._make = kind.Source
-        self._on_ready = on_ready or self.put
-        self.ready: deque[Any] = deque()
+        self._on_ready = on_ready
+        self.ready = kind.queue_of(self.bell, self.end)
+        self.put = self.ready.put  # it is the turn of this source, after those that are in the queue
+        self.take = self.ready.take  # the source whose turn it is; None if all have to be waited for
+        self.next = self.ready.next  # an item of whichever source has one; PENDING if all have to be waited for, or have ended
         self.open: dict[Any, None] = {}  # those that are not known to have ended, in order
         self.failed: list[BaseException] = []  # errors of sources that were closed on the way
         self._in_a_row = 0
@@ -99,43 +101,14 @@ class Sources:
             self.add(iterable)
 
     def add(self, iterable: Any) -> Any:
-        source = self._make(iterable, self._on_ready, self.bell.ring)
+        source = self._make(iterable, self.ready, self.bell.ring, self._on_ready)
         self.open[source] = None
         self.put(source)
-        return source
-
-    def put(self, source: Any) -> None:
-        """It is the turn of this source, after those that are in the queue."""
-        if not source.queued:
-            source.queued = True
-            self.ready.append(source)
-        self.bell.ring()
-
-    def take(self) -> Any:
-        """The source that can be polled, and that waits longest for it; None if there is none."""
-        if not self.ready:
-            return None
-        source = self.ready.popleft()
-        source.queued = False
         return source
 
     def end(self, source: Any) -> None:
         """This source has ended by itself."""
         del self.open[source]
-
-    def next(self) -> Any:
-        """An item of whichever source has one, in turn; PENDING if one has to wait, or all have ended."""
-        while (source := self.take()) is not None:
-            try:
-                item = source.poll()
-            except StopAsyncIteration:
-                self.end(source)
-                continue
-            if item is not PENDING:
-                source.queued = True  # which needs no bell
-                self.ready.append(source)
-                return item
-        return PENDING
 
     async def wait(self, deadline: float | None = None) -> None:
         self._in_a_row = 0

@@ -16,12 +16,63 @@ from .._isolated_outcome import Outcome, is_exit
 from ._sources import PENDING
 
 
+class Queue:
+    """The same as the engine's ``stream_queue``."""
+
+    def __init__(self, ring: Callable[[], object], end: Callable[[Any], object]) -> None:
+        self.ready: deque[Source] = deque()
+        self.ring = ring
+        self.end = end
+
+    def put(self, source: "Source") -> None:
+        if not source.queued:
+            source.queued = True
+            self.ready.append(source)
+        self.ring()
+
+    def take(self) -> "Source | None":
+        if not self.ready:
+            return None
+        source = self.ready.popleft()
+        source.queued = False
+        return source
+
+    def next(self) -> Any:
+        while (source := self.take()) is not None:
+            try:
+                item = source.poll()
+            except StopAsyncIteration:
+                self.end(source)
+                continue
+            if item is not PENDING:
+                source.queued = True
+                self.ready.append(source)
+                return item
+        return PENDING
+
+    def last(self) -> "Source | None":
+        return self.ready[-1] if self.ready else None
+
+    def clear(self) -> None:
+        while self.take() is not None:
+            pass
+
+    def __len__(self) -> int:
+        return len(self.ready)
+
+
+def queue_of(bell: "Bell", end: Callable[[Any], object]) -> Queue:
+    return Queue(bell.ring, end)
+
+
 class Source:
     """The same as ``_asyncio.Source``."""
 
-    def __init__(self, iterable: Any, on_ready: Callable[[Any], object], on_finished: Callable[[], object]) -> None:
+    def __init__(
+        self, iterable: Any, queue: Queue, on_finished: Callable[[], object], on_ready: Callable[[Any], object] | None
+    ) -> None:
         self.iterable = iterable
-        self.on_ready = on_ready
+        self.on_ready = on_ready or queue.put
         self.on_finished = on_finished
         self.queued = False
         self.generator: Any = iterable

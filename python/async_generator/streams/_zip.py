@@ -65,7 +65,7 @@ async def _zip_latest(iterables: list[Any]) -> Any:
                     await sources.wait()
                 continue
             await sources.be_fair()
-            place = places[sources.ready[-1]]
+            place = places[sources.ready.last()]
             missing -= row[place] is PENDING
             row[place] = item
             if not missing:

@@ -1,0 +1,46 @@
+// What makes the streams of the package fast on asyncio (python/async_generator/streams/_asyncio.py): a source whose
+// operation is resumed here, in the source's own task and context, and the queue of the sources that can be resumed.
+// What is rare is left to the classes of Python that are made of these two: `poll_slowly()` and the like.
+#ifndef ASYNC_GENERATOR_ENGINE_STREAM_SOURCE_HPP
+#define ASYNC_GENERATOR_ENGINE_STREAM_SOURCE_HPP
+
+#include <deque>
+#include <vector>
+
+#include "objects.hpp"
+
+namespace engine {
+
+struct StreamQueue;
+
+/// The base of the class Source. A null reference is None for Python.
+struct StreamSource {
+  PyObject_HEAD Object generator;  ///< what is iterated
+  Object loop, task, context;      ///< where its code runs; null before the first operation
+  Object operation;                ///< under way: what `await` iterates. Null or None otherwise
+  Object waits_for;                ///< the future that it waits for; null or None where it waits for a turn
+  Object on_ready;                 ///< is called with the source when it waits no longer; null or None: queue.put
+  Ref<StreamQueue> queue;
+  char queued;    ///< it is in `queue`
+  char stepping;  ///< its code runs
+  char plain;     ///< nothing rare has happened: poll() need not ask Python
+  char woken;     ///< what it waited for is there
+};
+extern PyType_Spec stream_source_spec;
+
+/// The sources that can be polled, in turn.
+struct StreamQueue {
+  PyObject_HEAD Object loop;
+  Object swap;     ///< makes a task the loop's current one, and returns the one before
+  Object ring;     ///< wakes those that wait by the bell
+  Object waiting;  ///< the bell's list of them
+  unsigned long thread;  ///< of the loop
+  Object end;      ///< is called with a source that next() finds at its end
+  std::deque<Ref<StreamSource>> ready;
+  std::vector<Ref<StreamSource>> turn;  ///< sources that wait until the loop comes round
+};
+extern PyType_Spec stream_queue_spec;
+
+}  // namespace engine
+
+#endif
