@@ -289,10 +289,10 @@ PyType_Slot source_slots[] = {
 
 // The queue -----------------------------------------------------------------------------------------------------------
 
-/// stream_queue(loop, swap, ring, waiting, end)
+/// stream_queue(loop, swap, ring, waiting, open)
 auto queue_new(PyTypeObject* type, PyObject* arguments, PyObject*) -> PyObject* {
-  PyObject *loop, *swap, *ring, *waiting, *end;
-  if (!PyArg_ParseTuple(arguments, "OOOO!O", &loop, &swap, &ring, &PyList_Type, &waiting, &end)) return nullptr;
+  PyObject *loop, *swap, *ring, *waiting, *open;
+  if (!PyArg_ParseTuple(arguments, "OOOO!O!", &loop, &swap, &ring, &PyList_Type, &waiting, &PyDict_Type, &open)) return nullptr;
   PyObject* self = type->tp_alloc(type, 0);
   if (self == nullptr) return nullptr;
   auto& queue = as<StreamQueue>(self);
@@ -300,7 +300,8 @@ auto queue_new(PyTypeObject* type, PyObject* arguments, PyObject*) -> PyObject* 
   queue.swap = borrow(swap);
   queue.ring = borrow(ring);
   queue.waiting = borrow(waiting);
-  queue.end = borrow(end);
+  queue.open = borrow(open);
+  queue.in_a_row = 0;
   queue.thread = PyThread_get_thread_ident();
   new (&queue.ready) std::deque<Ref<StreamSource>>();
   new (&queue.turn) std::vector<Ref<StreamSource>>();
@@ -324,18 +325,33 @@ auto queue_take(PyObject* self, PyObject*) -> PyObject* {
   return queue.ready.empty() ? Py_NewRef(Py_None) : reinterpret_cast<PyObject*>(take(queue).release());
 }
 
+/// So many items in a row may come at once before the loop gets a turn, if a source waits for that.
+constexpr int most_in_a_row = 64;
+
+/// Whether it is time for the others of the loop. Then the bell is rung when they have had their turn. False with an
+/// exception set, too.
+auto gives_a_turn(StreamQueue& queue) -> bool {
+  if (++queue.in_a_row < most_in_a_row) [[likely]]
+    return false;
+  queue.in_a_row = 0;
+  if (PyDict_GET_SIZE(queue.open.get()) <= static_cast<Py_ssize_t>(queue.ready.size())) return false;
+  return static_cast<bool>(steal(PyObject_CallMethod(queue.loop.get(), "call_soon", "O", queue.ring.get())));
+}
+
 /// An item of whichever source has one, in turn. The source is the last one of the queue then.
 auto queue_next(PyObject* self, PyObject*) -> PyObject* {
   auto& queue = as<StreamQueue>(self);
   ModuleState& module = state_of(self);
   if (!check_thread(queue)) return nullptr;
+  if (gives_a_turn(queue)) return Py_NewRef(module.pending.get());
+  if (PyErr_Occurred() != nullptr) return nullptr;
   while (!queue.ready.empty()) {
     auto source = take(queue);
     auto item = steal(poll(module, *source));
     if (!item) {
       if (!PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) return nullptr;
       PyErr_Clear();
-      if (!steal(PyObject_CallOneArg(queue.end.get(), source.object()))) return nullptr;
+      if (PyDict_DelItem(queue.open.get(), source.object()) != 0) PyErr_Clear();  // it is being closed
     } else if (item.get() != module.pending.get()) {
       if (source->queued == 0) {
         source->queued = 1;
@@ -344,6 +360,7 @@ auto queue_next(PyObject* self, PyObject*) -> PyObject* {
       return item.release();
     }
   }
+  queue.in_a_row = 0;
   return Py_NewRef(module.pending.get());
 }
 
@@ -375,7 +392,7 @@ auto queue_length(PyObject* self) -> Py_ssize_t { return static_cast<Py_ssize_t>
 auto queue_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   auto& queue = as<StreamQueue>(self);
   Py_VISIT(Py_TYPE(self));
-  for (Object const* member : {&queue.loop, &queue.swap, &queue.ring, &queue.waiting, &queue.end})
+  for (Object const* member : {&queue.loop, &queue.swap, &queue.ring, &queue.waiting, &queue.open})
     Py_VISIT(member->get());
   for (auto const& source : queue.ready) Py_VISIT(source.object());
   for (auto const& source : queue.turn) Py_VISIT(source.object());
@@ -396,7 +413,7 @@ void queue_dealloc(PyObject* self) {
   auto& queue = as<StreamQueue>(self);
   std::destroy_at(&queue.ready);
   std::destroy_at(&queue.turn);
-  for (Object* member : {&queue.loop, &queue.swap, &queue.ring, &queue.waiting, &queue.end}) member->reset();
+  for (Object* member : {&queue.loop, &queue.swap, &queue.ring, &queue.waiting, &queue.open}) member->reset();
   PyTypeObject* type = Py_TYPE(self);
   type->tp_free(self);
   Py_DECREF(type);

@@ -35,9 +35,10 @@ struct StreamQueue {
   Object ring;     ///< wakes those that wait by the bell
   Object waiting;  ///< the bell's list of them
   unsigned long thread;  ///< of the loop
-  Object end;      ///< is called with a source that next() finds at its end
+  Object open;     ///< a dict of the sources that are not known to have ended
   std::deque<Ref<StreamSource>> ready;
   std::vector<Ref<StreamSource>> turn;  ///< sources that wait until the loop comes round
+  int in_a_row;  ///< how many items have come without a wait
 };
 extern PyType_Spec stream_queue_spec;
 

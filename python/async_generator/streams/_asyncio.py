@@ -17,8 +17,8 @@ from .._isolated_outcome import Outcome, is_exit
 from ._sources import PENDING
 
 
-def queue_of(bell: "Bell", end: Callable[[Any], object]) -> Any:
-    return _engine.stream_queue(bell.loop, _swap, bell.ring, bell.waiting, end)
+def queue_of(bell: "Bell", open: dict[Any, None]) -> Any:
+    return _engine.stream_queue(bell.loop, _swap, bell.ring, bell.waiting, open)
 
 
 class Source(_engine.stream_source, Body):
@@ -171,22 +171,21 @@ class Bell:
     def call_at(self, when: float, function: Callable[[], object]) -> Callable[[], object]:
         return self.loop.call_at(when, function).cancel
 
-    async def turn(self) -> None:
-        await asyncio.sleep(0)
-
-    async def wait(self, deadline: float | None = None) -> None:
+    def wait(self, deadline: float | None = None) -> Any:
+        """Await the result, to wait until the bell rings, or the deadline. A future that nobody waits for any more stays
+        until then."""
         if asyncio._get_running_loop() is not self.loop:
             raise RuntimeError("a stream belongs to the event loop that it was first iterated on; this is another one")
-        future: asyncio.Future[None] = self.loop.create_future()
+        future = self.loop.create_future()
         self.waiting.append(future)
-        timer = None if deadline is None else self.loop.call_at(deadline, _complete, future)
+        return future if deadline is None else self.wait_until(deadline, future)
+
+    async def wait_until(self, deadline: float, future: Any) -> None:
+        timer = self.loop.call_at(deadline, _complete, future)
         try:
             await future
         finally:
-            if timer is not None:
-                timer.cancel()
-            if future in self.waiting:
-                self.waiting.remove(future)
+            timer.cancel()
 
     async def wait_shielded(self, done: Callable[[], bool], sources: list[Any]) -> BaseException | None:
         """Wait until ``done()``. Returns the cancellation that has arrived meanwhile, if any, and was put off."""

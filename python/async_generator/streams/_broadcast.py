@@ -29,15 +29,18 @@ class broadcast:
         self._iterable = check_source(source)
         self._n = n
         self._slow = slow
-        self._places: weakref.WeakSet[_Place] = weakref.WeakSet()  # without those of readers that were dropped
+        self._places: dict[weakref.ref[_Place], None] = {}  # without those of readers that were dropped
         self._sources: Sources | None = None
         self._source: Any = None
         self._over: BaseException | None = None  # how the source has ended
 
     def reader(self) -> Any:
         place = _Place()
-        self._places.add(place)
+        self._places[weakref.ref(place, self._forget)] = None
         return _read(self, place)
+
+    def _forget(self, place: "weakref.ref[_Place]") -> None:
+        self._places.pop(place, None)
 
     def __aiter__(self) -> Any:
         return self.reader()
@@ -67,23 +70,28 @@ class broadcast:
 
     def _ask(self, asking: _Place) -> Any:
         """An item for the reader that asks; PENDING if it has to wait. The other readers find it among theirs."""
-        if len(self._places) > 1 and self._slow == "wait":
-            if any(len(place.items) >= self._n for place in self._places):
-                return PENDING
+        places = [place for place in (found() for found in self._places) if place is not None]
+        if self._slow == "wait" and any(len(place.items) >= self._n for place in places):
+            return PENDING
         try:
             item = self._source.poll()
         except BaseException as error:
-            self._over = error
-            assert self._sources is not None
-            self._sources.bell.ring()
+            self._end(error)
             return PENDING
-        if item is not PENDING and len(self._places) > 1:
-            for place in self._places:
+        if item is not PENDING:
+            for place in places:
                 if place is not asking:
                     self._give(place, item)
-            assert self._sources is not None
-            self._sources.bell.ring()
+            self._ring()
         return item
+
+    def _ring(self) -> None:
+        if self._sources is not None:
+            self._sources.bell.ring()
+
+    def _end(self, error: BaseException) -> None:
+        self._over = error
+        self._ring()
 
     def _give(self, place: _Place, item: Any) -> None:
         if len(place.items) >= self._n:
@@ -94,23 +102,24 @@ class broadcast:
         place.items.append(item)
 
     async def _leave(self, place: _Place) -> None:
-        self._places.discard(place)
+        self._places.pop(weakref.ref(place), None)
         if self._sources is None:
             return
-        self._sources.bell.ring()  # it kept others waiting, maybe
+        self._ring()  # it kept others waiting, maybe
         if not self._places:
             await self.aclose()
 
 
 @generator
 async def _read(shared: broadcast, place: _Place) -> Any:
-    bell = shared._begin().bell if shared._over is None else None
-    items = place.items
+    items, places = place.items, shared._places
     try:
+        bell = shared._begin().bell if shared._over is None else None
+        poll = shared._source.poll if bell is not None else None
         while True:
             if items:
-                if len(items) == shared._n and bell is not None:
-                    bell.ring()
+                if len(items) == shared._n:
+                    shared._ring()  # others may have waited for this one
                 yield items.popleft()
             elif place.lagged:
                 raise SlowReader(f"this reader is more than {shared._n} items behind")
@@ -118,9 +127,20 @@ async def _read(shared: broadcast, place: _Place) -> Any:
                 if isinstance(shared._over, StopAsyncIteration):
                     return
                 raise shared._over
-            elif (item := shared._ask(place)) is not PENDING:
-                yield item
-            elif shared._over is None:
-                await wait_patiently(bell)
+            elif len(places) > 1:
+                if (item := shared._ask(place)) is not PENDING:
+                    yield item
+                elif shared._over is None:
+                    await wait_patiently(bell)
+            else:
+                try:
+                    item = poll()
+                except BaseException as error:
+                    shared._end(error)
+                    continue
+                if item is not PENDING:
+                    yield item
+                else:
+                    await wait_patiently(bell)
     finally:
         await shared._leave(place)

@@ -92,20 +92,13 @@ def take_until(source: Any, awaitable: Any) -> Any:
 @generator
 async def _take_until(iterable: Any, awaitable: Any) -> Any:
     async with Sources((_Once(awaitable), iterable)) as sources:
-        once, source = sources.open
-        while True:
-            asked = sources.take()
-            if asked is None:
-                await sources.wait()
-                continue
-            try:
-                item = asked.poll()
-            except StopAsyncIteration:
-                return
+        once = next(iter(sources.open))
+        while len(sources.open) == 2:
+            item = sources.next()
             if item is PENDING:
-                continue
-            if asked is once:
+                if len(sources.open) == 2:
+                    await sources.wait()
+            elif sources.ready.last() is once:
                 return
-            await sources.be_fair()
-            yield item
-            sources.put(source)
+            else:
+                yield item

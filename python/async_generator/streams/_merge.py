@@ -12,14 +12,13 @@ def merge(*sources: Any) -> Any:
 @generator
 async def _merge(iterables: list[Any]) -> Any:
     async with Sources(iterables) as sources:
-        while sources.open:
-            item = sources.next()
-            if item is PENDING:
-                if sources.open:
-                    await sources.wait()
-                continue
-            await sources.be_fair()
-            yield item
+        open, next = sources.open, sources.next
+        while open:
+            item = next()
+            if item is not PENDING:
+                yield item
+            elif open:
+                await sources.wait()
 
 
 def race(*sources: Any) -> Any:

@@ -24,15 +24,18 @@ class _Ahead:
 
     def fetch(self, source: Any) -> None:
         """Go on as far as is allowed. The event loop calls it when the source waits no longer."""
-        items = self.items
+        items, poll, append = self.items, source.poll, self.items.append
+        before = len(items)
         try:
-            while self.over is None and len(items) < self.n:
-                if (item := source.poll()) is PENDING:
-                    return
-                items.append(item)
-                self.bell.ring()
+            if self.over is None:
+                for _ in range(self.n - before):
+                    if (item := poll()) is PENDING:
+                        break
+                    append(item)
         except BaseException as error:
             self.over = error
+            self.bell.ring()
+        if not before and items:
             self.bell.ring()
 
     def begin(self) -> Sources:
@@ -48,12 +51,13 @@ async def _prefetch(ahead: _Ahead, left_over: Callable[[list[Any]], object] | No
     items = ahead.items
     try:
         async with ahead.begin() as sources:
-            source = ahead.source
+            source, half = ahead.source, ahead.n // 2
             ahead.fetch(source)
             while True:
                 if items:
                     item = items.popleft()
-                    ahead.fetch(source)
+                    if len(items) <= half:  # the source may go on; not for one item, which would cost a call
+                        ahead.fetch(source)
                     yield item
                 elif ahead.over is None:
                     await sources.wait()

@@ -6,7 +6,7 @@ A ``Sources`` lives in the body of a combinator. It asks its sources with ``poll
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -15,7 +15,6 @@ from .._event_loops import _in_trio_task
 from .._function import async_generator
 
 PENDING: Any = _engine.PENDING  # what poll() returns when there is nothing yet
-TURNS = 64  # so many items in a row may come at once before the event loop gets a turn, if another source waits for one
 
 
 class Bell(Protocol):
@@ -25,8 +24,7 @@ class Bell(Protocol):
     def ring_from_thread(self) -> None: ...
     def time(self) -> float: ...
     def call_at(self, when: float, function: Callable[[], object]) -> Callable[[], object]: ...
-    async def turn(self) -> None: ...
-    async def wait(self, deadline: float | None = None) -> None: ...
+    def wait(self, deadline: float | None = None) -> Awaitable[None]: ...
     async def wait_shielded(self, done: Callable[[], bool], sources: list[Any]) -> BaseException | None: ...
 
 
@@ -90,13 +88,12 @@ class Sources:
         self.bell: Bell = kind.Bell()
         self._make = kind.Source
         self._on_ready = on_ready
-        self.ready = kind.queue_of(self.bell, self.end)
+        self.open: dict[Any, None] = {}  # those that are not known to have ended, in order
+        self.ready = kind.queue_of(self.bell, self.open)
         self.put = self.ready.put  # it is the turn of this source, after those that are in the queue
         self.take = self.ready.take  # the source whose turn it is; None if all have to be waited for
         self.next = self.ready.next  # an item of whichever source has one; PENDING if all have to be waited for, or have ended
-        self.open: dict[Any, None] = {}  # those that are not known to have ended, in order
         self.failed: list[BaseException] = []  # errors of sources that were closed on the way
-        self._in_a_row = 0
         for iterable in iterables:
             self.add(iterable)
 
@@ -108,18 +105,11 @@ class Sources:
 
     def end(self, source: Any) -> None:
         """This source has ended by itself."""
-        del self.open[source]
+        self.open.pop(source, None)
 
-    async def wait(self, deadline: float | None = None) -> None:
-        self._in_a_row = 0
-        await wait_patiently(self.bell, deadline)
-
-    async def be_fair(self) -> None:
-        """To be called for each item that came without a wait: now and then those that wait for the loop get their turn."""
-        self._in_a_row += 1
-        if self._in_a_row >= TURNS and len(self.ready) < len(self.open):
-            self._in_a_row = 0
-            await self.bell.turn()
+    def wait(self, deadline: float | None = None) -> Awaitable[None]:
+        """Await the result, to wait until a source can be polled, or the deadline. May come back without a reason."""
+        return wait_patiently(self.bell, deadline)
 
     async def close(self, sources: Iterable[Any]) -> None:
         """Close some of them, and wait for that. Their errors are raised at the end of the block, or at ``check()``."""

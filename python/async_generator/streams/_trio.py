@@ -19,10 +19,10 @@ from ._sources import PENDING
 class Queue:
     """The same as the engine's ``stream_queue``."""
 
-    def __init__(self, ring: Callable[[], object], end: Callable[[Any], object]) -> None:
+    def __init__(self, ring: Callable[[], object], open: dict[Any, None]) -> None:
         self.ready: deque[Source] = deque()
         self.ring = ring
-        self.end = end
+        self.open = open
 
     def put(self, source: "Source") -> None:
         if not source.queued:
@@ -42,7 +42,7 @@ class Queue:
             try:
                 item = source.poll()
             except StopAsyncIteration:
-                self.end(source)
+                self.open.pop(source, None)
                 continue
             if item is not PENDING:
                 source.queued = True
@@ -61,8 +61,8 @@ class Queue:
         return len(self.ready)
 
 
-def queue_of(bell: "Bell", end: Callable[[Any], object]) -> Queue:
-    return Queue(bell.ring, end)
+def queue_of(bell: "Bell", open: dict[Any, None]) -> Queue:
+    return Queue(bell.ring, open)
 
 
 class Source:
@@ -208,9 +208,6 @@ class Bell:
 
         trio.lowlevel.spawn_system_task(call)
         return scope.cancel
-
-    async def turn(self) -> None:
-        await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def wait(self, deadline: float | None = None) -> None:
         if trio.lowlevel.current_trio_token() is not self.token:

@@ -64,7 +64,6 @@ async def _zip_latest(iterables: list[Any]) -> Any:
                 if sources.open:
                     await sources.wait()
                 continue
-            await sources.be_fair()
             place = places[sources.ready.last()]
             missing -= row[place] is PENDING
             row[place] = item
