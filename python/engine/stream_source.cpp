@@ -44,47 +44,68 @@ auto notify(StreamSource& source) -> bool {
   return static_cast<bool>(steal(PyObject_CallOneArg(called.get(), object_of(source))));
 }
 
-/// In the task and the context of a source, for a scope. False with an exception set. At its end the exception that was
-/// current is so again.
-class InSource {
+/// Which task is the loop's current one, for a scope: that of the source resumed last, and at the end the one before
+/// again. So a walk through many sources sets each once. The exception that is current stays so.
+class TaskScope {
  public:
-  explicit InSource(StreamSource& source) : source_(source), queue_(source.queue) {
-    before_ = swap(source.task.get());
+  explicit TaskScope(StreamQueue& queue) : queue_(Ref<StreamQueue>::borrow(&queue)) {}
+  ~TaskScope() {
     if (!before_) return;
-    if (PyContext_Enter(source.context.get()) != 0) {
-      auto error = compat::take_exception();
-      leave_task();
-      compat::restore_exception(std::move(error));
-      return;
-    }
-    source.stepping = 1;
-    entered_ = true;
-  }
-  ~InSource() {
-    if (!entered_) return;
     auto error = compat::take_exception();
-    source_.stepping = 0;
-    if (PyContext_Exit(source_.context.get()) != 0) compat::write_unraisable(source_.context.get());
-    leave_task();
+    if (!swap(before_.get())) compat::write_unraisable(queue_.object());
     if (error) compat::restore_exception(std::move(error));
   }
-  InSource(InSource const&) = delete;
-  auto operator=(InSource const&) -> InSource& = delete;
-  explicit operator bool() const noexcept { return entered_; }
+  TaskScope(TaskScope const&) = delete;
+  auto operator=(TaskScope const&) -> TaskScope& = delete;
+
+  /// False with an exception set.
+  auto enter(PyObject* task) -> bool {
+    auto before = swap(task);
+    if (!before) return false;
+    if (!before_) before_ = std::move(before);
+    return true;
+  }
 
  private:
   auto swap(PyObject* task) -> Object {
     PyObject* arguments[] = {queue_->loop.get(), task};
     return steal(PyObject_Vectorcall(queue_->swap.get(), arguments, 2, nullptr));
   }
-  void leave_task() {
-    if (!swap(before_.get())) compat::write_unraisable(source_.task.get());
+
+  Ref<StreamQueue> const queue_;
+  Object before_;
+};
+
+/// In the context of a source, for a scope. False with an exception set. The exception that is current at its end stays
+/// so.
+class InSource {
+ public:
+  explicit InSource(StreamSource& source) : source_(source) {
+    entered_ = PyContext_Enter(source.context.get()) == 0;
+    if (entered_) source.stepping = 1;
+  }
+  ~InSource() {
+    if (!entered_) return;
+    source_.stepping = 0;
+    if (PyErr_Occurred() == nullptr) [[likely]] {
+      leave();
+    } else {
+      auto error = compat::take_exception();
+      leave();
+      compat::restore_exception(std::move(error));
+    }
+  }
+  InSource(InSource const&) = delete;
+  auto operator=(InSource const&) -> InSource& = delete;
+  explicit operator bool() const noexcept { return entered_; }
+
+ private:
+  void leave() {
+    if (PyContext_Exit(source_.context.get()) != 0) compat::write_unraisable(source_.context.get());
   }
 
   StreamSource& source_;
-  Ref<StreamQueue> const queue_;
-  Object before_;
-  bool entered_ = false;
+  bool entered_;
 };
 
 /// Lets the source wait until the loop comes round: with all others that do, by one call of the loop's.
@@ -127,7 +148,8 @@ auto begin(StreamSource& source) -> bool {
 }
 
 /// Resumes the operation, in the source's environment.
-auto resume(ModuleState& module, StreamSource& source) -> Step {
+auto resume(ModuleState& module, StreamSource& source, TaskScope& tasks) -> Step {
+  if (!tasks.enter(source.task.get())) return Step::raised();
   InSource const inside(source);
   if (!inside) return Step::raised();
   if (is_nothing(source.operation)) {
@@ -156,7 +178,7 @@ auto fail(StreamSource& source) -> PyObject* {
   return nullptr;
 }
 
-auto poll(ModuleState& module, StreamSource& source) -> PyObject* {
+auto poll(ModuleState& module, StreamSource& source, TaskScope& tasks) -> PyObject* {
   if (source.plain == 0) return PyObject_CallMethod(object_of(source), "poll_slowly", nullptr);
   if (source.stepping != 0) {
     set_already_running(module, agen::operation::anext);
@@ -166,7 +188,7 @@ auto poll(ModuleState& module, StreamSource& source) -> PyObject* {
   auto const kept = Ref<StreamSource>::borrow(&source);
   Nested const nested(" while a stream asks its source");
   if (!nested) return nullptr;
-  Step step = resume(module, source);
+  Step step = resume(module, source, tasks);
   if (step.is(StepKind::returned)) {
     source.operation.reset();
     return step.object;
@@ -193,7 +215,9 @@ auto source_poll(PyObject* self, PyObject*) -> PyObject* {
     PyErr_SetString(PyExc_RuntimeError, "a source without a queue");
     return nullptr;
   }
-  return check_thread(*source.queue) ? poll(state_of(source.queue.object()), source) : nullptr;
+  if (!check_thread(*source.queue)) return nullptr;
+  TaskScope tasks(*source.queue);
+  return poll(state_of(source.queue.object()), source, tasks);
 }
 
 auto source_notify(PyObject* self, PyObject*) -> PyObject* {
@@ -345,9 +369,10 @@ auto queue_next(PyObject* self, PyObject*) -> PyObject* {
   if (!check_thread(queue)) return nullptr;
   if (gives_a_turn(queue)) return Py_NewRef(module.pending.get());
   if (PyErr_Occurred() != nullptr) return nullptr;
+  TaskScope tasks(queue);
   while (!queue.ready.empty()) {
     auto source = take(queue);
-    auto item = steal(poll(module, *source));
+    auto item = steal(poll(module, *source, tasks));
     if (!item) {
       if (!PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) return nullptr;
       PyErr_Clear();
