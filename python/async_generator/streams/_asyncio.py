@@ -49,11 +49,13 @@ class Source(_engine.stream_source, Body):
 
     def poll_slowly(self) -> Any:
         """Go on with the operation that is under way, or begin one. Returns the item, or PENDING; raises what it raises."""
+        if self.closing:
+            raise StopAsyncIteration
         if self.outcomes:
             outcome: Outcome | None = self.outcomes.popleft()
         elif self.operation is not None:
             outcome = self.advance() if self.is_resumable() else None
-        elif self.failed or self.ended or self.closing:
+        elif self.failed or self.ended:
             raise StopAsyncIteration
         elif self.task is None:
             return self.begin_source()

@@ -158,9 +158,9 @@ def as_one(errors: list[BaseException]) -> BaseException:
     if sys.version_info >= (3, 11):
         return BaseExceptionGroup(message, errors)  # noqa: F821
     try:
-        from exceptiongroup import BaseExceptionGroup
+        from exceptiongroup import BaseExceptionGroup as Group
     except ImportError:
         notes = [f"{message}; this one was the first, and later: {error!r}" for error in errors[1:]]
         errors[0].__notes__ = [*getattr(errors[0], "__notes__", ()), *notes]  # type: ignore[attr-defined]
         return errors[0]
-    return BaseExceptionGroup(message, errors)
+    return Group(message, errors)

@@ -89,9 +89,11 @@ class Source:
         self.left: list[Any] = []  # items that came while it was closed
 
     def poll(self) -> Any:
+        if self.closing:
+            raise StopAsyncIteration
         if self.outcomes:
             return self.outcomes.popleft().get()
-        if self.ended or self.closing:
+        if self.ended:
             raise StopAsyncIteration
         if not self.asked:
             self.asked = True
