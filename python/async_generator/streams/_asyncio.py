@@ -102,7 +102,7 @@ class Source(_engine.stream_source, Body):
         return Outcome(error=raised)
 
     def wake_consumer(self, _: Any = None) -> None:
-        self.notify()
+        self.loop.call_soon(self.notify)  # it may be called by the source's own task
 
     async def cancelled(self, error: BaseException) -> None:
         self.plain = False
@@ -156,6 +156,7 @@ class Bell:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.waiting: list[asyncio.Future[None]] = []
+        self.dismantled = False
 
     def ring(self) -> None:
         if self.waiting:

@@ -106,7 +106,9 @@ class broadcast:
         if self._sources is None:
             return
         self._ring()  # it kept others waiting, maybe
-        if not self._places:
+        if not self._places and self._sources.bell.dismantled:
+            self._source.close_soon()
+        elif not self._places:
             await self.aclose()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextvars import copy_context
 from typing import Any
 
-from ._sources import Bell, Dismantled, generator, loop_kind, wait_patiently
+from ._sources import Bell, generator, loop_kind, wait_patiently
 
 
 def from_thread(iterable: Iterable[Any], batch: int = 64, *, within: float = 0.001) -> Any:
@@ -123,18 +123,14 @@ class _Producer:
 async def _from_thread(producer: _Producer) -> Any:
     producer.begin()
     items, batch = producer.items, producer.batch
-    raised: BaseException | None = None
     try:
         while items or not producer.over:
             await producer.wait()
             for _ in range(min(len(items), batch)):
                 yield items.popleft()
             producer.make_room()
-    except BaseException as error:
-        raised = error
-        raise
     finally:
-        if isinstance(raised, Dismantled):
+        if producer.bell.dismantled:
             producer.close_soon()
         else:
             await producer.close()

@@ -20,6 +20,8 @@ PENDING: Any = _engine.PENDING  # what poll() returns when there is nothing yet
 class Bell(Protocol):
     """What consumers wait by."""
 
+    dismantled: bool  # the consumer has closed its wait: nobody awaits the cleanup
+
     def ring(self) -> None: ...
     def ring_from_thread(self) -> None: ...
     def time(self) -> float: ...
@@ -60,18 +62,15 @@ async def wait_patiently(bell: Bell, deadline: float | None = None) -> None:
     try:
         await bell.wait(deadline)
         return
-    except GeneratorExit:
-        raise Dismantled from None
+    except GeneratorExit:  # the await is closed, by something that cannot await the cleanup
+        bell.dismantled = True
+        raise
     except BaseException as error:
         gave_up = error
     try:
         await _engine.give_up(gave_up)
     finally:
         del gave_up  # whose traceback has this frame
-
-
-class Dismantled(GeneratorExit):
-    """The body is closed where it waits, by something that cannot await its cleanup."""
 
 
 class Sources:
@@ -138,7 +137,7 @@ class Sources:
     async def __aexit__(
         self, typ: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if isinstance(error, Dismantled):
+        if self.bell.dismantled:
             for source in self.open:
                 source.close_soon()
             return

@@ -188,6 +188,7 @@ class Bell:
     def __init__(self) -> None:
         self.token = trio.lowlevel.current_trio_token()
         self.waiting: list[trio.Event] = []
+        self.dismantled = False
 
     def ring(self) -> None:
         waiting, self.waiting = self.waiting, []
