@@ -1,6 +1,6 @@
 """Measures the streams against what is written by hand, and against aiostream where it is installed.
 
-  streams.py [--rounds N]    all contenders in one process, in turns; the minimum of the rounds counts, in us of CPU an item
+streams.py [--rounds N]    all contenders in one process, in turns; the minimum of the rounds counts, in us of CPU an item
 """
 
 import argparse

@@ -1,10 +1,11 @@
+from asyncio import AbstractEventLoop
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from types import CodeType, FrameType, FunctionType, GenericAlias, TracebackType
 from typing import Any, Final, Generic, Literal, final, overload, type_check_only
 from typing import TypeVar as PlainTypeVar
 
-from typing_extensions import Self, TypeVar
+from typing_extensions import Self, TypeVar, disjoint_base
 
 _Function = PlainTypeVar("_Function", bound=Callable[..., object])
 _Answer = PlainTypeVar("_Answer")
@@ -26,6 +27,46 @@ KEPT_CALLS: Final[int]
 NATIVE_SYNTAX: Final[int]
 
 class AlreadyRunning(RuntimeError, ValueError): ...
+
+PENDING: Final[object]
+
+# What streams are made of (streams/_asyncio.py).
+@final
+class stream_queue:
+    def __new__(
+        cls,
+        loop: AbstractEventLoop,
+        swap: Callable[[AbstractEventLoop, Any], Any],
+        ring: Callable[[], object],
+        waiting: list[Any],
+        open: dict[Any, None],
+        /,
+    ) -> Self: ...
+    def put(self, source: stream_source, /) -> None: ...
+    def take(self) -> Any | None: ...
+    def next(self) -> Any: ...
+    def last(self) -> Any | None: ...
+    def clear(self) -> None: ...
+    def come_round(self) -> None: ...
+    def __len__(self) -> int: ...
+
+@disjoint_base
+class stream_source:
+    generator: Any
+    loop: Any
+    task: Any
+    context: Any
+    operation: Any
+    waits_for: Any
+    on_ready: Any
+    queue: Any
+    queued: bool
+    stepping: bool
+    plain: bool
+    woken: bool
+    def poll(self) -> Any: ...
+    def notify(self) -> None: ...
+    def __call__(self, *arguments: Any) -> None: ...
 
 # The awaitable of an operation. Its attributes lead to the generator.
 @type_check_only

@@ -193,15 +193,14 @@ auto add_public(PyObject* self, ModuleState& module) -> bool {
          add_type("async_generator_asend", module.asend_type) &&
          add_type("async_generator_athrow", module.athrow_type) && add_type("yield_awaitable", module.yield_type) &&
          add_type("stream_source", module.stream_source_type) && add_type("stream_queue", module.stream_queue_type) &&
-         add("PENDING", module.pending.get()) &&
-         add_constants(self);
+         add("PENDING", module.pending.get()) && add_constants(self);
 }
 
 auto module_exec(PyObject* self) -> int {
   ModuleState& module = *new (PyModule_GetState(self)) ModuleState();
   module.pending = steal(PyObject_CallNoArgs(reinterpret_cast<PyObject*>(&PyBaseObject_Type)));
-  bool const done =
-      module.pending && intern_names(module.names) && make_types(self, module) && make_error(module, self) && add_public(self, module);
+  bool const done = module.pending && intern_names(module.names) && make_types(self, module) &&
+                    make_error(module, self) && add_public(self, module);
   if (!done) return -1;
   if (main_interpreter.module == nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) {
     main_interpreter.module = &module;

@@ -159,9 +159,9 @@ struct Delegation : Suspension {
   agen::operation under_way;
   Progress progress;
   Role role;
-  bool opening;  ///< `awaiting` is an awaitable that aiter() answered
-  bool taken;    ///< a generator has delegated by it, and none does again
-  bool entered;  ///< by its own methods: the interpreter or a user is inside
+  bool opening;   ///< `awaiting` is an awaitable that aiter() answered
+  bool taken;     ///< a generator has delegated by it, and none does again
+  bool entered;   ///< by its own methods: the interpreter or a user is inside
   bool gives_up;  ///< no delegation: `iterator` is an exception that ends the operation, and not the body (give_up())
 };
 

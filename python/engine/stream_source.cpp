@@ -316,7 +316,8 @@ PyType_Slot source_slots[] = {
 /// stream_queue(loop, swap, ring, waiting, open)
 auto queue_new(PyTypeObject* type, PyObject* arguments, PyObject*) -> PyObject* {
   PyObject *loop, *swap, *ring, *waiting, *open;
-  if (!PyArg_ParseTuple(arguments, "OOOO!O!", &loop, &swap, &ring, &PyList_Type, &waiting, &PyDict_Type, &open)) return nullptr;
+  if (!PyArg_ParseTuple(arguments, "OOOO!O!", &loop, &swap, &ring, &PyList_Type, &waiting, &PyDict_Type, &open))
+    return nullptr;
   PyObject* self = type->tp_alloc(type, 0);
   if (self == nullptr) return nullptr;
   auto& queue = as<StreamQueue>(self);

@@ -31,14 +31,14 @@ extern PyType_Spec stream_source_spec;
 /// The sources that can be polled, in turn.
 struct StreamQueue {
   PyObject_HEAD Object loop;
-  Object swap;     ///< makes a task the loop's current one, and returns the one before
-  Object ring;     ///< wakes those that wait by the bell
-  Object waiting;  ///< the bell's list of them
+  Object swap;           ///< makes a task the loop's current one, and returns the one before
+  Object ring;           ///< wakes those that wait by the bell
+  Object waiting;        ///< the bell's list of them
   unsigned long thread;  ///< of the loop
-  Object open;     ///< a dict of the sources that are not known to have ended
+  Object open;           ///< a dict of the sources that are not known to have ended
   std::deque<Ref<StreamSource>> ready;
   std::vector<Ref<StreamSource>> turn;  ///< sources that wait until the loop comes round
-  int in_a_row;  ///< how many items have come without a wait
+  int in_a_row;                         ///< how many items have come without a wait
 };
 extern PyType_Spec stream_queue_spec;
 

@@ -1,4 +1,8 @@
-"""Several async generators at once."""
+"""Several async generators at once: what combines streams, splits them, or makes them of something else.
+
+Each result is an async generator of this package. Sources are any async iterables; each has a task and a context of its
+own. ``docs/streams.md`` has the rules, and what comes when.
+"""
 
 from ._broadcast import SlowReader, broadcast
 from ._chunks import chunks

@@ -171,9 +171,6 @@ class Bell:
     def time(self) -> float:
         return self.loop.time()
 
-    def call_at(self, when: float, function: Callable[[], object]) -> Callable[[], object]:
-        return self.loop.call_at(when, function).cancel
-
     def wait(self, deadline: float | None = None) -> Any:
         """Await the result, to wait until the bell rings, or the deadline. A future that nobody waits for any more stays
         until then."""

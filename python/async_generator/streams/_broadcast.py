@@ -21,6 +21,22 @@ class _Place:
 
 
 class broadcast:
+    """A source for any number of readers, each of which gets all items from when it was made.
+
+    A reader that needs an item asks the source for all. ``async for item in shared`` makes a reader, too. When the last
+    reader is closed, or has ended, the source is closed. So is it at the end of ``async with broadcast(...) as shared``.
+
+    Args:
+        source: an async iterable.
+        n: how many items are kept for a reader that others are ahead of.
+        slow: what happens when there are more: "wait": the others wait for it; "drop": it loses the oldest; "error": it
+            gets those, and then SlowReader.
+
+    Raises:
+        TypeError: if ``source`` is no async iterable.
+        ValueError: if ``n`` is less than 1, or for another ``slow``.
+    """
+
     def __init__(self, source: Any, n: int = 64, *, slow: str = "wait") -> None:
         if n < 1:
             raise ValueError(f"broadcast() that keeps {n} items: at least 1 is needed")
@@ -35,6 +51,12 @@ class broadcast:
         self._over: BaseException | None = None  # how the source has ended
 
     def reader(self) -> Any:
+        """Make a reader.
+
+        Returns:
+            An async generator of all items that come from now on. It raises what the source raises.
+        """
+
         place = _Place()
         self._places[weakref.ref(place, self._forget)] = None
         return _read(self, place)
@@ -54,6 +76,11 @@ class broadcast:
         await self.aclose()
 
     async def aclose(self) -> None:
+        """Close the source, and wait for that. Readers get the items that are kept for them, and end.
+
+        Raises:
+            BaseException: what the source raises.
+        """
         if self._over is None:
             self._over = StopAsyncIteration()
         sources, self._sources = self._begin(), None

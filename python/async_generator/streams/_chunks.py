@@ -6,6 +6,23 @@ from ._sources import PENDING, Sources, check_source, generator
 
 
 def chunks(source: Any, n: int, *, within: float | None = None) -> Any:
+    """Lists of items: ``n`` at a time, or those that came in time.
+
+    The last list may be shorter. What came before an error is delivered before the error.
+
+    Args:
+        source: an async iterable.
+        n: the length of a list.
+        within: so many seconds after its first item, a list is delivered that is not full; None: never.
+
+    Returns:
+        An async generator of lists, none of which is empty.
+
+    Raises:
+        TypeError: at once, if ``source`` is no async iterable.
+        ValueError: at once, if ``n`` is less than 1.
+        BaseException: what the source raises.
+    """
     if n < 1:
         raise ValueError(f"chunks() of {n} items: at least 1 is needed")
     return _chunks(check_source(source), n, within)

@@ -11,6 +11,26 @@ from ._sources import Bell, generator, loop_kind, wait_patiently
 
 
 def from_thread(iterable: Iterable[Any], batch: int = 64, *, within: float = 0.001) -> Any:
+    """The items of an iterable that blocks. A thread of its own iterates it.
+
+    The event loop is woken once for a batch of items, not for each. The thread is never more than two batches ahead.
+    Closing stops it after the item that it is about to produce, and waits for its end. It runs in a copy of the context of
+    the first operation.
+
+    Args:
+        iterable: an iterable. If its iterator has ``close()``, the thread calls that at the end.
+        batch: after how many items the event loop is woken.
+        within: the event loop takes fewer items when so many seconds are over; if there are none by then, the first that
+            comes.
+
+    Returns:
+        An async generator.
+
+    Raises:
+        TypeError: at once, if ``iterable`` is none.
+        ValueError: at once, if ``batch`` is less than 1.
+        BaseException: what the iterable raises, after the items that came before.
+    """
     if batch < 1:
         raise ValueError(f"from_thread() with batches of {batch} items: at least 1 is needed")
     if not hasattr(type(iterable), "__iter__"):

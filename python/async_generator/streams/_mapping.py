@@ -11,6 +11,19 @@ _MISSING: Any = object()
 
 
 def flat_map(source: Any, function: Callable[[Any], Any]) -> Any:
+    """All items of what a function makes of each item, one after the other.
+
+    Args:
+        source: an async iterable.
+        function: is called with each item, and returns an async iterable or an iterable.
+
+    Returns:
+        An async generator.
+
+    Raises:
+        TypeError: at once, if ``source`` is no async iterable; later, if ``function`` returns no iterable of either kind.
+        BaseException: what the source, ``function``, or what that has made raises.
+    """
     return _flat_map(check_source(source), function)
 
 
@@ -43,6 +56,21 @@ async def _flat_map(iterable: Any, function: Callable[[Any], Any]) -> Any:
 
 
 def scan(source: Any, function: Callable[[Any, Any], Any], initial: Any = _MISSING) -> Any:
+    """What has come of the items so far, as by ``itertools.accumulate()``.
+
+    Args:
+        source: an async iterable.
+        function: is called with the value so far and an item, and returns the next value. If it is a coroutine function,
+            it is awaited.
+        initial: the first value. Without it, that is the first item.
+
+    Returns:
+        An async generator of the values.
+
+    Raises:
+        TypeError: at once, if ``source`` is no async iterable.
+        BaseException: what the source, or ``function``, raises.
+    """
     return _scan(check_source(source), function, initial)
 
 
@@ -84,6 +112,20 @@ class _Once:
 
 
 def take_until(source: Any, awaitable: Any) -> Any:
+    """The items of a source until an awaitable is done. Then the source is closed.
+
+    Args:
+        source: an async iterable.
+        awaitable: is awaited from the first operation on, at the same time as the source. It is cancelled when the source
+            ends before it, unless it is a future or a task of asyncio.
+
+    Returns:
+        An async generator.
+
+    Raises:
+        TypeError: at once, if ``source`` is no async iterable, or ``awaitable`` no awaitable.
+        BaseException: what the source, or the awaitable, raises.
+    """
     if not inspect.isawaitable(awaitable):
         raise TypeError(f"take_until() takes an awaitable, not {type(awaitable).__name__}")
     return _take_until(check_source(source), awaitable)

@@ -6,6 +6,21 @@ from ._sources import PENDING, Sources, check_source, generator
 
 
 def merge(*sources: Any) -> Any:
+    """Items of several sources, as they come.
+
+    The sources are asked at the same time, and their items taken in turn. A source is asked for its next item when the
+    one before was taken. The stream ends when all sources have ended.
+
+    Args:
+        sources: async iterables.
+
+    Returns:
+        An async generator. Its items are those of the sources; each source's come in their order.
+
+    Raises:
+        TypeError: at once, if a source is no async iterable.
+        BaseException: what a source raises; with those that other sources raise while they are closed, an ExceptionGroup.
+    """
     return _merge([check_source(source) for source in sources])
 
 
@@ -22,6 +37,20 @@ async def _merge(iterables: list[Any]) -> Any:
 
 
 def race(*sources: Any) -> Any:
+    """The items of whichever source answers first with an item. The others are closed before the first item is delivered.
+
+    A source that ends without an item is out of the race. ``first`` is another name.
+
+    Args:
+        sources: async iterables.
+
+    Returns:
+        An async generator.
+
+    Raises:
+        TypeError: at once, if a source is no async iterable.
+        BaseException: what a source raises; with those that other sources raise while they are closed, an ExceptionGroup.
+    """
     return _race([check_source(source) for source in sources])
 
 

@@ -8,6 +8,24 @@ from ._sources import PENDING, Sources, check_source, generator
 
 
 def prefetch(source: Any, n: int, *, left_over: Callable[[list[Any]], object] | None = None) -> Any:
+    """The items of a source, which works while its consumer does.
+
+    The first operation begins it. From then on up to ``n`` items are fetched before they are asked for. It fetches again
+    when half of them are taken. What came before an error is delivered before the error.
+
+    Args:
+        source: an async iterable.
+        n: how many items may have been fetched and not taken.
+        left_over: is called at the end with a list of the items that were fetched and not taken, if there are any.
+
+    Returns:
+        An async generator.
+
+    Raises:
+        TypeError: at once, if ``source`` is no async iterable.
+        ValueError: at once, if ``n`` is less than 1.
+        BaseException: what the source raises.
+    """
     if n < 1:
         raise ValueError(f"prefetch() of {n} items: at least 1 has to be allowed")
     return _prefetch(_Ahead(check_source(source), n), left_over)

@@ -201,17 +201,6 @@ class Bell:
     def time(self) -> float:
         return trio.current_time()
 
-    def call_at(self, when: float, function: Callable[[], object]) -> Callable[[], object]:
-        scope = trio.CancelScope()
-
-        async def call() -> None:
-            with scope:
-                await trio.sleep_until(when)
-                function()
-
-        trio.lowlevel.spawn_system_task(call)
-        return scope.cancel
-
     async def wait(self, deadline: float | None = None) -> None:
         if trio.lowlevel.current_trio_token() is not self.token:
             raise RuntimeError("a stream belongs to the event loop that it was first iterated on; this is another one")

@@ -6,10 +6,40 @@ from ._sources import PENDING, Sources, check_source, generator
 
 
 def zip(*sources: Any, strict: bool = False) -> Any:
+    """Tuples of an item of each source, as the builtin ``zip()`` makes them. The sources are asked at the same time.
+
+    It ends with the first source that ends. Items that others have yielded for a tuple that is not complete are dropped.
+
+    Args:
+        sources: async iterables.
+        strict: the sources have to end together.
+
+    Returns:
+        An async generator of tuples.
+
+    Raises:
+        TypeError: at once, if a source is no async iterable.
+        ValueError: with ``strict``, if a source ends before another.
+        BaseException: what a source raises; with those that other sources raise while they are closed, an ExceptionGroup.
+    """
     return _zip([check_source(source) for source in sources], strict)
 
 
 def zip_latest(*sources: Any) -> Any:
+    """Tuples of the latest item of each source: one for each item that comes, as soon as all sources have yielded one.
+
+    It ends when all sources have ended.
+
+    Args:
+        sources: async iterables.
+
+    Returns:
+        An async generator of tuples.
+
+    Raises:
+        TypeError: at once, if a source is no async iterable.
+        BaseException: what a source raises; with those that other sources raise while they are closed, an ExceptionGroup.
+    """
     return _zip_latest([check_source(source) for source in sources])
 
 
