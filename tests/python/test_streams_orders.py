@@ -131,7 +131,7 @@ class Play:
         elif event == "cancel":
             self.wait.cancel()
         elif event == "close":
-            await self.stream.aclose()
+            await self.close()
             self.over = "closed"
         else:
             self.scripts[event[0]].post(event[1])
@@ -139,6 +139,14 @@ class Play:
             await asyncio.sleep(0)
         self.collect()
         self.check()
+
+    async def close(self):
+        """An error that a source has raised ahead of the consumer is raised then, at the latest."""
+        try:
+            await self.stream.aclose()
+        except Boom as error:
+            assert self.over is None and self.rules.ahead > 1
+            assert error.args[0] in [script.name for script in self.scripts if script.over == "error"]
 
     def collect(self):
         if self.wait is None or not self.wait.done():
@@ -194,7 +202,7 @@ class Play:
         elif self.over is None:
             if self.wait is not None:
                 await self.play("cancel")
-            await self.stream.aclose()
+            await self.close()
         assert self.wait is None
         assert all(script.closed == (script.asked > 0) for script in self.scripts), "a source was not closed"
         errors = [script for script in self.scripts if script.over == "error"]
@@ -272,7 +280,7 @@ async def give_up(play):
     """This order is none after all."""
     if play.wait is not None:
         await play.play("cancel")
-    await play.stream.aclose()
+    await play.close()
     return False
 
 

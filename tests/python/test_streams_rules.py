@@ -145,6 +145,21 @@ def test_prefetch_yields_what_came_before_an_error(run):
     run(main)
 
 
+def test_an_error_that_was_fetched_is_raised_at_the_latest_when_the_stream_is_closed(run):
+    async def main():
+        left = []
+        with pytest.raises(KeyError, match="ahead"):
+            async with aclosing(streams.prefetch(Source(1, 2, KeyError("ahead")), 5, left_over=left.extend)) as items:
+                assert await items.__anext__() == 1
+                await bridge.sleep(0.01)
+        assert left == [2]
+        with pytest.raises(KeyError, match="ahead"):
+            async with aclosing(streams.chunks(Source(1, KeyError("ahead")), 5)) as items:
+                assert await items.__anext__() == [1]
+
+    run(main)
+
+
 def test_chunks_are_full_but_for_the_last(run):
     async def main():
         assert await all_of(streams.chunks(Source(*range(5)), 2)) == [[0, 1], [2, 3], [4]]
@@ -710,7 +725,8 @@ def test_the_other_loop_and_the_other_thread_are_refused():
     other.close()
 
 
-def test_outside_of_an_event_loop():
-    items = streams.merge(Source(1))
-    with pytest.raises(RuntimeError):
+@pytest.mark.parametrize("name", [*ONE, *TWO])
+def test_outside_of_an_event_loop(name):
+    items = {**ONE, **TWO}[name](*[Source(1)] * (1 if name in ONE else 2)) if name != "take_until" else streams.from_thread([])
+    with pytest.raises(RuntimeError, match="no running event loop"):
         items.__anext__().send(None)

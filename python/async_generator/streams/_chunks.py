@@ -56,10 +56,9 @@ async def _chunks(iterable: Any, n: int, within: float | None) -> Any:
                 yield full
             elif item is PENDING:
                 await sources.wait(deadline)
-        if chunk:
-            yield chunk
-        if error is not None:
-            try:
+        try:
+            if chunk:
+                yield chunk
+        finally:
+            if error is not None:  # also if the consumer leaves before it comes to that
                 raise error
-            finally:
-                del error

@@ -39,6 +39,7 @@ class _Ahead:
         self.n = n
         self.items: deque[Any] = deque()
         self.over: BaseException | None = None  # how the source has ended
+        self.source: Any = None
 
     def fetch(self, source: Any) -> None:
         """Go on as far as is allowed. The event loop calls it when the source waits no longer."""
@@ -79,12 +80,13 @@ async def _prefetch(ahead: _Ahead, left_over: Callable[[list[Any]], object] | No
                     yield item
                 elif ahead.over is None:
                     await sources.wait()
-                elif isinstance(ahead.over, StopAsyncIteration):
-                    return
                 else:
-                    raise ahead.over
+                    break
     finally:
-        ahead.over = None
-        items.extend(source.left)
+        if ahead.source is not None:
+            items.extend(ahead.source.left)
         if items and left_over is not None:
             left_over(list(items))
+        over, ahead.over = ahead.over, None
+        if over is not None and not isinstance(over, StopAsyncIteration):  # also if nobody has come as far as that
+            raise over
