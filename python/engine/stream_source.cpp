@@ -21,11 +21,23 @@ auto is_awaited(StreamQueue const& queue) noexcept -> bool {
   return !PyList_Check(queue.waiting.get()) || PyList_GET_SIZE(queue.waiting.get()) != 0;
 }
 
+/// Puts a source at the end of a list of them. False with an exception set.
+template <class Sources>
+auto append(Sources& sources, StreamSource& source) -> bool {
+  try {
+    sources.push_back(Ref<StreamSource>::borrow(&source));
+  } catch (std::bad_alloc const&) {
+    PyErr_NoMemory();
+    return false;
+  }
+  return true;
+}
+
 /// It is the source's turn, after those that are in the queue. False with an exception set.
 auto put(StreamQueue& queue, StreamSource& source) -> bool {
   if (source.queued == 0) {
+    if (!append(queue.ready, source)) return false;
     source.queued = 1;
-    queue.ready.push_back(Ref<StreamSource>::borrow(&source));
   }
   return !is_awaited(queue) || steal(PyObject_CallNoArgs(queue.ring.get()));
 }
@@ -111,7 +123,7 @@ class InSource {
 /// Lets the source wait until the loop comes round: with all others that do, by one call of the loop's.
 auto wait_a_turn(StreamSource& source) -> bool {
   StreamQueue& queue = *source.queue;
-  queue.turn.push_back(Ref<StreamSource>::borrow(&source));
+  if (!append(queue.turn, source)) return false;
   if (queue.turn.size() > 1) return true;
   auto const come_round = steal(PyObject_GetAttrString(object_of(queue), "come_round"));
   return come_round && steal(PyObject_CallMethod(queue.loop.get(), "call_soon", "O", come_round.get()));
@@ -180,6 +192,10 @@ auto fail(StreamSource& source) -> PyObject* {
 
 auto poll(ModuleState& module, StreamSource& source, TaskScope& tasks) -> PyObject* {
   if (source.plain == 0) return PyObject_CallMethod(object_of(source), "poll_slowly", nullptr);
+  if (!source.generator || !source.task || !source.context) {
+    PyErr_SetString(PyExc_RuntimeError, "a source that has not begun");
+    return nullptr;
+  }
   if (source.stepping != 0) {
     set_already_running(module, agen::operation::anext);
     return nullptr;
@@ -380,8 +396,8 @@ auto queue_next(PyObject* self, PyObject*) -> PyObject* {
       if (PyDict_DelItem(queue.open.get(), source.object()) != 0) PyErr_Clear();  // it is being closed
     } else if (item.get() != module.pending.get()) {
       if (source->queued == 0) {
+        if (!append(queue.ready, *source)) return nullptr;
         source->queued = 1;
-        queue.ready.push_back(std::move(source));
       }
       return item.release();
     }
