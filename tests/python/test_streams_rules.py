@@ -694,7 +694,7 @@ def test_isolated_generators_are_sources_on_asyncio():
 
 def test_many_sources_are_no_recursion(run):
     async def main():
-        n = 3000
+        n = 1500
         sources = [Source(i) for i in range(n)]
         assert sorted(await all_of(streams.merge(*sources))) == list(range(n))
         assert await all_of(streams.zip(*[Source(i) for i in range(n)])) == [tuple(range(n))]
