@@ -6,7 +6,7 @@ import gc
 import sys
 
 import pytest
-from async_generator import aclosing, bridge, streams
+from async_generator import _engine, aclosing, async_generator, bridge, streams, yield_, yield_from_
 from streams_running import LOOPS, Source, run_on, trio
 
 NEWER = pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout() and TaskGroup are new in 3.11")
@@ -352,6 +352,102 @@ def test_ctrl_c_and_crashes_on_trio_stay_with_the_consumer():
             await all_of(streams.merge(source()))
 
     run_on("trio", main)
+
+
+def test_a_generator_that_delegates_to_a_stream_has_the_exception_where_it_delegates():
+    @async_generator
+    async def patient(stream):
+        while True:
+            try:
+                return await yield_from_(stream)
+            except TimeoutError:
+                await yield_("late")
+
+    @async_generator
+    async def hasty(stream):
+        try:
+            await asyncio.wait_for(first_of(stream), 0.01)
+        except asyncio.TimeoutError:
+            await yield_("given up")
+        await yield_from_(stream)
+
+    async def first_of(stream):
+        return await stream.__anext__()
+
+    async def main():
+        source = Source(1, 0.1, 2)
+        got = [item async for item in patient(streams.timeout(source, 0.06))]
+        assert got == [1, "late", 2] and source.closed == 1
+        assert [item async for item in hasty(streams.merge(Source(0.03, 1)))] == ["given up", 1]
+        stream = streams.merge(Source(0.03, 1))
+        async with aclosing(patient(stream)) as items:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(first_of(items), 0.01)
+            with pytest.raises(StopAsyncIteration):  # the cancellation has ended it, as it ends any body
+                await items.__anext__()
+        assert await all_of(stream) == [1]
+
+    run_on("asyncio", main)
+
+
+def test_what_gives_up_is_an_exception_and_in_a_body():
+    with pytest.raises(TypeError, match="takes an exception"):
+        _engine.give_up(3)
+
+    @async_generator
+    async def body():
+        await yield_(1)
+        await _engine.give_up(KeyError(2))
+        await yield_(3)
+        try:
+            await _engine.give_up(KeyError(4))
+        finally:
+            log.append("closed")
+
+    log = []
+
+    async def main():
+        items = body()
+        assert await items.__anext__() == 1
+        with pytest.raises(KeyError, match="2"):
+            await items.__anext__()
+        assert await items.__anext__() == 3
+        with pytest.raises(KeyError, match="4"):
+            await items.__anext__()
+        await items.aclose()
+        assert log == ["closed"]
+        items = body()
+        await items.__anext__()
+        with pytest.raises(KeyError, match="2"):
+            await items.__anext__()
+        with pytest.raises(LookupError, match="thrown"):
+            await items.athrow(LookupError("thrown"))
+
+    asyncio.run(main())
+
+
+def test_the_engines_parts_by_themselves():
+    source = _engine.stream_source()
+    with pytest.raises(RuntimeError, match="without a queue"):
+        source.poll()
+    source.notify()
+    queue = _engine.stream_queue(None, print, print, [], {})
+    for wrong in (None, 3, [], source):
+        with pytest.raises(TypeError, match="takes a stream_queue"):
+            source.queue = wrong
+    source.queue = queue
+    source.plain = True
+    with pytest.raises(RuntimeError, match="has not begun"):
+        source.poll()
+    with pytest.raises(TypeError, match="takes sources"):
+        queue.put(3)
+    queue.put(source)
+    assert queue.last() is source and len(queue) == 1 and queue.take() is source and queue.take() is None
+    with pytest.raises(TypeError):
+        _engine.stream_queue(None, print, print, (), {})
+    source.queue.put(source)  # a cycle
+    del source, queue
+    gc.collect()
 
 
 def test_importing_the_package_does_not_import_the_streams():

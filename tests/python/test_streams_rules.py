@@ -725,8 +725,8 @@ def test_the_other_loop_and_the_other_thread_are_refused():
     other.close()
 
 
-@pytest.mark.parametrize("name", [*ONE, *TWO])
+@pytest.mark.parametrize("name", sorted({*ONE, *TWO} - {"take_until"}))  # whose coroutine would never be awaited
 def test_outside_of_an_event_loop(name):
-    items = {**ONE, **TWO}[name](*[Source(1)] * (1 if name in ONE else 2)) if name != "take_until" else streams.from_thread([])
+    items = {**ONE, **TWO}[name](*[Source(1)] * (1 if name in ONE else 2))
     with pytest.raises(RuntimeError, match="no running event loop"):
         items.__anext__().send(None)
