@@ -106,12 +106,17 @@ class Source(_engine.stream_source, Body):
 
     async def cancelled(self, error: BaseException) -> None:
         self.plain = False
-        if self.operation is not None:
+        if self.operation is not None or (not self.failed and hasattr(self.generator, "athrow")):
             await super().cancelled(error)
-        elif not self.failed and hasattr(self.generator, "athrow"):
-            await super().cancelled(error)
-        elif _is_cancelling(self.task):
+            self.closing = self.closing or self.is_ended_by_cancellation()
+        elif _is_cancelling(self.task) or sys.version_info < (3, 11):
             self.closing = True
+
+    def is_ended_by_cancellation(self) -> bool:
+        """Whether the event loop has to have asked for it. From 3.11 on the task counts what asks for its cancellation."""
+        if sys.version_info >= (3, 11) or not self.failed or not self.outcomes:
+            return False
+        return isinstance(self.outcomes[-1].error, CancelledError)
 
     def close_soon(self) -> None:
         if self.ended or self.closing:
