@@ -266,6 +266,34 @@ def test_the_end_of_the_loop_closes_what_is_left(run, combine):
     assert source.closed == 1
 
 
+@pytest.mark.parametrize("ends_while", ["it waits", "it is idle"])
+def test_the_end_of_the_loop_ends_sources_that_are_no_generators(combine, ends_while):
+    class Plain:
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            if ends_while == "it waits" and kept:
+                await asyncio.sleep(5)
+            return 1
+
+    kept = []
+
+    async def main():
+        items = combine(Plain())
+        await items.__anext__()
+        kept.append(items)
+        if ends_while == "it waits":
+            with pytest.raises(asyncio.TimeoutError):
+                for _ in range(5):  # some may have been fetched
+                    await asyncio.wait_for(next_of(items), 0.01)
+
+    async def next_of(items):
+        return await items.__anext__()
+
+    asyncio.run(main())
+
+
 def test_a_wait_that_is_closed_closes_the_sources_without_awaiting_them():
     source = Source(1, 5.0, 2)
 
