@@ -49,8 +49,8 @@ auto look_up_state(PyObject* instance) noexcept -> ModuleState& {
 namespace {
 
 /// Makes a type. `shown` is what error messages of the interpreter call it: the native type's name, where there is one.
-auto make_type(PyObject* self, PyTypeObject** slot, PyType_Spec& spec, char const* shown,
-               PyTypeObject* base = nullptr) -> bool {
+auto make_type(PyObject* self, PyTypeObject** slot, PyType_Spec& spec, char const* shown, PyTypeObject* base = nullptr)
+    -> bool {
   auto* type =
       reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(self, &spec, reinterpret_cast<PyObject*>(base)));
   if (type == nullptr) return false;

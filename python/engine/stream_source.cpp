@@ -79,9 +79,7 @@ class TaskScope {
   }
 
  private:
-  auto swap(PyObject* task) -> Object {
-    return swap_task(state_of(queue_.object()), queue_->loop.get(), task);
-  }
+  auto swap(PyObject* task) -> Object { return swap_task(state_of(queue_.object()), queue_->loop.get(), task); }
 
   Ref<StreamQueue> const queue_;
   Object before_;
@@ -322,8 +320,7 @@ PyType_Slot source_slots[] = {
 /// stream_queue(loop, ring, waiting, open)
 auto queue_new(PyTypeObject* type, PyObject* arguments, PyObject*) -> PyObject* {
   PyObject *loop, *ring, *waiting, *open;
-  if (!PyArg_ParseTuple(arguments, "OOO!O!", &loop, &ring, &PyList_Type, &waiting, &PyDict_Type, &open))
-    return nullptr;
+  if (!PyArg_ParseTuple(arguments, "OOO!O!", &loop, &ring, &PyList_Type, &waiting, &PyDict_Type, &open)) return nullptr;
   auto& module = *static_cast<ModuleState*>(PyType_GetModuleState(type));
   if (!module.task_swap) {
     PyErr_SetString(PyExc_RuntimeError, "async_generator._isolated is not imported");
@@ -428,8 +425,7 @@ auto queue_length(PyObject* self) -> Py_ssize_t { return static_cast<Py_ssize_t>
 auto queue_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   auto& queue = as<StreamQueue>(self);
   Py_VISIT(Py_TYPE(self));
-  for (Object const* member : {&queue.loop, &queue.ring, &queue.waiting, &queue.open})
-    Py_VISIT(member->get());
+  for (Object const* member : {&queue.loop, &queue.ring, &queue.waiting, &queue.open}) Py_VISIT(member->get());
   for (auto const& source : queue.ready) Py_VISIT(source.object());
   for (auto const& source : queue.turn) Py_VISIT(source.object());
   return 0;
