@@ -5,7 +5,7 @@ CHECK ?=
 BENCH = $(PYTHON) bench/python/bench.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-web test check test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-bridge bench-handoff bench-instructions bench-threads docs lint clean
+.PHONY: help demo demo-web test check test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-bridge bench-handoff bench-instructions bench-threads docs lint clean bench-streams
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,9 @@ bench-python:  ## nanoseconds per item against native and 1.10
 
 bench-cpp:  ## the C++ library against its peers: nanoseconds and instructions per item, memory
 	@$(PYTHON) tools/bench-cpp --json bench/cpp/results.json
+
+bench-streams:  ## streams against queues, tasks and threads by hand, and aiostream if it is installed
+	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13)) bench/python/streams.py
 
 bench-handoff:  ## items from a C++ thread to an event loop: CPU and latency against call_soon_threadsafe; fairness
 	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13)) bench/bridge/handoff.py --json bench/bridge/results.json

@@ -158,16 +158,18 @@ class Body(_engine.isolated_body):
             raise RuntimeError(
                 "on trio, an isolated generator is used in a block: `async with function() as items: async for x in items: ...`"
             )
+        self.begin_task(f"generator {getattr(self.generator, '__qualname__', type(self.generator).__name__)}")
+        if (firstiter := sys.get_asyncgen_hooks().firstiter) is not None:
+            firstiter(handle)  # the event loop closes it at its shutdown
+
+    def begin_task(self, name: str) -> None:
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self.context = copy_context()
         self.mailbox = _Mailbox(self)
-        name = f"generator {getattr(self.generator, '__qualname__', type(self.generator).__name__)}"
         self.task = _make_task(self.loop, _own_task(self.mailbox), name, self.context)
         _TASKS.add(self.task)
         self.task.add_done_callback(_TASKS.discard)
-        if (firstiter := sys.get_asyncgen_hooks().firstiter) is not None:
-            firstiter(handle)  # the event loop closes it at its shutdown
 
     def begin_operation(self, begin: Callable[[], Any]) -> Any:
         """Make the first operation of the generator inside. It is nobody's business when that is dropped."""

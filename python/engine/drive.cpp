@@ -66,6 +66,7 @@ class ChainDriver {
   // Down and up the chain.
   auto begin_delegation(Step request) -> Step;
   [[nodiscard]] auto guard_refuses_to_delegate(Delegation& delegation) -> bool;
+  auto give_up(Delegation& request) -> Step;
   auto end_foreign(Step step) -> Step;
   auto hand_up(Step step) -> Step;
   auto hand_up_result(Step step) -> Step;
@@ -262,6 +263,10 @@ auto ChainDriver::settle(Step step) -> Step {
         leave_member();
         return step;
       case StepKind::refused: leave_member(); return step;
+      case StepKind::gives_up:
+        if (at_.is_at_root()) return {StepKind::refused, nullptr};
+        step = hand_up(Step::raised());
+        break;
       case StepKind::returned:
       case StepKind::raised:
         if (at_.foreign() != nullptr) {
@@ -324,9 +329,17 @@ auto ChainDriver::close_below(Object exit) -> Object {
   return true;
 }
 
-/// The member asks to delegate.
+/// The member ends its operation by an exception, and stays where it is: the next operation resumes it there. What
+/// delegates to it has the exception at its yield_from_(), and delegates no more.
+auto ChainDriver::give_up(Delegation& request) -> Step {
+  compat::restore_exception(std::move(request.iterator));
+  return {StepKind::gives_up, nullptr};
+}
+
+/// The member asks to delegate, or to give up.
 auto ChainDriver::begin_delegation(Step request) -> Step {
   auto delegation = Ref<Delegation>::steal(&as<Delegation>(request.object));
+  if (delegation->gives_up) return give_up(*delegation);
   if (guard_is_on(module_) && guard_refuses_to_delegate(*delegation)) [[unlikely]]
     return raise_current();
   if (!at_.link(*delegation)) {

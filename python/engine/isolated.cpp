@@ -26,13 +26,15 @@ auto swap_in_dict(PyObject* tasks, PyObject* loop, PyObject* task) -> Object {
   return before ? std::move(before) : none();
 }
 
-/// Makes a task the current one of a loop. Returns the one before; null with an exception set.
-auto swap_task(IsolatedBody& body, PyObject* task) -> Object {
-  ModuleState const& module = *body.module;
-  if (module.current_tasks) return swap_in_dict(module.current_tasks.get(), body.loop.get(), task);
-  std::array<PyObject*, 2> const arguments{body.loop.get(), task};
+}  // namespace
+
+auto swap_task(ModuleState& module, PyObject* loop, PyObject* task) -> Object {
+  if (module.current_tasks) return swap_in_dict(module.current_tasks.get(), loop, task);
+  std::array<PyObject*, 2> const arguments{loop, task};
   return steal(PyObject_Vectorcall(module.task_swap.get(), arguments.data(), arguments.size(), nullptr));
 }
+
+namespace {
 
 /// A step of a body, in its own task and context.
 class OwnTask {
@@ -44,7 +46,7 @@ class OwnTask {
 
   /// False with an exception set, and nothing entered.
   auto enter() -> bool {
-    before_ = swap_task(body_, body_.task.get());
+    before_ = swap_task(*body_.module, body_.loop.get(), body_.task.get());
     if (!before_) return false;
     if (PyContext_Enter(body_.context.get()) == 0) {
       body_.stepping = true;
@@ -73,7 +75,7 @@ class OwnTask {
 
  private:
   void leave_task() noexcept {
-    if (!swap_task(body_, before_.get())) compat::write_unraisable(body_.task.get());
+    if (!swap_task(*body_.module, body_.loop.get(), before_.get())) compat::write_unraisable(body_.task.get());
     before_.reset();
   }
 
@@ -353,6 +355,8 @@ auto objects_of(IsolatedBody& body) noexcept -> std::array<Object*, 7> {
   return {&body.generator, &body.loop, &body.task, &body.context, &body.operation, &body.consumer, &body.outcomes};
 }
 
+}  // namespace
+
 auto body_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(Py_TYPE(self));
   for (Object const* object : objects_of(as<IsolatedBody>(self))) Py_VISIT(object->get());
@@ -363,6 +367,8 @@ auto body_clear(PyObject* self) -> int {
   for (Object* object : objects_of(as<IsolatedBody>(self))) object->reset();
   return 0;
 }
+
+namespace {
 
 void body_dealloc(PyObject* self) { free_base(self, body_clear); }
 

@@ -26,6 +26,13 @@ struct IsolatedBody {
 };
 extern PyType_Spec isolated_body_spec;
 
+/// Makes a task the current one of a loop, or none (None). Returns the one before; null with an exception set.
+auto swap_task(ModuleState& module, PyObject* loop, PyObject* task) -> Object;
+
+/// For types below `isolated_body`.
+auto body_traverse(PyObject* self, visitproc visit, void* arg) -> int;
+auto body_clear(PyObject* self) -> int;
+
 /// The base of `isolated_generator` in _isolated.py: what the user iterates.
 struct IsolatedGenerator {
   PyObject_HEAD ModuleState* module;

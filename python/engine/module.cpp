@@ -10,6 +10,7 @@
 #include "hooks_part.hpp"
 #include "isolated.hpp"
 #include "operators.hpp"
+#include "stream_source.hpp"
 #include "wrapped_item.hpp"
 #include "yield_from.hpp"
 
@@ -48,8 +49,10 @@ auto look_up_state(PyObject* instance) noexcept -> ModuleState& {
 namespace {
 
 /// Makes a type. `shown` is what error messages of the interpreter call it: the native type's name, where there is one.
-auto make_type(PyObject* self, PyTypeObject** slot, PyType_Spec& spec, char const* shown) -> bool {
-  auto* type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(self, &spec, nullptr));
+auto make_type(PyObject* self, PyTypeObject** slot, PyType_Spec& spec, char const* shown, PyTypeObject* base = nullptr)
+    -> bool {
+  auto* type =
+      reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(self, &spec, reinterpret_cast<PyObject*>(base)));
   if (type == nullptr) return false;
   type->tp_name = shown;
   *slot = type;
@@ -70,7 +73,9 @@ auto make_types(PyObject* self, ModuleState& module) -> bool {
          make_type(self, &module.structured_finalizer_type, structured_finalizer_spec, "structured_finalizer") &&
          make_type(self, &module.isolated_body_type, isolated_body_spec, "isolated_body") &&
          make_type(self, &module.isolated_generator_type, isolated_generator_spec, "isolated_generator") &&
-         make_type(self, &module.isolated_operation_type, isolated_operation_spec, "async_generator_asend");
+         make_type(self, &module.isolated_operation_type, isolated_operation_spec, "async_generator_asend") &&
+         make_type(self, &module.stream_source_type, stream_source_spec, "stream_source", module.isolated_body_type) &&
+         make_type(self, &module.stream_queue_type, stream_queue_spec, "stream_queue");
 }
 
 auto intern_names(Names& names) -> bool {
@@ -86,7 +91,9 @@ auto intern_names(Names& names) -> bool {
                             {names.value, "value"},
                             {names.args, "args"},
                             {names.cr_await, "cr_await"},
-                            {names.cr_frame, "cr_frame"}}) {
+                            {names.cr_frame, "cr_frame"},
+                            {names.future_blocking, "_asyncio_future_blocking"},
+                            {names.add_done_callback, "add_done_callback"}}) {
     entry.slot = steal(PyUnicode_InternFromString(entry.text));
     if (!entry.slot) return false;
   }
@@ -220,13 +227,16 @@ auto add_public(PyObject* self, ModuleState& module) -> bool {
          add_type("async_generator_athrow", module.athrow_type) && add_type("yield_awaitable", module.yield_type) &&
          add_type("isolated_body", module.isolated_body_type) &&
          add_type("isolated_generator", module.isolated_generator_type) &&
-         add_type("coroutine_in_environment", module.environment_type) && add_constants(self);
+         add_type("coroutine_in_environment", module.environment_type) &&
+         add_type("stream_source", module.stream_source_type) && add_type("stream_queue", module.stream_queue_type) &&
+         add("PENDING", module.pending.get()) && add_constants(self);
 }
 
 auto module_exec(PyObject* self) -> int {
   ModuleState& module = *new (PyModule_GetState(self)) ModuleState();
-  bool const done =
-      intern_names(module.names) && make_types(self, module) && make_error(module, self) && add_public(self, module);
+  module.pending = steal(PyObject_CallNoArgs(reinterpret_cast<PyObject*>(&PyBaseObject_Type)));
+  bool const done = module.pending && intern_names(module.names) && make_types(self, module) &&
+                    make_error(module, self) && add_public(self, module);
   if (!done) return -1;
   if (main_interpreter.module == nullptr && PyInterpreterState_Get() == PyInterpreterState_Main()) {
     main_interpreter.module = &module;
@@ -235,7 +245,7 @@ auto module_exec(PyObject* self) -> int {
   return 0;
 }
 
-auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 15> {
+auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 17> {
   return {&module.generator_type,
           &module.asend_type,
           &module.athrow_type,
@@ -250,7 +260,9 @@ auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 15> {
           &module.structured_finalizer_type,
           &module.isolated_body_type,
           &module.isolated_generator_type,
-          &module.isolated_operation_type};
+          &module.isolated_operation_type,
+          &module.stream_source_type,
+          &module.stream_queue_type};
 }
 
 auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
@@ -266,6 +278,7 @@ auto module_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(module->current_tasks.get());
   Py_VISIT(module->running_task.get());
   Py_VISIT(module->look.get());
+  Py_VISIT(module->pending.get());
   for (HandedUp const& place : module->handed_up) Py_VISIT(place.yield());
   return 0;
 }
@@ -290,6 +303,7 @@ auto module_clear(PyObject* self) -> int {
   module->current_tasks.reset();
   module->running_task.reset();
   module->look.reset();
+  module->pending.reset();
   for (PyTypeObject** type : types_of(*module)) Py_CLEAR(*type);
   return 0;
 }
@@ -310,6 +324,7 @@ PyMethodDef module_methods[] = {
     {"bind", module_bind, METH_O, nullptr},
     {"yield_from_call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_yield_from_call)),
      METH_FASTCALL, nullptr},
+    {"give_up", module_give_up, METH_O, nullptr},
     {"set_up", module_set_up, METH_O, nullptr},
     {"set_awaiting", module_set_awaiting, METH_O, nullptr},
     {"set_guard", module_set_guard, METH_VARARGS, nullptr},

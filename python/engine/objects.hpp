@@ -160,9 +160,10 @@ struct Delegation : Suspension {
   agen::operation under_way;
   Progress progress;
   Role role;
-  bool opening;  ///< `awaiting` is an awaitable that aiter() answered
-  bool taken;    ///< a generator has delegated by it, and none does again
-  bool entered;  ///< by its own methods: the interpreter or a user is inside
+  bool opening;   ///< `awaiting` is an awaitable that aiter() answered
+  bool taken;     ///< a generator has delegated by it, and none does again
+  bool entered;   ///< by its own methods: the interpreter or a user is inside
+  bool gives_up;  ///< no delegation: `iterator` is an exception that ends the operation, and not the body (give_up())
 };
 
 /// What a decorated function calls (function.cpp): the function that makes bodies, and how to drive them.
@@ -200,7 +201,7 @@ struct Operator {
 
 /// Interned names.
 struct Names {
-  Object throw_, close, asend, athrow, aclose, value, args, cr_await, cr_frame;
+  Object throw_, close, asend, athrow, aclose, value, args, cr_await, cr_frame, future_blocking, add_done_callback;
 };
 
 /// What one interpreter's copy of the module owns.
@@ -219,6 +220,8 @@ struct ModuleState {
   PyTypeObject* isolated_body_type;
   PyTypeObject* isolated_generator_type;
   PyTypeObject* isolated_operation_type;
+  PyTypeObject* stream_source_type;
+  PyTypeObject* stream_queue_type;
   PyTypeObject* wrapped_item_type;   ///< the interpreter's async_generator_wrapped_value
   PyTypeObject* known_wrapped_type;  ///< the same where its layout was verified, else null
   Object already_running;            ///< the exception class
@@ -230,6 +233,7 @@ struct ModuleState {
   Object awaiting;                   ///< the function awaiting() of _function.py
   Object running_task;               ///< the function running_task() of _running.py
   Object look;                       ///< the guard's look() of _guard.py
+  Object pending;                    ///< what a source of a stream answers that has no item yet
   std::atomic<std::uint32_t> traits_given{
       ~trait::guarded};          ///< traits that new generators may have: by the guard's switch
   std::size_t context_vars = 0;  ///< where a context keeps its variables; 0 where that is not known

@@ -17,6 +17,7 @@ enum class StepKind : std::int8_t {
   awaits = PYGEN_NEXT,  ///< from a body that was not read yet: anything that it hands out, items among it
   yielded,
   refused,     ///< an exception for the consumer from a C++ body, which was not resumed
+  gives_up,    ///< an exception for the consumer, or the generator above, and the body goes on. Never leaves the driver
   delegates,   ///< the object is a Delegation. Never leaves the driver
   sends_next,  ///< a body has yet to answer. Never leaves the driver
 };

@@ -195,7 +195,7 @@ auto delegation_close(PyObject* self, PyObject*) -> PyObject* {
   }
   Entered const entered(delegation);
   if (!entered || !leave(delegation)) return nullptr;
-  if (delegation.progress != Progress::started) {
+  if (delegation.progress != Progress::started || delegation.gives_up) {
     delegation.progress = Progress::finished;
     return Py_NewRef(Py_None);
   }
@@ -319,6 +319,7 @@ auto make_delegation(ModuleState& module, Object source, Object handled, bool tr
   delegation->opening = false;
   delegation->taken = false;
   delegation->entered = false;
+  delegation->gives_up = false;
   delegation->tracked = tracked;
   if (tracked) PyObject_GC_Track(delegation);
   return object_of(*delegation);
@@ -328,6 +329,16 @@ auto make_delegation(ModuleState& module, Object source, Object handled, bool tr
 
 auto new_delegation(ModuleState& module, Object source) -> PyObject* {
   return make_delegation(module, std::move(source), compat::handled_exception(), true);
+}
+
+auto module_give_up(PyObject* self, PyObject* exception) -> PyObject* {
+  if (!PyExceptionInstance_Check(exception)) {
+    PyErr_SetString(PyExc_TypeError, "give_up() takes an exception");
+    return nullptr;
+  }
+  PyObject* made = new_delegation(*static_cast<ModuleState*>(PyModule_GetState(self)), borrow(exception));
+  if (made != nullptr) as<Delegation>(made).gives_up = true;
+  return made;
 }
 
 auto module_yield_from_call(PyObject* self, PyObject* const* arguments, Py_ssize_t count) -> PyObject* {

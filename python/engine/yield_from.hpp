@@ -11,6 +11,8 @@ auto new_delegation(ModuleState& module, Object source) -> PyObject*;
 /// yield_from_call(function, *arguments): what yield_from_(function(*arguments)) returns. Rewritten code calls it,
 /// outside of exception handlers.
 auto module_yield_from_call(PyObject* self, PyObject* const* arguments, Py_ssize_t count) -> PyObject*;
+/// give_up(exception): awaited in a body that a driver runs, it ends the operation by the exception, and not the body.
+auto module_give_up(PyObject* self, PyObject* exception) -> PyObject*;
 
 /// True when the running frame belongs to an async generator, ours or native, that takes what it yields. False with an
 /// error set where there is no memory to look.

@@ -133,6 +133,8 @@ def test_the_wheel_holds_the_package_its_types_headers_and_licenses_and_nothing_
         names = set(archive.namelist())
     suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
     wanted = {f"async_generator/{path.name}" for path in PACKAGE.iterdir() if path.suffix in {".py", ".pyi"}}
+    streams = PACKAGE / "streams"
+    wanted |= {f"async_generator/streams/{path.name}" for path in streams.iterdir() if path.suffix in {".py", ".pyi"}}
     wanted |= {"async_generator/py.typed", "async_generator/_version.py", f"async_generator/_engine{suffix}"}
     include = ROOT / "include"
     wanted |= {f"async_generator/include/{path.relative_to(include).as_posix()}" for path in include.rglob("*.hpp")}

@@ -1,0 +1,30 @@
+from ._broadcast import SlowReader, broadcast
+from ._chunks import chunks
+from ._from_thread import from_thread
+from ._iterables import collect, from_iterable
+from ._mapping import flat_map, scan, take_until
+from ._merge import merge, race
+from ._prefetch import prefetch
+from ._timeout import timeout
+from ._zip import zip, zip_latest
+
+first = race
+
+__all__ = [
+    "SlowReader",
+    "broadcast",
+    "chunks",
+    "collect",
+    "first",
+    "flat_map",
+    "from_iterable",
+    "from_thread",
+    "merge",
+    "prefetch",
+    "race",
+    "scan",
+    "take_until",
+    "timeout",
+    "zip",
+    "zip_latest",
+]

@@ -1,0 +1,23 @@
+from collections.abc import AsyncIterable
+from types import TracebackType
+from typing import Generic, Literal, TypeVar
+
+from typing_extensions import Self
+
+from .._engine import async_generator
+
+_Item = TypeVar("_Item")
+
+class SlowReader(RuntimeError): ...
+
+class broadcast(Generic[_Item]):
+    def __init__(
+        self, source: AsyncIterable[_Item], n: int = 64, *, slow: Literal["wait", "drop", "error"] = "wait"
+    ) -> None: ...
+    def reader(self) -> async_generator[_Item, None, None]: ...
+    def __aiter__(self) -> async_generator[_Item, None, None]: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, typ: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+    async def aclose(self) -> None: ...
