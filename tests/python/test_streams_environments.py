@@ -269,7 +269,7 @@ def test_a_source_that_was_cancelled_and_waits_for_turns_is_closed(run):
             finally:
                 log.append("closed")
 
-        async with aclosing(streams.merge(source(), Source(0.01, 2, 3))) as items:
+        async with aclosing(streams.merge(source(), Source(0.3, 2, 3))) as items:
             assert [await items.__anext__() for _ in range(3)] == ["late", 2, 3]
         assert log == ["closed"]
 

@@ -33,7 +33,7 @@ async def fails(stream, error):
 
 def test_merge_yields_items_as_they_come_and_ends_when_all_have_ended(run):
     async def main():
-        a, b, c = Source("a1", 0.02, "a2"), Source(0.01, "b1", 0.02, "b2"), Source()
+        a, b, c = Source("a1", 0.05, "a2"), Source(0.01, "b1", 0.15, "b2"), Source()
         assert await all_of(streams.merge(a, b, c)) == ["a1", "b1", "a2", "b2"]
         assert [source.closed for source in (a, b, c)] == [1, 1, 1]
         assert await all_of(streams.merge()) == []

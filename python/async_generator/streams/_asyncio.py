@@ -132,7 +132,7 @@ class Source(_engine.stream_source, Body):
         """Interrupt the operation that is under way, and close the source, in its task."""
         try:
             if self.operation is not None:
-                interrupted = not self.turning and self.waits_for is not None and self.waits_for.cancel()
+                interrupted = self.waits_for is not None and self.waits_for.cancel()
                 await self.drive(None if interrupted else CancelledError())
             for outcome in self.outcomes:
                 self.note(outcome.error) if outcome.error is not None else self.left.append(outcome.item)
