@@ -25,7 +25,7 @@ from typing import Any
 from . import _engine
 from ._event_loops import _in_trio_task
 from ._function import decorate
-from ._isolated_outcome import GaveUp, Outcome, answer_ended, is_exit, refuse_to_take
+from ._isolated_outcome import GaveUp, Outcome, answer_ended, is_exit, is_finished, refuse_to_take
 from ._operators import yield_
 
 _MISSING: Any = object()
@@ -150,6 +150,7 @@ class Body(_engine.isolated_body):
         self.merged = False  # it was cancelled again meanwhile, which its task has not seen: that is one cancellation
         self.cancellations = 0  # then how often its task was cancelled, at the end of the body's step
         self.driven = False  # its task resumes the body, and no consumer does
+        self.announced = False  # the firstiter hook was called, and may have raised
 
     # The task ----------------------------------------------------------------------------------------------------------
 
@@ -158,6 +159,10 @@ class Body(_engine.isolated_body):
             raise RuntimeError(
                 "on trio, an isolated generator is used in a block: `async with function() as items: async for x in items: ...`"
             )
+        if not self.announced:
+            self.announced = True
+            if (firstiter := sys.get_asyncgen_hooks().firstiter) is not None:
+                firstiter(handle)  # the event loop closes it at its shutdown
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self.context = copy_context()
@@ -166,8 +171,6 @@ class Body(_engine.isolated_body):
         self.task = _make_task(self.loop, _own_task(self.mailbox), name, self.context)
         _TASKS.add(self.task)
         self.task.add_done_callback(_TASKS.discard)
-        if (firstiter := sys.get_asyncgen_hooks().firstiter) is not None:
-            firstiter(handle)  # the event loop closes it at its shutdown
 
     def begin_operation(self, begin: Callable[[], Any]) -> Any:
         """Make the first operation of the generator inside. It is nobody's business when that is dropped."""
@@ -239,9 +242,14 @@ class Body(_engine.isolated_body):
         self.operation = self.waits_for = None
         if isinstance(raised, StopIteration):
             return Outcome(raised.value)
-        self.ended = True
-        self.wake_task()  # it has nothing to wait for any more
+        self.end_with(raised)
         return Outcome(error=raised)
+
+    def end_with(self, raised: BaseException) -> None:
+        """An exception came out of the generator inside, which has ended, or has refused something."""
+        if is_finished(self.generator, raised):
+            self.ended = True
+            self.wake_task()  # it has nothing to wait for any more
 
     def wake_consumer(self, _: Any = None) -> None:
         if self.consumer is not None:
@@ -442,6 +450,7 @@ class Body(_engine.isolated_body):
                 error = None
         self.outcomes.clear()
         self.closing = False
+        self.ended = self.ended or not self.closers  # then nobody can go on with it
         closers, self.closers = self.closers, []
         for closer in closers:
             if not closer.done():
@@ -583,6 +592,8 @@ class isolated_generator(_engine.isolated_generator, AsyncGenerator[Any, Any]):
         return body.operate(self, begin, "anext", value is not None)
 
     def athrow(self, *exception: Any) -> Any:
+        if not exception:
+            raise TypeError("athrow expected at least 1 argument, got 0")
         body = self._body
         return body.operate(self, functools.partial(body.generator.athrow, *exception), "athrow", True)
 
@@ -615,7 +626,8 @@ class isolated_generator(_engine.isolated_generator, AsyncGenerator[Any, Any]):
 
     @property
     def ag_running(self) -> bool:
-        return self._body.stepping or self._body.consumer is not None
+        body = self._body
+        return body.stepping or body.consumer is not None or body.closing and not body.ended
 
     async def __aenter__(self) -> "isolated_generator":
         if _in_trio_task():
@@ -630,7 +642,8 @@ class isolated_generator(_engine.isolated_generator, AsyncGenerator[Any, Any]):
         await leave(self)
 
     def __del__(self) -> None:
-        self._body.dropped()
+        if self._body is not None:  # it was never made
+            self._body.dropped()
 
     def __repr__(self) -> str:
         return f"<isolated {self._body.generator!r}>"

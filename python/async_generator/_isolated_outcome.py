@@ -27,6 +27,12 @@ class Outcome:
             del self  # the exception refers to this frame
 
 
+def is_finished(generator: Any, error: BaseException) -> bool:
+    """Whether a generator that an exception came out of has ended. It goes on where it has refused what it was given, as
+    athrow() of what is no exception, and where it has yielded while it was closed."""
+    return isinstance(error, (GeneratorExit, StopAsyncIteration)) or getattr(generator, "ag_frame", None) is None
+
+
 def is_exit(error: BaseException) -> bool:
     """Whether an exception that came out of a body that is closed says no more than that it has ended."""
     if sys.version_info >= (3, 11) and isinstance(error, BaseExceptionGroup):  # noqa: F821

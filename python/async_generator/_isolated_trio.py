@@ -12,7 +12,7 @@ from typing import Any
 import trio
 
 from . import _engine
-from ._isolated_outcome import GaveUp, Outcome, answer_ended, is_exit, refuse_to_take
+from ._isolated_outcome import GaveUp, Outcome, answer_ended, is_exit, is_finished, refuse_to_take
 
 
 class TrioBody:
@@ -93,7 +93,7 @@ class TrioBody:
             self.ended = True
             raise
         except BaseException as error:
-            self.ended = True
+            self.ended = is_finished(self.generator, error)
             self.outcomes.append(Outcome(error=error))
         finally:
             self.working = False
@@ -147,7 +147,7 @@ class TrioBody:
         """Interrupt the body where it is, and wait for its end."""
         if trio.lowlevel.current_task() is self.task:
             raise _engine.AlreadyRunning("aclose(): asynchronous generator is already running")
-        if not self.ended:
+        if not self.ended and not self.closing:
             self.closing = True
             self.request = None
             if self.working:
