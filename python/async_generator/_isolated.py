@@ -45,6 +45,13 @@ def _swap_by_leaving(loop: Any, task: Any) -> Any:
 _swap: Callable[[Any, Any], Any] = getattr(asyncio.tasks, "_swap_current_task", _swap_by_leaving)
 
 
+# asyncio's call graph (3.14+) is told who waits for the task of a generator.
+_add_awaiter: Callable[[Any, Any], Any] = getattr(asyncio, "future_add_to_awaited_by", lambda future, waiter: None)
+_discard_awaiter: Callable[[Any, Any], Any] = getattr(
+    asyncio, "future_discard_from_awaited_by", lambda future, waiter: None
+)
+
+
 def _current_tasks() -> Any:
     """The dict of the current task of each loop (3.10 to 3.13), if ``_swap()`` is seen to work on it; or None."""
     tasks = getattr(asyncio.tasks, "_current_tasks", None)
@@ -351,7 +358,8 @@ class Body(_engine.isolated_body):
     async def wait(self, deadline: float | None) -> None:
         """Wait until there is something to do. Raises GaveUp at the deadline."""
         self.consumer = future = self.loop.create_future()
-        self.reader = asyncio.current_task()
+        self.reader = reader = asyncio.current_task()
+        _add_awaiter(self.task, reader)
         timer = None if deadline is None else self.loop.call_at(deadline, _expire, future)
         try:
             if await future is _MISSING:
@@ -362,6 +370,7 @@ class Body(_engine.isolated_body):
             raise
         finally:
             self.consumer = self.reader = None
+            _discard_awaiter(self.task, reader)
             if timer is not None:
                 timer.cancel()
 
