@@ -25,7 +25,7 @@ from typing import Any
 from . import _engine
 from ._event_loops import _in_trio_task
 from ._function import decorate
-from ._isolated_outcome import GaveUp, Outcome, answer_ended, is_exit, is_finished, refuse_to_take
+from ._isolated_outcome import GaveUp, Outcome, already_running, answer_ended, is_exit, is_finished, refuse_to_take
 from ._operators import yield_
 
 _MISSING: Any = object()
@@ -333,15 +333,7 @@ class Body(_engine.isolated_body):
         return None
 
     def already_running(self, name: str) -> _engine.AlreadyRunning:
-        """The error, with the notes that the engine adds to it: where the body is, and which task runs it."""
-        error = _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
-        frame = getattr(self.generator, "ag_frame", None)
-        if sys.version_info >= (3, 11) and frame is not None:
-            place = f"{frame.f_code.co_filename}, line {frame.f_lineno}, in {frame.f_code.co_name}"
-            error.add_note(f"its body is at {place}")
-        if sys.version_info >= (3, 11) and self.reader is not None:
-            error.add_note(f"the task that runs it is {self.reader.get_name()!r}")
-        return error
+        return already_running(name, self.generator, None if self.reader is None else self.reader.get_name())
 
     def is_task_to_run(self) -> bool:
         """Whether its task was cancelled, or woken, and has not run since: what it brings to the body comes first. One

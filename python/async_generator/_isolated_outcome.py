@@ -4,6 +4,8 @@ import sys
 from collections import deque
 from typing import Any
 
+from . import _engine
+
 
 class GaveUp(Exception):
     """The time is over that a consumer wants to wait."""
@@ -38,6 +40,24 @@ def is_exit(error: BaseException) -> bool:
     if sys.version_info >= (3, 11) and isinstance(error, BaseExceptionGroup):  # noqa: F821
         return error.split(GeneratorExit)[1] is None
     return isinstance(error, (GeneratorExit, StopAsyncIteration))
+
+
+def already_running(name: str, generator: Any, reader: "str | None") -> _engine.AlreadyRunning:
+    """The error, with the notes that the engine adds to it: where the body is, and which task runs it.
+
+    Args:
+        name: of the operation that is refused.
+        generator: the one inside.
+        reader: the name of the task that waits for it, if any.
+    """
+    error = _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
+    frame = getattr(generator, "ag_frame", None)
+    if sys.version_info >= (3, 11) and frame is not None:
+        place = f"{frame.f_code.co_filename}, line {frame.f_lineno}, in {frame.f_code.co_name}"
+        error.add_note(f"its body is at {place}")
+    if sys.version_info >= (3, 11) and reader is not None:
+        error.add_note(f"the task that runs it is {reader!r}")
+    return error
 
 
 def answer_ended(name: str) -> Outcome:
