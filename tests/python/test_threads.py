@@ -509,6 +509,9 @@ assert sorted(log) == ["isolated", "isolated", "layered"], log
 """
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="before 3.12 asyncio's C module has one state for all interpreters"
+)
 @pytest.mark.parametrize("way", WAYS)
 def test_environments_in_sub_interpreters(way):
     python(
