@@ -25,7 +25,7 @@ from typing import Any
 from . import _engine
 from ._event_loops import _in_trio_task
 from ._function import decorate
-from ._isolated_outcome import GaveUp, Outcome, answer_ended, is_exit, refuse_to_take
+from ._isolated_outcome import GaveUp, Outcome, already_running, answer_ended, is_exit, is_finished, refuse_to_take
 from ._operators import yield_
 
 _MISSING: Any = object()
@@ -43,6 +43,13 @@ def _swap_by_leaving(loop: Any, task: Any) -> Any:
 # To make a task the current one, or none; returns the one before. asyncio's way to say which task runs
 # (Doc/library/asyncio-extending.rst), in one call where there is one for it.
 _swap: Callable[[Any, Any], Any] = getattr(asyncio.tasks, "_swap_current_task", _swap_by_leaving)
+
+
+# asyncio's call graph (3.14+) is told who waits for the task of a generator.
+_add_awaiter: Callable[[Any, Any], Any] = getattr(asyncio, "future_add_to_awaited_by", lambda future, waiter: None)
+_discard_awaiter: Callable[[Any, Any], Any] = getattr(
+    asyncio, "future_discard_from_awaited_by", lambda future, waiter: None
+)
 
 
 def _current_tasks() -> Any:
@@ -150,6 +157,7 @@ class Body(_engine.isolated_body):
         self.merged = False  # it was cancelled again meanwhile, which its task has not seen: that is one cancellation
         self.cancellations = 0  # then how often its task was cancelled, at the end of the body's step
         self.driven = False  # its task resumes the body, and no consumer does
+        self.announced = False  # the firstiter hook was called, and may have raised
 
     # The task ----------------------------------------------------------------------------------------------------------
 
@@ -158,9 +166,11 @@ class Body(_engine.isolated_body):
             raise RuntimeError(
                 "on trio, an isolated generator is used in a block: `async with function() as items: async for x in items: ...`"
             )
+        if not self.announced:
+            self.announced = True
+            if (firstiter := sys.get_asyncgen_hooks().firstiter) is not None:
+                firstiter(handle)  # the event loop closes it at its shutdown
         self.begin_task(f"generator {getattr(self.generator, '__qualname__', type(self.generator).__name__)}")
-        if (firstiter := sys.get_asyncgen_hooks().firstiter) is not None:
-            firstiter(handle)  # the event loop closes it at its shutdown
 
     def begin_task(self, name: str) -> None:
         self.loop = asyncio.get_running_loop()
@@ -241,9 +251,14 @@ class Body(_engine.isolated_body):
         self.operation = self.waits_for = None
         if isinstance(raised, StopIteration):
             return Outcome(raised.value)
-        self.ended = True
-        self.wake_task()  # it has nothing to wait for any more
+        self.end_with(raised)
         return Outcome(error=raised)
+
+    def end_with(self, raised: BaseException) -> None:
+        """An exception came out of the generator inside, which has ended, or has refused something."""
+        if is_finished(self.generator, raised):
+            self.ended = True
+            self.wake_task()  # it has nothing to wait for any more
 
     def wake_consumer(self, _: Any = None) -> None:
         if self.consumer is not None:
@@ -320,15 +335,7 @@ class Body(_engine.isolated_body):
         return None
 
     def already_running(self, name: str) -> _engine.AlreadyRunning:
-        """The error, with the notes that the engine adds to it: where the body is, and which task runs it."""
-        error = _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
-        frame = getattr(self.generator, "ag_frame", None)
-        if sys.version_info >= (3, 11) and frame is not None:
-            place = f"{frame.f_code.co_filename}, line {frame.f_lineno}, in {frame.f_code.co_name}"
-            error.add_note(f"its body is at {place}")
-        if sys.version_info >= (3, 11) and self.reader is not None:
-            error.add_note(f"the task that runs it is {self.reader.get_name()!r}")
-        return error
+        return already_running(name, self.generator, None if self.reader is None else self.reader.get_name())
 
     def is_task_to_run(self) -> bool:
         """Whether its task was cancelled, or woken, and has not run since: what it brings to the body comes first. One
@@ -345,7 +352,8 @@ class Body(_engine.isolated_body):
     async def wait(self, deadline: float | None) -> None:
         """Wait until there is something to do. Raises GaveUp at the deadline."""
         self.consumer = future = self.loop.create_future()
-        self.reader = asyncio.current_task()
+        self.reader = reader = asyncio.current_task()
+        _add_awaiter(self.task, reader)
         timer = None if deadline is None else self.loop.call_at(deadline, _expire, future)
         try:
             if await future is _MISSING:
@@ -356,6 +364,7 @@ class Body(_engine.isolated_body):
             raise
         finally:
             self.consumer = self.reader = None
+            _discard_awaiter(self.task, reader)
             if timer is not None:
                 timer.cancel()
 
@@ -444,6 +453,7 @@ class Body(_engine.isolated_body):
                 error = None
         self.outcomes.clear()
         self.closing = False
+        self.ended = self.ended or not self.closers  # then nobody can go on with it
         closers, self.closers = self.closers, []
         for closer in closers:
             if not closer.done():
@@ -585,6 +595,8 @@ class isolated_generator(_engine.isolated_generator, AsyncGenerator[Any, Any]):
         return body.operate(self, begin, "anext", value is not None)
 
     def athrow(self, *exception: Any) -> Any:
+        if not exception:
+            raise TypeError("athrow expected at least 1 argument, got 0")
         body = self._body
         return body.operate(self, functools.partial(body.generator.athrow, *exception), "athrow", True)
 
@@ -617,7 +629,8 @@ class isolated_generator(_engine.isolated_generator, AsyncGenerator[Any, Any]):
 
     @property
     def ag_running(self) -> bool:
-        return self._body.stepping or self._body.consumer is not None
+        body = self._body
+        return body.stepping or body.consumer is not None or body.closing and not body.ended
 
     async def __aenter__(self) -> "isolated_generator":
         if _in_trio_task():
@@ -632,7 +645,8 @@ class isolated_generator(_engine.isolated_generator, AsyncGenerator[Any, Any]):
         await leave(self)
 
     def __del__(self) -> None:
-        self._body.dropped()
+        if self._body is not None:  # it was never made
+            self._body.dropped()
 
     def __repr__(self) -> str:
         return f"<isolated {self._body.generator!r}>"

@@ -4,6 +4,8 @@ import sys
 from collections import deque
 from typing import Any
 
+from . import _engine
+
 
 class GaveUp(Exception):
     """The time is over that a consumer wants to wait."""
@@ -27,11 +29,35 @@ class Outcome:
             del self  # the exception refers to this frame
 
 
+def is_finished(generator: Any, error: BaseException) -> bool:
+    """Whether a generator that an exception came out of has ended. It goes on where it has refused what it was given, as
+    athrow() of what is no exception, and where it has yielded while it was closed."""
+    return isinstance(error, (GeneratorExit, StopAsyncIteration)) or getattr(generator, "ag_frame", None) is None
+
+
 def is_exit(error: BaseException) -> bool:
     """Whether an exception that came out of a body that is closed says no more than that it has ended."""
     if sys.version_info >= (3, 11) and isinstance(error, BaseExceptionGroup):  # noqa: F821
         return error.split(GeneratorExit)[1] is None
     return isinstance(error, (GeneratorExit, StopAsyncIteration))
+
+
+def already_running(name: str, generator: Any, reader: "str | None") -> _engine.AlreadyRunning:
+    """The error, with the notes that the engine adds to it: where the body is, and which task runs it.
+
+    Args:
+        name: of the operation that is refused.
+        generator: the one inside.
+        reader: the name of the task that waits for it, if any.
+    """
+    error = _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
+    frame = getattr(generator, "ag_frame", None)
+    if sys.version_info >= (3, 11) and frame is not None:
+        place = f"{frame.f_code.co_filename}, line {frame.f_lineno}, in {frame.f_code.co_name}"
+        error.add_note(f"its body is at {place}")
+    if sys.version_info >= (3, 11) and reader is not None:
+        error.add_note(f"the task that runs it is {reader!r}")
+    return error
 
 
 def answer_ended(name: str) -> Outcome:

@@ -12,7 +12,7 @@ from typing import Any
 import trio
 
 from . import _engine
-from ._isolated_outcome import GaveUp, Outcome, answer_ended, is_exit, refuse_to_take
+from ._isolated_outcome import GaveUp, Outcome, already_running, answer_ended, is_exit, is_finished, refuse_to_take
 
 
 class TrioBody:
@@ -27,6 +27,7 @@ class TrioBody:
         self.requested = trio.Event()
         self.outcomes: deque[Outcome] = deque()
         self.consumer: trio.Event | None = None  # what a consumer waits at
+        self.reader: Any = None  # the task that does
         self.error: BaseException | None = None  # what the cleanup has raised
         self.finished = trio.Event()
         self.working = False  # a request is being served
@@ -93,7 +94,7 @@ class TrioBody:
             self.ended = True
             raise
         except BaseException as error:
-            self.ended = True
+            self.ended = is_finished(self.generator, error)
             self.outcomes.append(Outcome(error=error))
         finally:
             self.working = False
@@ -121,7 +122,7 @@ class TrioBody:
     def begin_or_go_on(self, begin: Callable[[], Any], name: str, given: bool) -> Outcome | None:
         """The beginning of ``operate()``. Returns the outcome, if there is one at once."""
         if self.consumer is not None or trio.lowlevel.current_task() is self.task:
-            raise _engine.AlreadyRunning(f"{name}(): asynchronous generator is already running")
+            raise self.already_running(name)
         if self.working or self.request is not None or self.outcomes:
             refuse_to_take(name, given, self.outcomes)
             return None
@@ -133,21 +134,25 @@ class TrioBody:
         self.requested.set()
         return None
 
+    def already_running(self, name: str) -> _engine.AlreadyRunning:
+        return already_running(name, self.generator, None if self.reader is None else self.reader.name)
+
     async def wait(self, deadline: float) -> None:
         self.consumer = trio.Event()
+        self.reader = trio.lowlevel.current_task()
         try:
             with trio.CancelScope(deadline=deadline) as scope:
                 await self.consumer.wait()
         finally:
-            self.consumer = None
+            self.consumer = self.reader = None
         if scope.cancelled_caught:
             raise GaveUp
 
     async def close(self, handle: Any) -> None:
         """Interrupt the body where it is, and wait for its end."""
         if trio.lowlevel.current_task() is self.task:
-            raise _engine.AlreadyRunning("aclose(): asynchronous generator is already running")
-        if not self.ended:
+            raise self.already_running("aclose")
+        if not self.ended and not self.closing:
             self.closing = True
             self.request = None
             if self.working:

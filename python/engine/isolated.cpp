@@ -126,7 +126,7 @@ auto hand_over(IsolatedOperation& my, Object coroutine) -> Step {
 /// All of it is.
 auto begin_in_python(IsolatedOperation& my, PyObject* value) -> Step {
   PyObject* const generator = my.generator.object();
-  return hand_over(my, steal(PyObject_CallMethod(generator, "_operate", "O", value)));
+  return hand_over(my, steal(PyObject_CallMethod(generator, "_operate", "(O)", value)));
 }
 
 /// What the body has answered is no item.
@@ -138,9 +138,8 @@ auto begin_in_python(IsolatedOperation& my, PyObject* value) -> Step {
     return hand_over(my, steal(PyObject_CallMethod(self, "rest", "OO", my.generator.object(), awaited.get())));
   }
   my.progress = Progress::finished;
-  body.ended = true;
   auto error = take_raised();
-  auto const told = steal(PyObject_CallMethod(object_of(body), "wake_task", nullptr));
+  auto const told = steal(PyObject_CallMethod(object_of(body), "end_with", "(O)", error.get()));
   if (!told) compat::write_unraisable(object_of(body));
   compat::restore_exception(std::move(error));
   return Step::raised();
@@ -446,6 +445,30 @@ auto generator_new(PyTypeObject* type, PyObject*, PyObject*) -> PyObject* {
 
 auto generator_anext(PyObject* self) -> PyObject* { return new_operation(self, nullptr); }
 
+/// The generator inside; null with an exception set.
+auto inside(PyObject* self) -> Object {
+  auto const body = as<IsolatedGenerator>(self).body;
+  return steal(PyObject_GetAttrString(body ? body.get() : Py_None, "generator"));
+}
+
+auto generator_name(PyObject* self, void* name) -> PyObject* {
+  auto const generator = inside(self);
+  return generator ? PyObject_GetAttrString(generator.get(), static_cast<char const*>(name)) : nullptr;
+}
+
+auto set_generator_name(PyObject* self, PyObject* value, void* name) -> int {
+  auto const generator = inside(self);
+  return generator ? PyObject_SetAttrString(generator.get(), static_cast<char const*>(name), value) : -1;
+}
+
+// A class of Python cannot define these for its instances.
+PyGetSetDef generator_getset[] = {
+    {"__name__", generator_name, set_generator_name, PyDoc_STR("The generator's name."), named("__name__")},
+    {"__qualname__", generator_name, set_generator_name, PyDoc_STR("The generator's qualified name."),
+     named("__qualname__")},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
 PyMethodDef generator_methods[] = {
     {"asend", new_operation, METH_O,
      PyDoc_STR("asend(value) -> awaitable: send a value in and wait for the next item.")},
@@ -465,6 +488,7 @@ PyType_Slot generator_slots[] = {
     {Py_am_aiter, reinterpret_cast<void*>(PyObject_SelfIter)},
     {Py_am_anext, reinterpret_cast<void*>(generator_anext)},
     {Py_tp_methods, generator_methods},
+    {Py_tp_getset, generator_getset},
     {Py_tp_members, generator_members},
     {0, nullptr},
 };

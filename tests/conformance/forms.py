@@ -15,8 +15,16 @@ from yield_from_reference import HELPERS, BodyForm, CallsRenamed, Reference, cop
 
 #: The implementations of the table.
 FORMS = ("native", "coroutine", "syntax", "calls", "structured", "own", "layered")
+#: Those that have answers in an event loop only (loop_runner.py), and all together.
+ON_LOOPS = ("isolated", "isolated_trio")
+COLUMNS = (*FORMS, *ON_LOOPS)
 #: Those of them with an environment of its own, and how the decorator is asked for it.
-ENVIRONMENTS = {"structured": {"structured": True}, "own": {"context": "own"}, "layered": {"context": "layered"}}
+ENVIRONMENTS = {
+    "structured": {"structured": True},
+    "own": {"context": "own"},
+    "layered": {"context": "layered"},
+    "isolated": {"isolated": True},
+}
 #: Further ways to reach yield_() and yield_from_(), for random scenarios: through helper coroutines, and by other names.
 KINDS = (*FORMS, "helper", "alias", "calls_helper")
 

@@ -9,7 +9,6 @@ generators and the package have to tell the same, and nothing may be left.
 from __future__ import annotations
 
 import ast
-import asyncio
 import contextlib
 import contextvars
 import gc
@@ -21,91 +20,8 @@ import forms
 import runner
 from table import Op, Scenario, Step
 
-try:
-    import trio
-    import trio.testing
-except ImportError:  # no wheel for this interpreter
-    trio = None
-
 INSERTED = "+"
 CURRENT: contextvars.ContextVar[Operation] = contextvars.ContextVar("operation")
-
-
-class AsyncioHost:
-    """Tasks, cancellation and futures of asyncio."""
-
-    cancelled = asyncio.CancelledError
-
-    def run(self, main) -> None:
-        asyncio.run(main())
-
-    def spawn(self, operation, coroutine) -> None:
-        operation.task = asyncio.ensure_future(coroutine)
-
-    def cancel(self, operation) -> None:
-        operation.task.cancel()
-
-    async def settle(self) -> None:
-        """Until every task waits: it takes one turn of the loop to wake one, and one to run it."""
-        for _ in range(3):
-            await asyncio.sleep(0)
-
-    def trap(self) -> asyncio.Future:
-        return asyncio.get_running_loop().create_future()
-
-
-class TrioTrap:
-    def __init__(self) -> None:
-        self.event, self.value, self.error = trio.Event(), None, None
-
-    def set_result(self, value) -> None:
-        self.value = value
-        self.event.set()
-
-    def set_exception(self, error) -> None:
-        self.error = error
-        self.event.set()
-
-    def __await__(self):
-        yield from self.event.wait().__await__()
-        if self.error is not None:
-            raise self.error
-        return self.value
-
-
-class TrioHost:
-    """The same of trio, where a cancelled scope cancels each further await, too."""
-
-    def __init__(self) -> None:
-        self.cancelled = trio.Cancelled
-
-    def run(self, main) -> None:
-        async def within() -> None:
-            async with trio.open_nursery() as self.nursery:
-                await main()
-
-        trio.run(within)
-
-    def spawn(self, operation, coroutine) -> None:
-        operation.scope = trio.CancelScope()
-
-        async def within() -> None:
-            with operation.scope:
-                await coroutine
-
-        self.nursery.start_soon(within)
-
-    def cancel(self, operation) -> None:
-        operation.scope.cancel()
-
-    async def settle(self) -> None:
-        await trio.testing.wait_all_tasks_blocked()
-
-    def trap(self) -> TrioTrap:
-        return TrioTrap()
-
-
-HOSTS = {"asyncio": AsyncioHost, **({"trio": TrioHost} if trio else {})}
 
 
 class Operation:

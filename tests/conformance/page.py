@@ -63,7 +63,7 @@ def terminal(scenarios: list[Scenario], columns: list[Column], failed: set[tuple
 INDEX = """# Rules and scenarios
 
 Rules 1 to 66 are those of native async generators. The others are clauses of the PEPs of their numbers: cleanup (533), context
-(568) and `yield from` (828).
+(568), a task of its own (789) and `yield from` (828).
 [How to read a scenario](../conformance.md#how-to-read-a-scenario).
 
 """

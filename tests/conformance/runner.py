@@ -10,6 +10,7 @@ import gc
 import sys
 import types
 import warnings
+from collections.abc import Coroutine
 
 import forms
 from table import Op, Scenario
@@ -98,17 +99,21 @@ class Run:
         """Performs one step of an awaitable and tells what it answered; false where the operation goes on."""
         try:
             awaited = call(*arguments)
-        except StopIteration as stop:
-            self.say("done" if closes else f"item {self.shown(stop.value)}")
-        except StopAsyncIteration as end:
-            value = f" {self.shown(end.args[0])}" if end.args else ""
-            self.say(f"end{value}" if end.__context__ is None else f"raises {self.error(end)}")
         except BaseException as error:
-            self.say(f"raises {self.error(error)}")
+            self.tell_end(error, closes)
         else:
             self.say(f"awaits {self.shown(awaited)}")
             return False
         return True
+
+    def tell_end(self, error: BaseException, closes: bool) -> None:
+        """Tells what an operation ended with, which an exception says."""
+        if isinstance(error, StopIteration):
+            self.say("done" if closes else f"item {self.shown(error.value)}")
+        elif isinstance(error, StopAsyncIteration) and error.__context__ is None:
+            self.say(f"end {self.shown(error.args[0])}" if error.args else "end")
+        else:
+            self.say(f"raises {self.error(error)}")
 
     # --- what is done ---
 
@@ -154,23 +159,26 @@ class Run:
             self.operations[op.target] = made
             self.verbs[op.target] = operation
 
-    def start(self, op: Op) -> None:
+    def start(self, op: Op) -> Coroutine | None:
         self.operations.pop("it", None)
         self.make(op)
         if "it" in self.operations:
-            self.send(Op("send", "it"))
+            return self.send(Op("send", "it"))
+        return None
 
-    def send(self, op: Op) -> None:
-        self.step(op.target, "send", op.argument)
+    def send(self, op: Op) -> Coroutine | None:
+        return self.step(op.target, "send", op.argument)
 
-    def throw(self, op: Op) -> None:
-        self.step(op.target, "throw", self.error_made(op.argument))
+    def throw(self, op: Op) -> Coroutine | None:
+        return self.step(op.target, "throw", self.error_made(op.argument))
 
-    def step(self, name: str, how: str, argument: object) -> None:
+    def step(self, name: str, how: str, argument: object) -> Coroutine | None:
+        """A step of an operation: done when this returns, or (loop_runner.py) when what it returns has been awaited."""
         awaitable = self.operations[name]
         answered = self.tell(getattr(awaitable, how), argument, closes=self.verbs[name] == "aclose")
         if answered and name == "it":
             del self.operations["it"]  # a used awaitable would keep its generator alive
+        return None
 
     def close(self, op: Op) -> None:
         try:

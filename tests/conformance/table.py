@@ -41,13 +41,15 @@ IMPLEMENTATIONS = {
     "structured": "`@async_generator(structured=True)` on a coroutine function",
     "own": '`@async_generator(context="own")` on a coroutine function',
     "layered": '`@async_generator(context="layered")` on a coroutine function',
+    "isolated": "`@async_generator(isolated=True)` on a coroutine function, on asyncio, uvloop and anyio",
+    "isolated_trio": "the same on trio, and anyio on trio: the consumer is in its block, its delegates are not isolated",
     "calls": "an undecorated native async generator: `await yield_(x)`, `await yield_from_(d)`",
     "cpp": "the C++ library: `co_yield x`, `co_await agen::yield_from(d)`, `co_return v`",
 }
 
 
 #: Those with an environment of their own.
-ENVIRONMENTS = ("structured", "own", "layered")
+ENVIRONMENTS = ("structured", "own", "layered", "isolated", "isolated_trio")
 
 
 class TableError(Exception):
@@ -100,11 +102,12 @@ class Variant:
     steps: list[Step] = field(default_factory=list)
 
     def covers(self, implementation: str, version: tuple[int, ...]) -> bool:
+        return any(place.covers(implementation, version) for place in self.places)
+
+    def covers_too(self, implementation: str, version: tuple[int, ...]) -> bool:
         """What is said of `coroutine` holds with an environment, too, unless the line names one of these."""
-        meant = {implementation}
-        if implementation in ENVIRONMENTS and not any(place.implementation in ENVIRONMENTS for place in self.places):
-            meant.add("coroutine")
-        return any(place.covers(one, version) for place in self.places for one in meant)
+        named = any(place.implementation in ENVIRONMENTS for place in self.places)
+        return implementation in ENVIRONMENTS and not named and self.covers("coroutine", version)
 
 
 @dataclass
@@ -119,10 +122,9 @@ class Scenario:
 
     def variant(self, implementation: str, version: tuple[int, ...]) -> Variant | None:
         """The variant for one implementation on one version of CPython; None where the reference holds."""
-        for variant in self.variants:
-            if variant.covers(implementation, version):
-                return variant
-        return None
+        found = [one for one in self.variants if one.covers(implementation, version)]
+        found += [one for one in self.variants if one.covers_too(implementation, version)]
+        return found[0] if found else None
 
     def __str__(self) -> str:
         """The scenario as it stands in a file."""
@@ -162,6 +164,8 @@ def parsed_op(line: str) -> Op:
             return Op(verb, name, argument=argument_of(verb, argument))
         case ast.Expr(value=ast.Call(func=ast.Attribute(ast.Name(name), "close"), args=[])):
             return Op("close", name)
+        case ast.Expr(value=ast.Call(func=ast.Name("cancel"), args=arguments)):
+            return Op("cancel", arguments[0].id if arguments else "it")
         case ast.Expr(value=ast.Call(func=ast.Name("running" | "finished" as verb), args=arguments)):
             return Op(verb, arguments[0].id if arguments else "root")
         case ast.Expr(value=ast.Call(func=ast.Name("hooks"), args=arguments)):

@@ -3,6 +3,7 @@
 import sys
 
 import forms
+import hosts
 import injection
 import page
 import pytest
@@ -28,10 +29,10 @@ def differs(scenario, form):
 @pytest.mark.parametrize("host", ["asyncio", "trio"])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_native_and_the_package_agree_and_nothing_is_left(scenario, host):
-    if host not in injection.HOSTS:
+    if host not in hosts.HOSTS:
         pytest.skip("trio has no wheel for this interpreter")
     performances = {
-        form: injection.Performance(scenario, form, injection.HOSTS[host]())
+        form: injection.Performance(scenario, form, hosts.HOSTS[host]())
         for form in FORMS
         if not page.without(scenario, page.Column(form, version=VERSION))
     }
@@ -49,6 +50,6 @@ def test_native_and_the_package_agree_and_nothing_is_left(scenario, host):
 
 def test_hardly_a_scenario_is_without_awaits():
     awaits = [
-        len(injection.Performance(scenario, "coroutine", injection.AsyncioHost()).all_runs()) for scenario in SCENARIOS
+        len(injection.Performance(scenario, "coroutine", hosts.AsyncioHost()).all_runs()) for scenario in SCENARIOS
     ]
     assert sum(count > 0 for count in awaits) > 220

@@ -732,6 +732,30 @@ def test_already_running_names_the_task_of_trio():
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in 3.11")
+def test_already_running_names_the_task_of_trio_that_waits_for_an_isolated_generator():
+    trio = pytest.importorskip("trio")
+    pytest.importorskip("trio.testing")
+
+    @async_generator(isolated=True)
+    async def slow():
+        await trio.sleep(0.05)
+        yield 1
+
+    async def main():
+        async with slow() as generator, trio.open_nursery() as nursery:
+            nursery.start_soon(generator.__anext__, name="the reader")
+            await trio.testing.wait_all_tasks_blocked()
+            for operation in (generator.__anext__, lambda: generator.asend(1), lambda: generator.athrow(KeyError())):
+                with pytest.raises(AlreadyRunning) as caught:
+                    await operation()
+                assert caught.value.__notes__[0].startswith(f"its body is at {__file__}, line ")
+                assert caught.value.__notes__[0].endswith(", in slow")
+                assert caught.value.__notes__[1:] == ["the task that runs it is 'the reader'"]
+
+    trio.run(main)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in 3.11")
 def test_already_running_names_the_task_that_waits_for_an_isolated_generator():
     async def main():
         generator = async_generator(sleeping.__wrapped__, isolated=True)(asyncio.sleep)

@@ -1,5 +1,6 @@
 """Greenlets, which leave the middle of a body and come back: a program that mixes them with async code, and greenback."""
 
+import asyncio
 import contextvars
 import gc
 import random
@@ -151,3 +152,94 @@ def test_a_greenlet_that_is_switched_out_takes_its_context_along(context):
     assert other.switch() == "out"
     assert VARIABLE.get() == "unset"
     assert other.switch() == ("body's", "consumer's")
+
+
+# Isolated generators, by the way of SQLAlchemy: what runs in a greenlet awaits by a switch to the coroutine that spawned it.
+
+
+async def spawn(function, *arguments):
+    child = greenlet.greenlet(function)
+    child.gr_context = contextvars.copy_context()
+    answer = child.switch(*arguments)
+    while not child.dead:
+        try:
+            value = await answer
+        except BaseException as error:
+            answer = child.throw(error)
+        else:
+            answer = child.switch(value)
+    return answer
+
+
+def await_here(awaitable):
+    return greenlet.getcurrent().parent.switch(awaitable)
+
+
+@async_generator(isolated=True)
+async def isolated_numbers(tasks):
+    def sleep(seconds):
+        tasks.append(asyncio.current_task())
+        await_here(asyncio.sleep(seconds))
+        tasks.append(asyncio.current_task())
+        return VARIABLE.get()
+
+    VARIABLE.set("body's")
+    for i in range(3):
+        assert await spawn(sleep, 0) == "body's"
+        yield i
+        assert await spawn(sleep, 0.001) == "body's"
+
+
+def test_greenlets_in_the_body_of_an_isolated_generator_wait_in_its_task():
+    async def main():
+        tasks = []
+        assert [item async for item in isolated_numbers(tasks)] == [0, 1, 2]
+        assert len(tasks) == 12 and len(set(tasks)) == 1 and tasks[0] is not asyncio.current_task()
+        assert VARIABLE.get() == "unset"
+
+    asyncio.run(main())
+
+
+def test_a_greenlet_consumes_an_isolated_generator():
+    def items_in_a_greenlet(generator):
+        items = []
+        while (item := await_here(generator.anext(timeout=10, default=None))) != 2:
+            items.append(item)
+        await_here(generator.aclose())
+        return items
+
+    async def main():
+        tasks = []
+        assert await spawn(items_in_a_greenlet, isolated_numbers(tasks)) == [0, 1]
+        assert asyncio.current_task() not in tasks and VARIABLE.get() == "unset"
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_greenlets_leave_steps_of_a_structured_body_and_its_generators_are_closed():
+    closed = []
+
+    @async_generator
+    async def inner():
+        try:
+            await yield_(1)
+            await yield_(2)
+        finally:
+            await spawn(lambda: closed.append(await_here(asyncio.sleep(0, "closed"))))
+
+    @structured
+    async def body():
+        async for _ in inner():
+            await spawn(lambda: await_here(asyncio.sleep(0)))
+            break
+        await spawn(lambda: await_here(asyncio.sleep(0)))
+        return list(closed)
+
+    async def main():
+        return await asyncio.gather(*(body() for _ in range(3)))
+
+    results = asyncio.run(main())
+    assert closed == ["closed"] * 3 and all(results)

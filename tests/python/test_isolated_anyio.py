@@ -5,6 +5,7 @@ NOT_HERE says of the upstream tests that have no counterpart, why.
 """
 
 import asyncio
+import inspect
 import math
 import sys
 import time
@@ -44,12 +45,10 @@ CHILDS = "is about a child's own scope; a child is a task like any other, and yi
 NOT_HERE = {
     "test_run_natively": "each promise is run by the loops' own run()",
     "test_start_exception_delivery": NOT_IN_A_BODY,
-    "test_no_called_started_twice": "is about a coroutine that is made before the group is cancelled",
     "test_cancel_with_nested_task_groups": "counts calls of a private method of anyio's",
     "test_fail_after_scope_cancelled_before_timeout": "is expected to fail upstream",
     "test_cancel_generator_based_task": "generator-based coroutines are gone since 3.11",
     "test_schedule_old_style_coroutine_func": "generator-based coroutines are gone since 3.11",
-    "test_cancel_completed_task": "asks for what the loop reports: each consumer here does",
     "test_cancelscope_exit_before_enter": NOT_IN_A_BODY,
     "test_task_in_sync_spawn_callback": CHILDS,
     "test_shielding_mutate": CHILDS,
@@ -59,7 +58,6 @@ NOT_HERE = {
     "test_uncancel_after_group_aexit_native_cancel": CHILDS,
     "test_start_parent_id": CHILDS,
     "test_patched_asyncio_task": "patches asyncio.Task",
-    "test_eager_task_factory": "isolating.py has eager tasks for asyncio's promises",
     "test_unhandled_exception_group": "is about the end of an event loop by KeyboardInterrupt",
     "test_reraise_cancelled_in_excgroup": "is about the backport of exception groups",
     "test_exception_refcycles_direct": "test_isolated_taskgroups.py asks for references to errors",
@@ -68,7 +66,6 @@ NOT_HERE = {
     "test_exception_refcycles_propagate_cancellation_error": "the same",
     "test_exception_refcycles_base_error": "the same",
     "test_exception_groups_suppresses_exc_context": NOT_IN_A_BODY,
-    "test_cancel_reason": "is of anyio 4.11 and later",
 }
 
 
@@ -762,6 +759,62 @@ async def test_waits_for_native_futures_are_cancelled():
         yield
         group.cancel_scope.cancel()
         await asyncio.get_running_loop().create_future()
+
+
+async def nothing():
+    pass
+
+
+async def start_at_once(*, task_status):
+    task_status.started()
+
+
+@anyio_promise("test_no_called_started_twice", "test_cancel_completed_task")
+async def test_a_group_is_cancelled_after_a_child_has_ended_and_before_one_begins():
+    async with create_task_group() as group:
+        group.start_soon(nothing)
+        group.start_soon(nothing)
+        yield
+        starting = group.start(start_at_once)
+        group.cancel_scope.cancel()
+        await starting
+    assert group.cancel_scope.cancel_called
+
+
+@anyio_promise("test_eager_task_factory", native=True)
+async def test_children_of_a_group_begin_later_under_an_eager_task_factory():
+    began = []
+
+    async def child():
+        with CancelScope():
+            began.append(get_current_task().parent_id)
+
+    eager = getattr(asyncio, "eager_task_factory", None)  # 3.12+
+    loop = asyncio.get_running_loop()
+    factory = loop.get_task_factory()
+    async with create_task_group() as group:
+        loop.set_task_factory(eager)
+        try:
+            group.start_soon(child)
+        finally:
+            loop.set_task_factory(factory)
+        assert not began
+        yield
+        await checkpoint()
+        assert began == [get_current_task().id]
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.skipif(
+    "reason" not in inspect.signature(CancelScope.cancel).parameters, reason="reasons are new in anyio 4.11"
+)
+@anyio_promise("test_cancel_reason")
+async def test_the_reason_of_a_cancellation_is_told():
+    with CancelScope() as scope:
+        yield
+        scope.cancel("what it was for")
+        with pytest.raises(get_cancelled_exc_class(), match="what it was for"):
+            await sleep(1)
 
 
 @anyio_promise()

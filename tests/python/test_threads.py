@@ -457,6 +457,76 @@ def test_sub_interpreters_come_and_go(way):
     )
 
 
+ENVIRONMENTS_IN_SUBINTERPRETER = """
+import sys
+sys.path[:0] = {path!r}
+import asyncio, contextvars
+from async_generator import async_generator, structured
+
+log = []
+variable = contextvars.ContextVar("variable", default="unset")
+
+@async_generator(isolated=True)
+async def isolated():
+    variable.set("body's")
+    try:
+        for item in range(3):
+            await asyncio.sleep(0)
+            yield item, asyncio.current_task().get_name(), variable.get()
+    finally:
+        await asyncio.sleep(0)
+        log.append("isolated")
+
+@async_generator(context="layered")
+async def layered():
+    try:
+        yield variable.get()
+        yield variable.get()
+    finally:
+        log.append("layered")
+
+@structured
+async def consumer():
+    async for item in isolated():
+        break
+    variable.set("consumer's")
+    async for seen in layered():
+        break
+    await asyncio.sleep(0)
+    return item, seen
+
+async def main():
+    result = await consumer()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    kept = isolated()
+    await kept.__anext__()
+    sys.kept = kept  # suspended at the end of the loop and of the interpreter
+    return result
+
+assert asyncio.run(main()) == ((0, "generator isolated", "body's"), "consumer's")
+assert sorted(log) == ["isolated", "isolated", "layered"], log
+"""
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="before 3.12 asyncio's C module has one state for all interpreters"
+)
+@pytest.mark.parametrize("way", WAYS)
+def test_environments_in_sub_interpreters(way):
+    python(
+        f"""
+        from test_threads import ENVIRONMENTS_IN_SUBINTERPRETER, subinterpreters
+        execute = dict(subinterpreters())[{way!r}]
+        script = ENVIRONMENTS_IN_SUBINTERPRETER.format(path=sys.path)
+        for _ in range(2):
+            execute(script)
+        exec(script, {{}})
+        execute(script)
+        """
+    )
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_the_package_lives_in_a_sub_interpreter_alone(way):
     python(
