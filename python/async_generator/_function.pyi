@@ -1,10 +1,11 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine
-from types import AsyncGeneratorType
+from types import AsyncGeneratorType, CodeType
 from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, TypeVar, overload
 
 from typing_extensions import ParamSpec, TypeIs
 
 from . import _engine
+from . import _rewriting as _rewriting
 from ._isolated import isolated_generator
 from .typing import _Facts
 
@@ -114,6 +115,8 @@ def async_generator(
 def decorate(function: Any, parts: int) -> Any: ...
 def decorate_coroutine(function: Any, parts: int) -> Any: ...
 def factory_of(function: Any) -> Any: ...
+def kind_of(code: CodeType) -> int: ...
+def as_kind(code: CodeType, kind: int) -> CodeType: ...
 def isasyncgen(obj: object) -> TypeIs[AsyncGeneratorType[Any, Any] | _engine.async_generator[Any, Any, Any]]: ...
 @overload
 def isasyncgenfunction(
