@@ -54,7 +54,7 @@ def _compiled(node, function):
         code = code.replace(co_qualname=function.__code__.co_qualname)
     cells = dict(zip(free, function.__closure__ or (), strict=True))
     made = types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__,
-                              tuple(cells[name] for name in code.co_freevars))
+                              tuple(cells[name] for name in code.co_freevars) or None)
     made.__kwdefaults__ = function.__kwdefaults__
     made.__qualname__ = function.__qualname__
     made.__module__ = function.__module__

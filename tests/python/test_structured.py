@@ -533,6 +533,7 @@ def test_one_that_ignores_its_exit_says_so():
     coroutine.close()
 
 
+@pytest.mark.engine(reason="the package's own frames are between")
 def test_tracebacks_have_the_bodys_frames_and_no_more():
     @structured
     async def inner():
