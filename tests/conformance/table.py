@@ -42,6 +42,8 @@ IMPLEMENTATIONS = {
     "own": '`@async_generator(context="own")` on a coroutine function',
     "layered": '`@async_generator(context="layered")` on a coroutine function',
     "calls": "an undecorated native async generator: `await yield_(x)`, `await yield_from_(d)`",
+    "plain": "all forms that use the package, without its engine: in plain Python, on CPython",
+    "pypy": "the same on PyPy, whose versions are those of its language; what is said of `plain` holds here, too",
     "cpp": "the C++ library: `co_yield x`, `co_await agen::yield_from(d)`, `co_return v`",
 }
 
@@ -117,11 +119,17 @@ class Scenario:
     variants: list[Variant] = field(default_factory=list)
     context: bool = False
 
-    def variant(self, implementation: str, version: tuple[int, ...]) -> Variant | None:
-        """The variant for one implementation on one version of CPython; None where the reference holds."""
-        for variant in self.variants:
-            if variant.covers(implementation, version):
-                return variant
+    def variant(self, implementation: str, version: tuple[int, ...], form: str = "") -> Variant | None:
+        """The variant for one implementation on one version of CPython; None where the reference holds.
+
+        Without the engine a form answers as with it, unless the table says otherwise of `plain` or `pypy`: then `form` names
+        the form.
+        """
+        without_engine = {"plain": ("plain", form), "pypy": ("pypy", "plain", form)}
+        for one in without_engine.get(implementation, (implementation,)):
+            for variant in self.variants:
+                if variant.covers(one, version):
+                    return variant
         return None
 
     def __str__(self) -> str:
