@@ -62,6 +62,12 @@ def test_plain_python_has_every_name_that_the_package_takes_from_the_engine():
     assert not [name for name in names if not hasattr(_plain, name)]
 
 
+def test_the_guard_says_that_it_needs_the_engine():
+    with pytest.raises(RuntimeError, match=r"guard\(\) needs the engine of async_generator"):
+        _plain.set_guard(None, True)
+    assert _plain.set_guard(None, False) is None
+
+
 # Where frames of native async generators cannot run as those of coroutines ---------------------------------------------
 
 

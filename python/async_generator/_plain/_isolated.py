@@ -7,7 +7,7 @@ The engine resumes an idle body by itself (``python/engine/isolated.cpp``). Here
 from collections.abc import Callable
 from typing import Any
 
-from ._errors import reused
+from ._errors import reused, thrown
 
 _task_swap: Any = None
 
@@ -109,8 +109,9 @@ class isolated_operation:
     def throw(self, /, *exception: Any) -> Any:
         if self._ended:
             raise reused("__anext__()/asend()")
-        if self._rest is None:
-            self._rest = self._generator._operate(self._argument)
+        if self._rest is None:  # as a coroutine that has not begun
+            self._ended = True
+            raise thrown(exception)
         try:
             return self._step(self._rest.throw, *exception)
         finally:
