@@ -6,7 +6,9 @@ import table
 from table import Scenario
 
 
-def difference(scenario: Scenario, implementation: str, version: tuple[int, ...], answers: list[list[str]], form: str = "") -> str:
+def difference(
+    scenario: Scenario, implementation: str, version: tuple[int, ...], answers: list[list[str]], form: str = ""
+) -> str:
     """Where the answers are others, as text to be read; empty where they are not."""
     variant = scenario.variant(implementation, version, form)
     steps = variant.steps if variant else scenario.steps

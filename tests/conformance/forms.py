@@ -130,7 +130,9 @@ def make(source: str, form: str | dict[str, str], namespace: dict) -> None:
     """Defines a scenario's functions in `namespace`, which has what else their bodies use."""
     namespace.update(HELPERS, yield_=package.yield_, yield_from_=package.yield_from_)
     namespace.update(_decorated=package.async_generator, _boxed=_boxed)
-    namespace.update({f"_{name}": package.async_generator(**options) for name, options in ENVIRONMENTS.items() if name in FORMS})
+    namespace.update(
+        {f"_{name}": package.async_generator(**options) for name, options in ENVIRONMENTS.items() if name in FORMS}
+    )
     exec(_compiled(source, tuple(kinds_of(source, form).items())), namespace)
 
 

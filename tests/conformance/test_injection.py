@@ -8,7 +8,9 @@ import page
 import pytest
 import table
 
-if forms.WITHOUT_ENGINE:  # what stands in a cycle is then collected otherwise (docs/differences.md, "Without the engine")
+if (
+    forms.WITHOUT_ENGINE
+):  # what stands in a cycle is then collected otherwise (docs/differences.md, "Without the engine")
     pytest.skip("without the engine, the collector may close a body before its generator", allow_module_level=True)
 
 VERSION = sys.version_info[:3]

@@ -17,7 +17,11 @@ ENDS_IT = {"stop-iteration-before-start"} if hasattr(sys, "gettotalrefcount") an
 
 def answering(form):
     """The name of what answers in a form, and its version and form if the table has another name for that."""
-    return (form, "", VERSION, "") if form in ("native", "calls") or not forms.WITHOUT_ENGINE else (forms.WITHOUT_ENGINE, "", VERSION, form)
+    return (
+        (form, "", VERSION, "")
+        if form in ("native", "calls") or not forms.WITHOUT_ENGINE
+        else (forms.WITHOUT_ENGINE, "", VERSION, form)
+    )
 
 
 CASES = [

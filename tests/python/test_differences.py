@@ -670,7 +670,12 @@ def exit_at_await(form):
     return form.log
 
 
-@row("rebound-yield", native=None, ours=None, operators=["item 1", "TypeError: 'NoneType' object is not callable" if PLAIN else "item 2"])
+@row(
+    "rebound-yield",
+    native=None,
+    ours=None,
+    operators=["item 1", "TypeError: 'NoneType' object is not callable" if PLAIN else "item 2"],
+)
 def rebound_yield(form):
     if not isinstance(form, Operators):
         return None
