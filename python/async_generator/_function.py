@@ -9,12 +9,13 @@ from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 from . import _implementation as _engine
-from ._with_blocks import yields_in_with
 
 if _engine.__name__ == "async_generator._engine":
     from . import _rewriting as _rewriting
+    from ._with_blocks import yields_in_with
 else:
     from ._plain import _code as _rewriting  # type: ignore[no-redef]
+    from ._plain._code import yields_in_with
 
 # All functions that contextlib.asynccontextmanager makes share their code.
 _CONTEXT_MANAGER_CODE = contextlib.asynccontextmanager(lambda: None).__code__  # type: ignore[arg-type, return-value]

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from . import _implementation as _engine
 from ._util import _AsyncGeneratorContextManager
-from ._with_blocks import entered_managers
 
 _MODES = ("off", "warn", "error")
 #: Modules whose code resumes generators that are context managers or fixtures, or gives them a task of their own.
@@ -149,6 +148,8 @@ class _Found(NamedTuple):
 
 def _find(suspended: Any, depth: int = 0) -> _Found | None:
     """The first scope that a suspended coroutine or generator, or one that it awaits, holds open; None without any."""
+    from ._with_blocks import entered_managers  # which reads CPython's bytecode
+
     while suspended is not None and depth < _DEEPEST:
         prefix = _PREFIXES.get(type(suspended), "")
         frame = getattr(suspended, f"{prefix}_frame") if prefix else None

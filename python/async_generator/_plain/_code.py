@@ -46,3 +46,8 @@ def yields_items(code: CodeType) -> bool:
     if _WRAPS:
         return bool(_WRAPS & _wraps(code))
     return any(one.opname == "YIELD_VALUE" for one in dis.get_instructions(code))
+
+
+def yields_in_with(code: CodeType) -> bool:
+    """False: nothing looks at yields here."""
+    return False
