@@ -24,6 +24,15 @@ for version in ("3.10", "3.11", "3.12", "3.13", "3.13t", "3.14", "3.14t", "3.15"
 
 
 @nox.session
+def plain(session: nox.Session) -> None:
+    """tests/python on the newest interpreter without the engine, in plain Python; arguments go to pytest."""
+    made = session.run("python3", "tools/environment", "3.13", silent=True, external=True)
+    engine = [f"--ignore=tests/python/test_{name}.py" for name in ("rewriting", "fast_paths", "packaging")]
+    command = [made.split()[-1], "-m", "pytest", "-p", "no:cacheprovider", "tests/python", *engine, *session.posargs]
+    session.run(*command, external=True, env={"ASYNC_GENERATOR_ENGINE": "plain"})
+
+
+@nox.session
 def cpp(session: nox.Session) -> None:
     """The C++ tests; arguments are names of presets."""
     session.run("python3", "tools/test-cpp", *session.posargs, external=True)

@@ -1,5 +1,6 @@
 from sys import get_asyncgen_hooks, set_asyncgen_hooks
 
+from . import _engine as _engine
 from . import _impl as _impl
 from ._engine import AlreadyRunning
 from ._environment import instrument, isolated, preserve, structured, structured_tasks
@@ -8,6 +9,8 @@ from ._guard import YieldInScopeWarning, guard
 from ._operators import yield_, yield_from_
 from ._util import aclosing, asynccontextmanager
 from ._version import __version__ as __version__
+
+_implementation = _engine
 
 __all__ = [
     "AlreadyRunning",

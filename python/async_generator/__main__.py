@@ -4,7 +4,9 @@ The package does not import this module.
 """
 
 import argparse
+import importlib.util
 import json
+import os
 import platform
 import sys
 import sysconfig
@@ -12,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import _engine, _rewriting
+from . import _implementation as _engine
+from ._function import _rewriting
 from ._operators import yield_
 from ._version import __version__
 
@@ -40,7 +43,7 @@ def facts() -> dict[str, Any]:
     _rewriting.rewrite(_sample.__code__, globals())  # after the first use it is known whether real yields are on
     return {
         "version": __version__,
-        "engine": _engine.__file__,
+        "engine": _engine_or_why_not(),
         "interpreter": f"{platform.python_implementation()} {platform.python_version()}",
         "executable": sys.executable,
         "gil": _gil(),
@@ -50,6 +53,21 @@ def facts() -> dict[str, Any]:
             "real yields": _rewriting.disabled,
         },
     }
+
+
+def _engine_or_why_not() -> str:
+    """The engine's file; or a sentence that says why plain Python takes its place."""
+    if _engine.__name__ == "async_generator._engine":
+        return str(_engine.__file__)
+    if os.environ.get("ASYNC_GENERATOR_ENGINE") == "plain":
+        why = "ASYNC_GENERATOR_ENGINE=plain asks for it"
+    elif sys.implementation.name != "cpython":
+        why = f"the engine is for CPython, and this is {platform.python_implementation()}"
+    elif importlib.util.find_spec("async_generator._engine") is None:
+        why = "this installation was built without the engine"
+    else:
+        why = "the engine of this installation cannot be loaded"
+    return f"in plain Python: {why}"
 
 
 def _gil() -> str:

@@ -12,7 +12,7 @@ from contextvars import Context, ContextVar, Token
 from types import CoroutineType
 from typing import Any, NamedTuple
 
-from . import _engine
+from . import _implementation as _engine
 from ._function import awaiting, decorate, decorate_coroutine, factory_of, isasyncgenfunction
 from ._operators import yield_from_
 

@@ -8,9 +8,14 @@ import weakref
 from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
-from . import _engine, _rewriting
-from ._rewriting import as_kind, kind_of, with_free_variable
-from ._with_blocks import yields_in_with
+from . import _implementation as _engine
+
+if _engine.__name__ == "async_generator._engine":
+    from . import _rewriting as _rewriting
+    from ._with_blocks import yields_in_with
+else:
+    from ._plain import _code as _rewriting  # type: ignore[no-redef]
+    from ._plain._code import yields_in_with
 
 # All functions that contextlib.asynccontextmanager makes share their code.
 _CONTEXT_MANAGER_CODE = contextlib.asynccontextmanager(lambda: None).__code__  # type: ignore[arg-type, return-value]
@@ -145,15 +150,36 @@ def _refuse_compiled(function: Any) -> None:
         )
 
 
+# A function's kind ----------------------------------------------------------------------------------------------------
+
+_KINDS = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
+def kind_of(code: CodeType) -> int:
+    """The flag that makes a call of the code make a coroutine, a generator or an async generator; 0 for other code."""
+    return code.co_flags & _KINDS
+
+
+def as_kind(code: CodeType, kind: int) -> CodeType:
+    """A copy of ``code`` whose kind, a flag as ``kind_of()`` returns it, is ``kind``."""
+    # A sent value takes a stack slot, which the code of a plain function does not have (3.10, where flags alone decide).
+    room = 0 if kind_of(code) else 1
+    return code.replace(co_flags=code.co_flags & ~_KINDS | kind, co_stacksize=code.co_stacksize + room)
+
+
 # Calling ---------------------------------------------------------------------------------------------------------------
 #
 # A decorated function is a Python function whose code has the flag CO_ASYNC_GENERATOR, so that inspect, and tools that
 # use inspect, recognise it. The code itself does not run: the engine gives the function another entry point, which finds
 # the factory in the last cell of the closure. CPython 3.11 alone inlines the code of a Python function even if it has
 # another entry point; there the code calls the factory. On other versions the code serves copies of the function, which
-# do not have the engine's entry point, and tools that read it.
+# do not have the engine's entry point, and tools that read it. Without the engine, the code calls the factory everywhere,
+# and has the flag where that is for show only.
 
-_INLINES = sys.version_info[:2] == (3, 11)
+_HAS_ENTRY_POINT = _engine.__name__ == "async_generator._engine"
+_INLINES = sys.version_info[:2] == (3, 11) or not _HAS_ENTRY_POINT
+# Whether a call makes what the flags of the code say. Elsewhere an instruction does, and flags are for show.
+_BY_FLAGS = sys.version_info < (3, 11) or sys.implementation.name != "cpython"
 _CELL = "<factory>"
 
 
@@ -165,7 +191,8 @@ def _make_function(function: Any, factory: Any, kind: int) -> FunctionType:
         by_keyword = _KeywordDefaults(function, list(by_keyword)) if by_keyword else None
     decorated.__defaults__ = defaults
     decorated.__kwdefaults__ = by_keyword
-    return _engine.bind(decorated)
+    bound: FunctionType = _engine.bind(decorated)
+    return bound
 
 
 def _copy_shown(function: Any, factory: Any, kind: int) -> FunctionType | None:
@@ -177,7 +204,7 @@ def _copy_shown(function: Any, factory: Any, kind: int) -> FunctionType | None:
         return None
     if not function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
         return None
-    code = with_free_variable(as_kind(function.__code__, kind), _CELL)
+    code = _rewriting.with_free_variable(as_kind(function.__code__, kind), _CELL)
     if code is None:
         return None
     factory.shown = code
@@ -216,6 +243,8 @@ class _Signature:
 
 def _forwarding_function(function: Any, factory: Any, kind: int) -> FunctionType:
     """A function with the parameters and the cells of ``function``, which calls ``factory`` with its arguments."""
+    if _BY_FLAGS and not _HAS_ENTRY_POINT and kind == inspect.CO_ASYNC_GENERATOR:
+        kind = 0  # its code runs, and must not make a native generator
     has_code = isinstance(function, FunctionType)
     if has_code and sys.version_info >= (3, 11):  # these versions count free variables in one byte
         has_code = len(function.__code__.co_freevars) < 255
@@ -238,7 +267,7 @@ def _compile_forward(filename: str, signature: _Signature, cells: list[str], fac
     mark = signature.mark
     call = f"target{mark}({signature.arguments})"
     define, run = "def", f"return {call}"
-    if sys.version_info < (3, 11):  # where a copy is of its kind by its flags alone
+    if _BY_FLAGS and kind:
         define, run = "async def", f"return await {call}"
         if kind == inspect.CO_ASYNC_GENERATOR:
             run = f"await delegate{mark}({call})"

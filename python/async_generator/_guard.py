@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
-from . import _engine
+from . import _implementation as _engine
 from ._util import _AsyncGeneratorContextManager
-from ._with_blocks import entered_managers
 
 _MODES = ("off", "warn", "error")
 #: Modules whose code resumes generators that are context managers or fixtures, or gives them a task of their own.
@@ -69,6 +68,7 @@ def guard(mode: str, *, exempt: Iterable[str] = ()) -> str:
     Raises:
         ValueError: if ``mode`` is none of the three.
         TypeError: if ``exempt`` is a string.
+        RuntimeError: in plain Python, where nothing looks at yields, for any mode but ``"off"``.
     """
     global _exempt
     if mode not in _MODES:
@@ -82,8 +82,8 @@ def guard(mode: str, *, exempt: Iterable[str] = ()) -> str:
 def switch(mode: str) -> str:
     """Choose the mode alone, and keep what is exempt. Returns the mode that was chosen before."""
     global _mode
-    before, _mode = _mode, mode
     _engine.set_guard(_look, mode != "off")
+    before, _mode = _mode, mode
     return before
 
 
@@ -148,6 +148,8 @@ class _Found(NamedTuple):
 
 def _find(suspended: Any, depth: int = 0) -> _Found | None:
     """The first scope that a suspended coroutine or generator, or one that it awaits, holds open; None without any."""
+    from ._with_blocks import entered_managers  # which reads CPython's bytecode
+
     while suspended is not None and depth < _DEEPEST:
         prefix = _PREFIXES.get(type(suspended), "")
         frame = getattr(suspended, f"{prefix}_frame") if prefix else None
@@ -269,5 +271,5 @@ def _warn(message: str, frame: FrameType) -> BaseException | None:
     return None
 
 
-if sys.flags.dev_mode:
+if sys.flags.dev_mode and _engine.__name__ == "async_generator._engine":
     guard("warn")

@@ -11,7 +11,7 @@ New code uses the public names.
 from abc import ABC, abstractmethod
 from typing import Any
 
-from . import _engine
+from . import _implementation as _engine
 from ._function import async_generator, isasyncgen, isasyncgenfunction
 from ._operators import yield_, yield_from_
 

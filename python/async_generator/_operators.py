@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Any
 
-from . import _engine
+from . import _implementation as _engine
 
 
 async def _boxer() -> AsyncGenerator[Any, Any]:
@@ -63,7 +63,10 @@ async def yield_from_(delegate: AsyncIterable[Any]) -> Any:
 
 def _dress(operator: Any, prototype: Any) -> Any:
     """Give an operator of the engine the attributes of a coroutine function. Returns the operator."""
-    for name in ("__name__", "__qualname__", "__doc__", "__module__", "__code__", "__defaults__", "__kwdefaults__"):
+    names = ["__name__", "__qualname__", "__doc__", "__module__"]
+    if _engine.__name__ == "async_generator._engine":  # without it, the operators are Python functions
+        names += ["__code__", "__defaults__", "__kwdefaults__"]
+    for name in names:
         setattr(operator, name, getattr(prototype, name))
     operator.__module__ = "async_generator"
     operator.__annotations__ = dict(prototype.__annotations__)

@@ -32,7 +32,7 @@ import sys
 from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
-from . import _engine
+from . import _implementation as _engine
 from ._bytecode import CALLABLE_SLOTS, KNOWN, LOAD_GLOBAL, SIZES, VERSION, Call, Code
 from ._operators import yield_, yield_from_
 
@@ -201,21 +201,7 @@ class _Copy:
         return made
 
 
-# A function's kind, and its cells --------------------------------------------------------------------------------------
-
-_KINDS = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-
-
-def kind_of(code: CodeType) -> int:
-    """The flag that makes a call of the code make a coroutine, a generator or an async generator; 0 for other code."""
-    return code.co_flags & _KINDS
-
-
-def as_kind(code: CodeType, kind: int) -> CodeType:
-    """A copy of ``code`` whose kind, a flag as ``kind_of()`` returns it, is ``kind``."""
-    # A sent value takes a stack slot, which the code of a plain function does not have (3.10, where flags alone decide).
-    room = 0 if kind_of(code) else 1
-    return code.replace(co_flags=code.co_flags & ~_KINDS | kind, co_stacksize=code.co_stacksize + room)
+# A function's cells --------------------------------------------------------------------------------------
 
 
 def with_free_variable(code: CodeType, name: str) -> CodeType | None:

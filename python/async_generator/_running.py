@@ -11,7 +11,7 @@ from itertools import islice
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
-from . import _engine
+from . import _implementation as _engine
 
 _TASKS = 1000  # are looked at, and no more: a program may get the error often
 _AWAITS = 100  # from a task to the generator
@@ -72,7 +72,7 @@ def _awaited_by(one: Any) -> Any:
         return one.gi_yieldfrom
     if kind is AsyncGeneratorType or kind is _engine.async_generator:
         return one.ag_await
-    if kind.__module__ == _engine.__name__:
+    if kind.__module__.startswith(_engine.__name__):
         return getattr(one, "ag_gen", None) or getattr(one, "cr_await", None)
     if kind.__name__ in _NATIVE_OPERATIONS and kind.__module__ == "builtins":
         return next((it for it in gc.get_referents(one) if type(it) in (AsyncGeneratorType, CoroutineType)), None)

@@ -26,7 +26,8 @@ from typing import Any
 
 import async_generator
 
-from . import _engine, _rewriting
+from . import _implementation as _engine
+from ._function import _rewriting
 from ._trace_report import Options, Report
 
 # The place where a generator was made or, if that is not known, first used: file, line, function.
@@ -36,6 +37,9 @@ _LOOPS = {"asyncio", "trio", "anyio", "uvloop", "curio"}
 _MONITORING = sys.version_info >= (3, 12)
 _DROPPED = "dropped unfinished; nobody awaited its cleanup"
 _now = time.perf_counter_ns
+# Without an engine, items have two.
+_WRAPPERS = (_engine.box_type, getattr(_engine, "own_box_type", _engine.box_type))
+_PLAIN = str(Path(__file__).parent / "_plain")
 #: The types of the objects that a real yield hands to the engine if the call of an operator was kept.
 _KEPT = {"yield_awaitable", "yield_from_awaitable"}
 
@@ -136,7 +140,7 @@ class Tracer:
         if not getattr(self._of_thread, "joined", False):
             self._of_thread.joined = True
             self._of_thread.user = tuple(self._get())
-            sys.set_coroutine_origin_tracking_depth(2)
+            sys.set_coroutine_origin_tracking_depth(4)
             self._install()
 
     def _hooks_of_user(self) -> tuple[Any, Any]:
@@ -305,9 +309,10 @@ class Tracer:
         """The place where the generator was made, and True; or the place where it is first used, and False."""
         origin = getattr(getattr(generator, "_coroutine", None), "cr_origin", None)
         if origin:
-            # On 3.11 the decorated function has a frame of its own, in which the body is made.
-            own = origin[0][2] == f"<call of {known.code.co_name}>" and len(origin) > 1
-            file, line, function = origin[1] if own else origin[0]
+            # On 3.11, and without an engine, calls of this package have frames, in which the body is made.
+            call = f"<call of {known.code.co_name}>"
+            outer = [one for one in origin if one[2] != call and not one[0].startswith(_PLAIN)]
+            file, line, function = (outer or origin)[0]
             return (file, line, function), True
         made: Counter[_Site] = self._made.get(known.code, Counter())
         if len(made) == 1:
@@ -345,7 +350,7 @@ class Tracer:
         if sys.version_info < (3, 11) and isinstance(value, _engine.box_type):  # a rewritten delegation is boxed there
             content = _engine.unbox(value)
             value = content if type(content).__name__ == "yield_from_awaitable" else value
-        if isinstance(value, _engine.box_type) or isinstance(value, _engine.yield_awaitable):
+        if isinstance(value, _WRAPPERS) or isinstance(value, _engine.yield_awaitable):
             known.items += 1
             self.items += 1
             above = known.parent
@@ -379,9 +384,10 @@ class Tracer:
         known.ended, known.end = now, how
         by_parent = known.parent is not None and known.parent.delegating is not None
         if "closed" in how and not known.left and not by_parent:
-            if known.weak() is None:
+            driver = self._driver(frame)
+            if known.weak() is None or driver == "__del__":
                 known.left = _DROPPED
-            elif self._driver(frame) in _LOOPS:
+            elif driver in _LOOPS:
                 known.left = "left open; closed by the event loop at its end"
         if not known.left and not known.spans:
             del self.generators[known.number]
@@ -394,8 +400,12 @@ class Tracer:
 
     @staticmethod
     def _driver(frame: Any) -> str:
-        """The package whose code has entered this frame."""
+        """The package whose code has entered this frame. Without an engine, "__del__" if its generator is being dropped."""
         above = frame.f_back
+        while above is not None and above.f_globals.get("__name__", "").startswith("async_generator._plain."):
+            if above.f_code.co_name == "__del__":
+                return "__del__"
+            above = above.f_back
         return "" if above is None else above.f_globals.get("__name__", "").split(".")[0]
 
     def _span(self, known: _Generator, name: str, since: int | None, until: int) -> None:

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from . import _engine, _guard, _trace
+from . import _guard, _trace
+from . import _implementation as _engine
 
 _MARK = "leaves_generators_open"
 

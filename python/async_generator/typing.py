@@ -8,9 +8,11 @@ return type of a coroutine function that uses ``await yield_()``: a type checker
 from types import GenericAlias
 from typing import Any
 
-from ._engine import async_generator as AsyncGenerator
+from . import _implementation
 
 __all__ = ["AsyncGenerator", "Yields"]
+
+AsyncGenerator = _implementation.async_generator
 
 
 class Yields:

@@ -6,13 +6,16 @@ import table
 from table import Scenario
 
 
-def difference(scenario: Scenario, implementation: str, version: tuple[int, ...], answers: list[list[str]]) -> str:
+def difference(
+    scenario: Scenario, implementation: str, version: tuple[int, ...], answers: list[list[str]], form: str = ""
+) -> str:
     """Where the answers are others, as text to be read; empty where they are not."""
-    variant = scenario.variant(implementation, version)
+    variant = scenario.variant(implementation, version, form)
     steps = variant.steps if variant else scenario.steps
     if [step.answers for step in steps] == answers:
         return ""
-    lines = [f"{scenario.name} on {implementation}: other answers than the table's (-: expected, +: given)"]
+    place = f"{implementation} {form}".strip()
+    lines = [f"{scenario.name} on {place}: other answers than the table's (-: expected, +: given)"]
     for step, given in zip(steps, answers, strict=False):  # one that died has answered less
         lines.append(f"    {step.line}")
         if step.answers == given:

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import ast
 import functools
+import sys
 import warnings
 
 import async_generator as package
 from yield_from_reference import HELPERS, BodyForm, CallsRenamed, Reference, copied
 
-#: The implementations of the table.
+CPYTHON = sys.implementation.name == "cpython"
+#: The implementations of the table on Python. The oracle is CPython; only there are dropped generators closed at once.
 FORMS = ("native", "coroutine", "syntax", "calls", "structured", "own", "layered")
-#: Those that have answers in an event loop only (loop_runner.py), and all together.
+if not CPYTHON:
+    FORMS = ("coroutine", "syntax", "own", "layered")
+#: What answers in this process if it is not the engine: a name of the table's, which then stands for all forms of ours.
+WITHOUT_ENGINE = "" if package._implementation.__name__.endswith("._engine") else "plain" if CPYTHON else "pypy"
+#: Those that have answers in an event loop only (loop_runner.py), and all together; without the engine
+#: tests/python has those.
 ON_LOOPS = ("isolated", "isolated_trio")
-COLUMNS = (*FORMS, *ON_LOOPS)
+COLUMNS = FORMS if WITHOUT_ENGINE else (*FORMS, *ON_LOOPS)
 #: Those of them with an environment of its own, and how the decorator is asked for it.
 ENVIRONMENTS = {
     "structured": {"structured": True},
@@ -132,7 +139,9 @@ def make(source: str, form: str | dict[str, str], namespace: dict) -> None:
     """Defines a scenario's functions in `namespace`, which has what else their bodies use."""
     namespace.update(HELPERS, yield_=package.yield_, yield_from_=package.yield_from_)
     namespace.update(_decorated=package.async_generator, _boxed=_boxed)
-    namespace.update({f"_{name}": package.async_generator(**options) for name, options in ENVIRONMENTS.items()})
+    namespace.update(
+        {f"_{name}": package.async_generator(**options) for name, options in ENVIRONMENTS.items() if name in FORMS}
+    )
     exec(_compiled(source, tuple(kinds_of(source, form).items())), namespace)
 
 

@@ -19,28 +19,29 @@ LEGEND = f"{SAME} as the reference   {OTHER} otherwise, the table says why   {NO
 
 @dataclass(frozen=True)
 class Column:
-    """One implementation on one interpreter; C++ has none."""
+    """One implementation on one interpreter; C++ has none. Without the engine, in one form; in any if there is none."""
 
     implementation: str
     tag: str = ""
     version: tuple[int, ...] = ()
+    form: str = ""
 
 
 def without(scenario: Scenario, column: Column) -> str:
     """Why a scenario has no meaning for an implementation; empty where it has one."""
-    variant = scenario.variant(column.implementation, column.version)
+    variant = scenario.variant(column.implementation, column.version, column.form)
     if variant is not None and not variant.steps:
         return variant.reason
     if column.implementation == "cpp":
         return "C++ exceptions have no context" if scenario.context else ""
-    return forms.expressible(scenario.body, column.implementation)
+    return forms.expressible(scenario.body, column.form or column.implementation)
 
 
 def mark(scenario: Scenario, column: Column) -> str:
     """What the table says."""
     if without(scenario, column):
         return NONE
-    return SAME if scenario.variant(column.implementation, column.version) is None else OTHER
+    return SAME if scenario.variant(column.implementation, column.version, column.form) is None else OTHER
 
 
 def terminal(scenarios: list[Scenario], columns: list[Column], failed: set[tuple[str, Column]]) -> Iterable[str]:

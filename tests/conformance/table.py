@@ -44,6 +44,8 @@ IMPLEMENTATIONS = {
     "isolated": "`@async_generator(isolated=True)` on a coroutine function, on asyncio, uvloop and anyio",
     "isolated_trio": "the same on trio, and anyio on trio: the consumer is in its block, its delegates are not isolated",
     "calls": "an undecorated native async generator: `await yield_(x)`, `await yield_from_(d)`",
+    "plain": "all forms that use the package, without its engine: in plain Python, on CPython",
+    "pypy": "the same on PyPy, whose versions are those of its language; what is said of `plain` holds here, too",
     "cpp": "the C++ library: `co_yield x`, `co_await agen::yield_from(d)`, `co_return v`",
 }
 
@@ -120,11 +122,19 @@ class Scenario:
     variants: list[Variant] = field(default_factory=list)
     context: bool = False
 
-    def variant(self, implementation: str, version: tuple[int, ...]) -> Variant | None:
-        """The variant for one implementation on one version of CPython; None where the reference holds."""
-        found = [one for one in self.variants if one.covers(implementation, version)]
-        found += [one for one in self.variants if one.covers_too(implementation, version)]
-        return found[0] if found else None
+    def variant(self, implementation: str, version: tuple[int, ...], form: str = "") -> Variant | None:
+        """The variant for one implementation on one version of CPython; None where the reference holds.
+
+        Without the engine a form answers as with it, unless the table says otherwise of `plain` or `pypy`: then `form` names
+        the form.
+        """
+        without_engine = {"plain": ("plain", form), "pypy": ("pypy", "plain", form)}
+        for one in without_engine.get(implementation, (implementation,)):
+            found = [variant for variant in self.variants if variant.covers(one, version)]
+            found += [variant for variant in self.variants if variant.covers_too(one, version)]
+            if found:
+                return found[0]
+        return None
 
     def __str__(self) -> str:
         """The scenario as it stands in a file."""

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--form", nargs="*", choices=forms.COLUMNS, default=forms.COLUMNS)
     parser.add_argument("files", nargs="*", type=Path)
     arguments = parser.parse_args()
-    gc.freeze()  # what is collected then is what scenarios left
+    getattr(gc, "freeze", gc.collect)()  # what is collected then is what scenarios left
     for scenario in table.load(arguments.files):
         for form in arguments.form:
             row = {"scenario": scenario.name, "implementation": form}

@@ -63,7 +63,7 @@ def _compiled(node, function):
         function.__globals__,
         function.__name__,
         function.__defaults__,
-        tuple(cells[name] for name in code.co_freevars),
+        tuple(cells[name] for name in code.co_freevars) or None,
     )
     made.__kwdefaults__ = function.__kwdefaults__
     made.__qualname__ = function.__qualname__

@@ -6,6 +6,18 @@ import sysconfig
 
 import pytest
 
+try:
+    from async_generator import _implementation
+except ImportError:  # the oracle can be run alone
+    _implementation = None
+
+#: There is no engine: plain Python runs the generators.
+PLAIN = getattr(_implementation, "__name__", "") == "async_generator._plain"
+CPYTHON = sys.implementation.name == "cpython"
+#: inspect.isasyncgenfunction() says no to decorated functions: the flag that it asks for decides what a call makes.
+UNSEEN = PLAIN and (not CPYTHON or sys.version_info < (3, 11))
+#: The code of a decorated function runs, and calls the factory.
+CODE_RUNS = PLAIN or sys.version_info[:2] == (3, 11)
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 #: The interpreter was built with Py_DEBUG: its assertions end the process.
 DEBUG = hasattr(sys, "gettotalrefcount")

@@ -6,6 +6,7 @@ import weakref
 
 import pytest
 from bodies import IMPLEMENTATIONS
+from builds import CPYTHON, PLAIN, UNSEEN
 
 
 def pytest_addoption(parser):
@@ -22,6 +23,8 @@ def pytest_generate_tests(metafunc):
     if "implementation" not in metafunc.fixturenames:
         return
     names = list(IMPLEMENTATIONS)
+    if not CPYTHON:  # whose own generators are the oracle
+        names = [name for name in names if IMPLEMENTATIONS[name].ours]
     for mark in metafunc.definition.iter_markers():
         if mark.name in ("only", "without"):
             assert mark.kwargs.get("reason"), f"{metafunc.definition.nodeid}: say why"
@@ -47,10 +50,26 @@ def pytest_collection_modifyitems(config, items):
     items[:] = kept
 
 
+def pytest_runtest_setup(item):
+    """The marks of what cannot be had everywhere. Native generators are themselves everywhere."""
+    implementation = getattr(item, "callspec", None) and item.callspec.params.get("implementation")
+    native = getattr(implementation, "name", "") == "native"
+    for name, lacks, where in (
+        ("engine", PLAIN and not native, "without the engine"),
+        ("seen", UNSEEN and not native, "without the engine, where flags decide what a call makes"),
+        ("cpython", not CPYTHON, "not on CPython"),
+    ):
+        for mark in item.iter_markers(name):
+            assert mark.kwargs.get("reason"), f"{item.nodeid}: say why"
+            if lacks:
+                pytest.skip(f"{where}: {mark.kwargs['reason']}")
+
+
 def pytest_collection_finish(session):
     # What is alive now stays: a collection after each test then looks only at what the tests made.
     gc.collect()
-    gc.freeze()
+    if hasattr(gc, "freeze"):  # CPython
+        gc.freeze()
 
 
 class Unraisable(list):

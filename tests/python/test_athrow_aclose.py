@@ -290,6 +290,7 @@ def test_aclose_that_is_answered_with_an_item_is_an_error(implementation):
     assert generator.ag_frame is not None
 
 
+@pytest.mark.cpython(reason="native generators are asked")
 def test_after_an_ignored_exit_iteration_goes_on_as_natives_does(implementation):
     """Which of the operations work then is what the interpreter made of it: see the answers."""
     native = answers_after_ignored_exit(lambda function: function)

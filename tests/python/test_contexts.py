@@ -11,8 +11,8 @@ import random
 from contextvars import ContextVar
 
 import pytest
+from async_generator import _implementation as _engine
 from async_generator import (
-    _engine,
     async_generator,
     instrument,
     isasyncgenfunction,
@@ -189,6 +189,7 @@ def test_a_generator_with_a_context_can_be_delegated_to(context):
     asyncio.run(main())
 
 
+@pytest.mark.cpython(reason="what a structured body drops")
 @BOTH
 def test_a_structured_one_cleans_up_in_its_context(context):
     log = []
@@ -381,10 +382,12 @@ def compare_with_a_model(seed):
     contextvars.copy_context().run(consume)
 
 
+@pytest.mark.engine(reason="contexts are not compared")
 def test_the_engine_compares_contexts_without_asking():
     assert _engine.fast_paths()["compared contexts"], "where a context keeps its variables was not found out"
 
 
+@pytest.mark.engine(reason="contexts are not compared")
 def test_a_layer_is_asked_only_when_something_has_changed(monkeypatch):
     asked = []
     for name in "follow", "left":
@@ -461,6 +464,7 @@ FUNCTIONS = pytest.mark.parametrize("function", [native, ours])
 SPANS = pytest.mark.parametrize("make_span", [span, async_span])
 
 
+@pytest.mark.seen(reason="inspect is asked")
 @FUNCTIONS
 @SPANS
 def test_an_instrumented_function_is_the_same_with_something_around_it(function, make_span):

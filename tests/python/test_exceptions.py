@@ -25,6 +25,7 @@ def names_from(error, first):
 # --- rule 59 ---
 
 
+@pytest.mark.engine(reason="the package's own frames are between")
 def test_traceback_of_an_error_of_the_body_shows_consumer_and_body_only(implementation):
     @implementation
     async def body():
@@ -57,6 +58,7 @@ def test_traceback_shows_the_lines_of_the_source(implementation):
     assert last.line == "raise KeyError"
 
 
+@pytest.mark.engine(reason="the package's own frames are between")
 def test_traceback_through_nested_generators_shows_each_once(implementation):
     @implementation
     async def innermost():
@@ -77,6 +79,7 @@ def test_traceback_through_nested_generators_shows_each_once(implementation):
     assert shown == ["consumer", "middle", "innermost"]
 
 
+@pytest.mark.engine(reason="the package's own frames are between")
 @pytest.mark.parametrize("operation", ["__anext__", "asend", "athrow", "aclose"])
 def test_traceback_of_each_operation_shows_no_frames_but_its_own(implementation, operation):
     @implementation
@@ -98,6 +101,7 @@ def test_traceback_of_each_operation_shows_no_frames_but_its_own(implementation,
     assert names_from(raised.value, "consumer") == ["consumer", "body"]  # rule 59
 
 
+@pytest.mark.engine(reason="the package's own frames are between")
 def test_traceback_of_an_error_thrown_in_and_not_caught(implementation):
     @implementation
     async def body():
@@ -114,6 +118,7 @@ def test_traceback_of_an_error_thrown_in_and_not_caught(implementation):
     assert names_from(raised.value, "consumer") == ["consumer", "body"]
 
 
+@pytest.mark.engine(reason="the package's own frames are between")
 def test_a_swallowed_athrow_leaves_the_body_on_the_exception(implementation):
     @implementation
     async def body():
@@ -130,6 +135,7 @@ def test_a_swallowed_athrow_leaves_the_body_on_the_exception(implementation):
     run(generator.aclose())
 
 
+@pytest.mark.engine(reason="the package's own frames are between")
 def test_traceback_of_a_runtime_error_made_of_a_stop_shows_the_body(implementation):
     @implementation
     async def body():
@@ -145,6 +151,7 @@ def test_traceback_of_a_runtime_error_made_of_a_stop_shows_the_body(implementati
     assert names(raised.value.__cause__) == ["body"]
 
 
+@pytest.mark.engine(reason="the package's own frames are between")
 def test_no_frames_of_the_package_are_between_body_and_consumer(implementation):
     seen = []
 
@@ -162,6 +169,7 @@ def test_no_frames_of_the_package_are_between_body_and_consumer(implementation):
     assert seen == [["body", "consumer"]]  # rule 59
 
 
+@pytest.mark.engine(reason="the package's own frames are between")
 def test_no_frames_of_the_package_are_between_for_every_operation(implementation):
     seen = []
 
@@ -550,6 +558,7 @@ class Between:
         return self.__anext()
 
 
+@pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
 @pytest.mark.parametrize("operation", ["exhaust", "athrow", "aclose", "drop"])
 @pytest.mark.parametrize("depth", [500, 100_000])
 def test_delegation_through_other_iterators_reports_recursion_and_not_a_crash(depth, operation, unraisable):
@@ -580,6 +589,7 @@ def test_delegation_through_other_iterators_reports_recursion_and_not_a_crash(de
     del generator
 
 
+@pytest.mark.engine(reason="the package's own frames are between")
 def test_a_suspended_body_can_be_resumed_at_another_depth(implementation):
     @implementation
     async def body():

@@ -53,6 +53,7 @@ def test_it_is_a_real_function(implementation):
     assert callable(function)
 
 
+@pytest.mark.seen(reason="inspect is asked")
 def test_inspect_says_that_it_is_an_async_generator_function(implementation):
     function = make(implementation)
     assert inspect.isasyncgenfunction(function)
@@ -168,6 +169,7 @@ def test_a_wrapper_is_not_an_async_generator_function(implementation):
     assert collect(wrapper(1)) == [(1, 2, (), "k", {})]
 
 
+@pytest.mark.seen(reason="inspect is asked")
 def test_partial_of_it_is_an_async_generator_function(implementation):
     import async_generator
 
@@ -209,6 +211,7 @@ def class_with(implementation):
 METHODS = {"method": ("instance", 1), "static": ("static", 1), "of_class": ("class", 1)}
 
 
+@pytest.mark.seen(reason="inspect is asked")
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_of_every_kind(implementation, name):
     import async_generator
@@ -233,6 +236,7 @@ def test_bound_methods_are_methods(implementation):
     assert collect(class_.method(instance, 2)) == [("instance", 2)]
 
 
+@pytest.mark.seen(reason="inspect is asked")
 @pytest.mark.parametrize("wrapper", [staticmethod, classmethod])
 def test_the_decorator_may_be_outermost(wrapper):
     arguments = "cls, argument" if wrapper is classmethod else "argument"
@@ -335,6 +339,7 @@ def test_lambdas_and_wrapped_coroutine_functions_can_be_decorated():
     assert collect(async_generator(wrapper)(1)) == [2]
 
 
+@pytest.mark.cpython(reason="other interpreters copy the defaults of a function")
 def test_changing_defaults_of_the_wrapped_function_has_effect():
     async def body(argument=1):
         await yield_(argument)

@@ -86,6 +86,7 @@ async def count(n, log=None):
 # It is an async generator ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.seen(reason="inspect is asked")
 def test_it_is_one():
     assert isasyncgenfunction(count) and inspect.isasyncgenfunction(count)
     generator = count(1)
@@ -558,6 +559,7 @@ def test_closing_from_within_is_refused(run):
 # Its end ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.cpython(reason="the generator goes with its last reference")
 def test_its_task_closes_one_that_is_dropped(run):
     log = []
 
@@ -571,6 +573,7 @@ def test_its_task_closes_one_that_is_dropped(run):
     run(main)
 
 
+@pytest.mark.cpython(reason="the generator goes with its last reference")
 def test_one_that_is_dropped_in_a_cycle(run):
     log = []
 
@@ -595,6 +598,7 @@ def test_one_that_is_dropped_in_a_cycle(run):
     run(main)
 
 
+@pytest.mark.cpython(reason="the generator goes with its last reference")
 def test_one_that_another_thread_drops(run):
     log = []
 

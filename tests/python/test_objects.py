@@ -224,6 +224,7 @@ def test_class_can_be_subscribed(implementation):
 # --- rule 5: what can be set ---
 
 
+@pytest.mark.engine(reason="no class in Python can have a descriptor named __qualname__")
 @pytest.mark.parametrize("name", ["__name__", "__qualname__"])
 def test_names_can_be_set_to_strings_only(implementation, name):
     generator = one_item(implementation)  # rule 5
@@ -236,6 +237,7 @@ def test_names_can_be_set_to_strings_only(implementation, name):
     assert getattr(generator, name) == "other"
 
 
+@pytest.mark.engine(reason="the interpreter words it otherwise for a property")
 @pytest.mark.parametrize("name", ["ag_running", "ag_frame", "ag_code", "ag_await"])
 def test_generator_attributes_are_read_only(implementation, name):
     generator = one_item(implementation)  # rule 5

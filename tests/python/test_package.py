@@ -294,6 +294,7 @@ def test_yield_has_code_for_the_stack_walkers():
     assert yield_.__code__ is not None
 
 
+@pytest.mark.engine(reason="they are Python functions")
 @pytest.mark.parametrize("operator", [package.yield_, package.yield_from_])
 def test_the_operators_lead_to_python_functions_that_do_the_same(operator):
     function = inspect.unwrap(operator)  # as stackscope does, which accepts nothing but a function
@@ -307,6 +308,7 @@ def test_the_operators_lead_to_python_functions_that_do_the_same(operator):
     assert collect(generator()) == ([1, 2, None] if operator is package.yield_from_ else ["item", None])
 
 
+@pytest.mark.engine(reason="the collector may close a body in a cycle before its generator")
 def test_stack_walkers_come_from_an_operation_and_a_context_manager_to_the_body():
     """What stackscope reads: ANextIter._it, AsyncGenerator._coroutine, cr_code, and a manager's _agen and _func_name."""
     from async_generator import _impl, asynccontextmanager

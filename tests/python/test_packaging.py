@@ -56,11 +56,16 @@ def run(*command, cwd=None, env=None):
     return done.stdout
 
 
-def build(hook, source, out):
+def build(hook, source, out, **env):
     """Runs a hook of the build backend, as pip does, and returns the file that it made."""
+    return build_and_say(hook, source, out, **env)[0]
+
+
+def build_and_say(hook, source, out, **env):
+    """The same, and what it says."""
     code = f"import sys, scikit_build_core.build as backend; print('made:', backend.{hook}(sys.argv[1]))"
-    made = re.search("^made: (.*)$", run(sys.executable, "-c", code, out, cwd=source), re.M)
-    return out / made[1]
+    said = run(sys.executable, "-c", code, out, cwd=source, env={**os.environ, **env})
+    return out / re.search("^made: (.*)$", said, re.M)[1], said
 
 
 def pip(*arguments, env=None):
@@ -101,6 +106,12 @@ def wheel(sdist, tmp_path_factory):
     return build("build_wheel", next(source.iterdir()), tmp_path_factory.mktemp("wheel"))
 
 
+def modules():
+    """The package's own files, and the one that the build makes."""
+    files = (path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".pyi", ".typed"})
+    return {path.relative_to(PACKAGE.parent).as_posix() for path in files} | {"async_generator/_version.py"}
+
+
 @pytest.fixture
 def empty(tmp_path):
     """The Python of a new environment with nothing in it."""
@@ -132,10 +143,7 @@ def test_the_wheel_holds_the_package_its_types_headers_and_licenses_and_nothing_
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
-    wanted = {f"async_generator/{path.name}" for path in PACKAGE.iterdir() if path.suffix in {".py", ".pyi"}}
-    streams = PACKAGE / "streams"
-    wanted |= {f"async_generator/streams/{path.name}" for path in streams.iterdir() if path.suffix in {".py", ".pyi"}}
-    wanted |= {"async_generator/py.typed", "async_generator/_version.py", f"async_generator/_engine{suffix}"}
+    wanted = modules() | {f"async_generator/_engine{suffix}"}
     include = ROOT / "include"
     wanted |= {f"async_generator/include/{path.relative_to(include).as_posix()}" for path in include.rglob("*.hpp")}
     wanted |= {f"async_generator/cmake/{name}" for name in ("agen-config.cmake", "agen-config-version.cmake")}
@@ -268,3 +276,30 @@ def test_meson_finds_the_headers_as_a_dependency(builder, wheel, empty, tmp_path
         (tmp_path / "counting" / name).write_text(text)
     python = installed(tmp_path / "counting", builder, wheel, empty, tmp_path / "out")
     assert run(python, "-I", "-W", "error", "-c", USE_MESON, cwd=tmp_path) == "[0, 1, 2]\n"
+
+
+# Without the engine ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("env", "says"),
+    [
+        ({"ASYNC_GENERATOR_ENGINE": "plain"}, "ASYNC_GENERATOR_ENGINE=plain asks for it"),
+        ({"CXX": "/bin/false"}, "the engine could not be built (see above)"),
+    ],
+    ids=["asked for", "no compiler works"],
+)
+def test_the_sdist_builds_without_the_engine(sdist, tmp_path, empty, env, says):
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, **({"filter": "data"} if sys.version_info >= (3, 12) else {}))
+    made, said = build_and_say("build_wheel", next(tmp_path.glob("async_generator-*/")), tmp_path, **env)
+    assert made.name == f"async_generator-{version()}-py3-none-any.whl"
+    assert says in said and "this is the package in plain Python" in said
+    with zipfile.ZipFile(made) as archive:
+        names = {name for name in archive.namelist() if "dist-info" not in name and "/include/" not in name}
+    built = {"async_generator/cmake/agen-config.cmake", "async_generator/pkgconfig/agen.pc.in"}
+    assert names == modules() | built
+    pip("--python", empty, "install", "--no-index", "--no-deps", made)
+    assert without_a_compiler(empty) == f"{version()} {version()} [1, 'two']\n"
+    told = run(empty, "-I", "-m", "async_generator", "--json")
+    assert "in plain Python: this installation was built without the engine" in told

@@ -179,6 +179,7 @@ def run(tmp_path, *arguments):
     return done.stdout
 
 
+@pytest.mark.seen(reason="inspect is asked")
 @pytest.mark.parametrize("syntax", ["await", "native"])
 @pytest.mark.parametrize("pickler", ["cloudpickle", "dill"])
 def test_a_function_pickled_by_value_is_the_same_in_another_process(tmp_path, pickler, syntax):

@@ -18,7 +18,7 @@ import weakref
 
 import pytest
 from bodies import with_calls
-from builds import DEBUG, FREE_THREADED
+from builds import CODE_RUNS, DEBUG, FREE_THREADED
 from driving import collect, finished, run, suspend, trap
 
 try:
@@ -26,8 +26,9 @@ try:
 except ImportError:  # the oracle can be run alone
     pass
 
-#: 3.11 inlines the code of a Python function whatever its entry point is: there that code is a call of the factory.
-INLINES = sys.version_info[:2] == (3, 11)
+#: 3.11 inlines the code of a Python function whatever its entry point is: there, and without an engine, that code is a call
+#: of the factory.
+INLINES = CODE_RUNS
 
 
 def give(function, code, implementation):
@@ -270,6 +271,7 @@ def test_stackscope_sees_the_frames_of_an_operation_to_the_last(implementation, 
             task.send(None)
 
 
+@pytest.mark.engine(reason="the generator refers to its body, and that to what it awaits")
 def test_an_operation_refers_to_its_generator_and_that_to_what_it_awaits(implementation):
     generator = waiting(implementation)[1]()
     for make in generator.__anext__, lambda: generator.athrow(KeyError()), generator.aclose:
@@ -648,6 +650,7 @@ def test_typeguard_checks_below_the_decorator_and_says_that_it_does_not_above(tm
 # Code ------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.seen(reason="inspect is asked")
 def test_which_code_objects_are_one(implementation):
     """What runs is a coroutine's code, what a function shows an async generator's: the two can only describe the same."""
     function = with_closure(implementation)

@@ -9,7 +9,9 @@ import sys
 
 import async_generator
 import pytest
-from async_generator import _engine, _rewriting
+from async_generator import _implementation as _engine
+from async_generator._function import _rewriting
+from builds import PLAIN
 
 PROLOGUE = """\
 import asyncio, sys, threading
@@ -43,9 +45,9 @@ async def first(generator):
 """
 
 
-def call(*arguments, cwd=None):
+def call(*arguments, cwd=None, env=None):
     command = [sys.executable, "-m", "async_generator", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=120)
 
 
 class Traced:
@@ -85,7 +87,7 @@ def test_it_says_version_engine_interpreter_and_fast_paths():
     assert done.returncode == 0 and not done.stderr
     for said in (
         f"async_generator {async_generator.__version__}",
-        _engine.__file__,
+        _engine.__file__ if not PLAIN else "in plain Python: ",
         sys.version.split()[0],
         "real yields",
     ):
@@ -102,6 +104,11 @@ def test_json_has_a_reason_for_each_path_that_is_off():
         assert on or len(paths[name]) > 20
     _rewriting.rewrite(Traced.line.__code__, globals())
     assert paths["real yields"] == _rewriting.disabled
+
+
+def test_it_says_why_plain_python_takes_the_engines_place():
+    done = call("--json", env={**os.environ, "ASYNC_GENERATOR_ENGINE": "plain"})
+    assert json.loads(done.stdout)["engine"] == "in plain Python: ASYNC_GENERATOR_ENGINE=plain asks for it"
 
 
 @pytest.mark.parametrize("arguments", [["--trace"], ["--trace", "nowhere.py"], ["--trace", "-m"], ["--nonsense"]])
@@ -337,6 +344,7 @@ def test_a_program_that_does_not_compile(tmp_path):
     assert done.returncode == 1 and "SyntaxError" in done.stderr and "_trace.py" not in done.stderr
 
 
+@pytest.mark.engine(reason="an item counts for each generator that it passes through")
 def test_many_generators_and_spans(tmp_path):
     source = """
 import async_generator._trace as trace

@@ -28,7 +28,7 @@ def lone(request):
 @pytest.fixture(autouse=True)
 def survivors_are_not_collected_again():
     # conftest.py collects after each test. What outlives it is pytest's own, more with each of thousands of tests.
-    gc.freeze()
+    getattr(gc, "freeze", gc.collect)()
 
 
 class Counting:
@@ -902,6 +902,7 @@ def test_delegating_generator_counts_as_running_in_aclose(lone):
 
 
 # The frames of all delegating bodies are on the stack while the innermost runs. [delegator_is_visible_to_debugger]
+@pytest.mark.engine(reason="the package's own frames are between")
 def test_delegating_frames_are_on_the_stack_of_the_innermost_body(kit, request):
     if kit.outer_kind.ours:
         # Strict: the day that the frames are there, this fails and goes. Tracebacks and ag_await do show the delegating

@@ -74,7 +74,7 @@ def own_chain(request):
 @pytest.fixture(autouse=True)
 def survivors_are_not_collected_again():
     # conftest.py collects after each test. What outlives it is pytest's own, more with each of thousands of tests.
-    gc.freeze()
+    getattr(gc, "freeze", gc.collect)()
 
 
 def collect(generator):
@@ -95,6 +95,7 @@ def raised(awaitable):
 # --- deep chains ---
 
 
+@pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
 def test_items_and_sent_values_pass_through_a_deep_chain(chain):
     log = []
 
@@ -116,6 +117,7 @@ def test_items_and_sent_values_pass_through_a_deep_chain(chain):
     assert log == ["e"]
 
 
+@pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
 def test_return_values_travel_through_every_level(chain):
     @chain.leaf
     async def leaf():
@@ -137,6 +139,7 @@ def test_return_values_travel_through_every_level(chain):
     assert (end.args or (None,)) == (expected,)
 
 
+@pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
 def test_every_level_adds_items_before_and_after(chain):
     @chain.leaf
     async def leaf():
@@ -152,6 +155,7 @@ def test_every_level_adds_items_before_and_after(chain):
     assert items == [*range(depth), "leaf", *reversed(range(depth))]
 
 
+@pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
 def test_exception_of_the_leaf_can_be_caught_at_every_level(chain):
     log = []
     error = KeyError("of the leaf")
@@ -203,6 +207,7 @@ def test_level_that_catches_goes_on_and_those_above_see_nothing(chain, catcher):
     assert log == list(reversed(range(catcher, SHALLOW)))
 
 
+@pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
 def test_thrown_exception_goes_to_the_leaf_first_and_then_up(chain):
     log = []
     thrown = KeyError("thrown")
@@ -228,6 +233,7 @@ def test_thrown_exception_goes_to_the_leaf_first_and_then_up(chain):
     assert log == [("leaf", thrown), *((number, thrown) for number in reversed(range(chain.depth)))]
 
 
+@pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
 def test_aclose_cleans_up_from_the_leaf_to_the_root(chain):
     log = []
 
@@ -302,6 +308,7 @@ def test_leaf_that_ignores_generator_exit_raises_at_every_level(chain):
     assert log == [(number, "async generator ignored GeneratorExit") for number in reversed(range(10))]
 
 
+@pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
 def test_leaf_that_delegates_on_while_iterated(chain):
     make = chain.kinds[0].make
 
@@ -352,6 +359,7 @@ def test_recursive_walk_of_a_balanced_tree(chain):
     assert collect(walk(tree(0, 2000))) == list(range(2000))
 
 
+@pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
 def test_recursive_walk_of_a_degenerate_tree(own_chain):
     make = own_chain.kinds[0].make
 
@@ -401,6 +409,7 @@ def test_tree_walk_that_is_left_early(chain):
     assert log[-1] == 50 and 30 in log and set(log) == {*range(31), *log} and len(set(log)) == len(log)
 
 
+@pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
 @pytest.mark.parametrize("way", ["unstarted", "started", "consumed", "thrown into", "raised in the leaf"])
 def test_chain_of_a_hundred_thousand(way):
     # In a process of its own: what could go wrong here is the machine stack.
@@ -474,6 +483,7 @@ def test_chain_of_a_hundred_thousand(way):
 # --- tracebacks ---
 
 
+@pytest.mark.engine(reason="the package's own frames are between")
 def test_traceback_shows_every_delegating_frame_once(chain):
     @chain.leaf
     async def leaf():
@@ -552,6 +562,7 @@ def test_traceback_of_a_caught_exception_ends_where_it_was_caught(chain):
     assert [name for name in frames(caught[-1]) if name in ("level", "leaf")] == ["level"] * 4 + ["leaf"]
 
 
+@pytest.mark.engine(reason="the package's own frames are between")
 def test_traceback_of_the_end_shows_no_generator(chain):
     @chain.leaf
     async def leaf():
@@ -728,6 +739,7 @@ def awaited_by(thing):
     return None
 
 
+@pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
 def test_awaited_object_leads_from_the_root_to_the_leaf(own_chain):
     every, hold = members(own_chain, 5)
     by_await(every[0].__anext__())

@@ -10,7 +10,7 @@ from asyncio import CancelledError
 from collections.abc import Callable
 from typing import Any
 
-from .. import _engine
+from .. import _implementation as _engine
 from .._isolated import Body, _cancellations, _complete
 from .._isolated_outcome import Outcome, is_exit
 from ._sources import PENDING

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Protocol
 
-from .. import _engine
+from .. import _implementation as _engine
 from .._event_loops import _in_trio_task
 from .._function import async_generator
 

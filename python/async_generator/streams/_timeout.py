@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .. import _engine
+from .. import _implementation as _engine
 from ._sources import PENDING, Sources, check_source, generator
 
 
