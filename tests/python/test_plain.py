@@ -52,12 +52,22 @@ def test_an_engine_that_cannot_be_loaded_warns_and_gives_way(without_engine):
     assert status == 1 and "RuntimeWarning: the engine of async_generator cannot be loaded, so plain Python" in errors
 
 
+STREAMS = {"stream_source", "stream_queue", "give_up", "PENDING"}  # async_generator.streams is for the engine only
+
+
+def test_the_streams_say_that_they_need_the_engine(tmp_path):
+    status, _, errors = python("import async_generator.streams", tmp_path, ASYNC_GENERATOR_ENGINE="plain")
+    assert status == 1 and errors.splitlines()[-1].startswith(
+        "ImportError: async_generator.streams needs the package's engine"
+    )
+
+
 def test_plain_python_has_every_name_that_the_package_takes_from_the_engine():
     """By the engine's own stub; the C++ bridge has no part in Python."""
     stub = ast.parse((Path(async_generator.__file__).parent / "_engine.pyi").read_text())
     names = {node.name for node in stub.body if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))}
     names |= {node.target.id for node in stub.body if isinstance(node, ast.AnnAssign)}
-    names = {name for name in names if not name.startswith("_")} - {"bridge"}
+    names = {name for name in names if not name.startswith("_")} - {"bridge"} - STREAMS
     assert len(names) > 25
     assert not [name for name in names if not hasattr(_plain, name)]
 

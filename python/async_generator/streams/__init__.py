@@ -4,6 +4,15 @@ Each result is an async generator of this package. Sources are any async iterabl
 own. ``docs/streams.md`` has the rules, and what comes when.
 """
 
+from .. import _implementation
+
+if not hasattr(_implementation, "stream_source"):
+    raise ImportError(
+        "async_generator.streams needs the package's engine, and this is the package in plain Python: `python -m "
+        "async_generator` says why"
+    )
+
+# ruff: noqa: E402
 from ._broadcast import SlowReader, broadcast
 from ._chunks import chunks
 from ._from_thread import from_thread
