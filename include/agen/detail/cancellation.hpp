@@ -44,13 +44,14 @@ inline auto this_thread() noexcept -> void const* {
 
 /// Hears of a request to stop while it is linked into a scope. It may be called again for each further request.
 struct stop_listener {
-  explicit stop_listener(void (*call)(stop_listener&, unsigned) noexcept) noexcept : on_stop(call) {}
+  explicit stop_listener(void (*call)(stop_listener&, unsigned) noexcept) noexcept  // NOLINT: `next` is set by link()
+      : on_stop(call) {}
   stop_listener(stop_listener const&) = delete;
   auto operator=(stop_listener const&) -> stop_listener& = delete;
   ~stop_listener() = default;
 
   void (*on_stop)(stop_listener& self, unsigned kind) noexcept;
-  stop_listener* next = nullptr;
+  stop_listener* next;
   stop_listener** at = nullptr;  ///< what points here; null: linked nowhere
 
   void link(stop_listener*& head) noexcept {
