@@ -21,5 +21,6 @@
 #include "traits.hpp"
 #include "unraisable.hpp"
 #include "version.hpp"
+#include "when.hpp"
 
 #endif  // AGEN_AGEN_HPP
