@@ -37,6 +37,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/require.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <boost/system/system_error.hpp>
 #else
@@ -56,9 +57,11 @@
 #include <asio/post.hpp>
 #include <asio/require.hpp>
 #include <asio/system_error.hpp>
+#include <asio/steady_timer.hpp>
 #include <asio/system_executor.hpp>
 #endif
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <tuple>
@@ -222,10 +225,11 @@ struct asio_awaiter_state : stop_listener {
   asio_awaiter_state() noexcept : stop_listener(&emit) {}
   void listen(cancellation_scope* to) noexcept {
     cancellation = to;
-    if (cancellation != nullptr) cancellation->always_add(*this);
+    to->always_add(*this);
   }
   void stop_listening() noexcept {
-    if (cancellation != nullptr) cancellation->remove(*this);
+    if (cancellation != nullptr) [[unlikely]]
+      cancellation->remove(*this);
   }
   void request(unsigned kinds) {
     if (!cancellation->stays()) {
@@ -305,8 +309,11 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
     auto const kept = state_;
     kept->waiting = h;
     cancellation_scope* const scope = cancellation_of(h);
-    unsigned const requested = scope != nullptr && scope->must_stop() ? scope->kinds() : 0;
-    kept->listen(scope);
+    unsigned requested = 0;
+    if (scope != nullptr) [[unlikely]] {
+      if (scope->must_stop()) requested = scope->kinds();
+      kept->listen(scope);
+    }
     try {
       std::apply(
           [&](auto&&... args) {
@@ -320,7 +327,8 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
     }
     kept->started = true;
     // After a cancellation everything that is awaited ends early, also in cleanup, as in an asio::awaitable.
-    if (requested != 0) kept->request(requested);
+    if (requested != 0) [[unlikely]]
+      kept->request(requested);
   }
   auto await_resume() -> decltype(auto) {
     auto const done = std::exchange(state_, nullptr);
@@ -601,6 +609,26 @@ auto asio_hooks(Executor executor) -> asyncgen_hooks {
             net::post(executor, [g = std::move(gen)]() mutable { detail::close_abandoned(std::move(g)); });
           }};
 }
+
+/// Time for streams (streams.hpp): `asio_sleep(executor)(duration)` waits on a timer of that executor.
+///
+///     auto items = agen::streams::timeout(source(), 5s, agen::asio_sleep(context.get_executor()));
+template <class Executor>
+class asio_sleep {
+ public:
+  /// \param executor  where what waits goes on
+  explicit asio_sleep(Executor executor) noexcept : executor_(std::move(executor)) {}
+  /// Awaitable: completes after `duration`. Throws stopped.
+  auto operator()(std::chrono::nanoseconds duration) const -> task<> { return wait(executor_, duration); }
+
+ private:
+  static auto wait(Executor executor, std::chrono::nanoseconds duration) -> task<> {
+    net::basic_waitable_timer<std::chrono::steady_clock, net::wait_traits<std::chrono::steady_clock>, Executor> timer(
+        executor, std::chrono::duration_cast<std::chrono::steady_clock::duration>(duration));
+    co_await timer.async_wait(use_agen);
+  }
+  Executor executor_;
+};
 
 #if defined(ASIO_HAS_POSIX_STREAM_DESCRIPTOR) || defined(BOOST_ASIO_HAS_POSIX_STREAM_DESCRIPTOR)
 /// A way to wait for channel::items() (channel.hpp): on an executor, until the channel's descriptor is readable. The

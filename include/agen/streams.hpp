@@ -7,8 +7,8 @@
 // Sources
 //   Anything with anext(). One given as an rvalue is kept and closed when the stream ends, raises or is closed, its
 //   cleanup awaited; one that waits for something then is stopped first (stop.hpp). One given as an lvalue is only
-//   iterated. If it is an async_generator, an item that it has for the stream, and that the stream has not given, is
-//   there for its next operation.
+//   iterated, and not stopped: it may still wait when the stream ends. If it is an async_generator, an item that the
+//   stream has not given is there for its next operation.
 //
 // Errors
 //   The first error closes the other sources, and is raised when they are closed. If closing raises too, all are raised
@@ -25,6 +25,8 @@
 
 #include "detail/compiler.hpp"  // first: see there
 
+#include <chrono>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -32,6 +34,18 @@
 #include "detail/source_group.hpp"
 
 namespace agen {
+
+/// No item came in time: streams::timeout().
+class timed_out : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
+/// A strict streams::zip() over sources of different lengths.
+class uneven_zip : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
 
 namespace detail {
 
@@ -101,6 +115,21 @@ void add_all(source_group& group, std::vector<Generator>& sources) {
   for (Generator& each : sources) group.add(each, true);
 }
 
+/// Awaits something and drops what that gives.
+template <class Awaitable>
+auto done(Awaitable awaited) -> task<> {
+  co_await static_cast<Awaitable&&>(awaited);
+}
+
+/// A timer beside the sources, which close() stops, too.
+template <class Sleep>
+void start_timer(std::optional<branch<void>>& timer, source_group& group, Sleep& sleep, std::chrono::nanoseconds time) {
+  using awaited = std::invoke_result_t<Sleep&, std::chrono::nanoseconds>;
+  timer.emplace(done<awaited>(sleep(time)), group.arrived());
+  group.also(*timer);
+  timer->start();
+}
+
 template <class Yield>
 auto item_of(source_slot const& slot) noexcept -> decltype(auto) {
   return static_cast<reference_of<Yield>>(*static_cast<std::remove_reference_t<Yield>*>(slot.item()));
@@ -108,8 +137,9 @@ auto item_of(source_slot const& slot) noexcept -> decltype(auto) {
 
 template <class Yield, class Sources>
 auto merged(Sources sources) -> async_generator<Yield> {
-  source_group group;
-  add_all(group, sources);
+  source_group group;  // outlives the sources, which listen to its scopes
+  Sources kept_sources(std::move(sources));
+  add_all(group, kept_sources);
   auto closing = group.close();
   try {
     frame& body = co_await this_frame();
@@ -134,8 +164,9 @@ auto merged(Sources sources) -> async_generator<Yield> {
 
 template <class Yield, class Sources>
 auto raced(Sources sources) -> async_generator<Yield> {
-  source_group group;
-  add_all(group, sources);
+  source_group group;  // outlives the sources, which listen to its scopes
+  Sources kept_sources(std::move(sources));
+  add_all(group, kept_sources);
   source_slot* first = nullptr;
   auto closing_others = group.close(&first);
   auto closing = group.close();
@@ -160,6 +191,249 @@ auto raced(Sources sources) -> async_generator<Yield> {
       }
       if (first->answer() == step::raised) std::rethrow_exception(first->take_error());
     }
+  } catch (...) {
+    group.failed();
+  }
+  co_await std::move(closing);
+  group.raise();
+}
+
+/// Whether the sources of a zip have all answered, or one of them by its end.
+enum class row : unsigned char { waits, complete, ended };
+inline auto row_of(source_group& group) -> row {
+  bool complete = true;
+  for (source_slot& slot : group.slots()) {
+    if (slot.waits()) {
+      complete = false;
+    } else if (slot.answer() == step::raised) {
+      std::rethrow_exception(slot.take_error());
+    } else if (slot.answer() == step::returned) {
+      return row::ended;
+    }
+  }
+  return complete ? row::complete : row::waits;
+}
+/// After row::ended, for a strict zip: whether another source has an item, or does not say yet.
+inline auto uneven(source_group& group) -> bool {
+  for (source_slot& slot : group.slots()) {
+    if (!slot.waits() && slot.answer() == step::yielded) return true;
+  }
+  return false;
+}
+inline auto any_waits(source_group& group) -> bool {
+  for (source_slot& slot : group.slots()) {
+    if (slot.waits()) return true;
+  }
+  return false;
+}
+
+template <class Tuple, class... Yields, std::size_t... Index>
+auto row_items(source_group& group, std::index_sequence<Index...> /*each*/) -> Tuple {
+  return Tuple(item_of<Yields>(group.slots()[Index])...);
+}
+
+template <class Sources, class... Yields>
+auto zipped_streams(Sources sources, bool strict) -> async_generator<std::tuple<reference_of<Yields>...>> {
+  using tuple = std::tuple<reference_of<Yields>...>;
+  source_group group;  // outlives the sources, which listen to its scopes
+  Sources kept_sources(std::move(sources));
+  add_all(group, kept_sources);
+  auto closing = group.close();
+  try {
+    frame& body = co_await this_frame();
+    for (;;) {
+      check_stop(body);
+      for (source_slot& slot : group.slots()) slot.ask();
+      row now = row_of(group);
+      while (now == row::waits || (now == row::ended && strict && !uneven(group) && any_waits(group))) {
+        co_await group.wait();
+        group.take_arrived();
+        now = row_of(group);
+      }
+      if (now == row::ended) {
+        if (strict && uneven(group)) throw uneven_zip("zip: a source is shorter than another one");
+        break;
+      }
+      for (source_slot& slot : group.slots()) slot.give();
+      auto items = row_items<tuple, Yields...>(group, std::index_sequence_for<Yields...>());
+      co_yield items;
+    }
+  } catch (...) {
+    group.failed();
+  }
+  co_await std::move(closing);
+  group.raise();
+}
+
+template <class... Values, std::size_t... Index>
+void keep_latest(std::tuple<std::optional<Values>...>& latest, source_group& group, source_slot const& from,
+                 std::index_sequence<Index...> /*each*/) {
+  (void)((&group.slots()[Index] == &from
+              ? (std::get<Index>(latest).emplace(*static_cast<Values const*>(from.item())), true)
+              : false) ||
+         ...);
+}
+
+template <class Sources, class... Values>
+auto zipped_latest(Sources sources) -> async_generator<std::tuple<Values...>> {
+  source_group group;  // outlives the sources, which listen to its scopes
+  Sources kept_sources(std::move(sources));
+  add_all(group, kept_sources);
+  std::tuple<std::optional<Values>...> latest;
+  auto closing = group.close();
+  try {
+    frame& body = co_await this_frame();
+    group.begin();
+    for (;;) {
+      source_slot* const slot = group.next(body);
+      if (slot == nullptr) {
+        if (group.over()) break;
+        co_await group.wait();
+        continue;
+      }
+      keep_latest<Values...>(latest, group, *slot, std::index_sequence_for<Values...>());
+      bool const all = std::apply([](auto const&... each) { return (each.has_value() && ...); }, latest);
+      if (all) co_yield std::apply([](auto const&... each) { return std::tuple<Values...>(*each...); }, latest);
+      group.used(*slot);
+    }
+  } catch (...) {
+    group.failed();
+  }
+  co_await std::move(closing);
+  group.raise();
+}
+
+template <class Yield, class Source, class Awaitable>
+auto taken_until(Source source, Awaitable until) -> async_generator<Yield> {
+  source_group group;  // outlives the source, which listens to its scope
+  std::tuple<Source> kept_source(static_cast<Source&&>(source));
+  add_all(group, kept_source);
+  branch<void> end(done<Awaitable>(static_cast<Awaitable&&>(until)), group.arrived());
+  group.also(end);
+  auto closing = group.close();
+  try {
+    frame& body = co_await this_frame();
+    end.start();
+    group.accept();
+    group.begin();
+    while (end.running()) {
+      source_slot* const slot = group.next(body);
+      if (!end.running()) {
+        if (slot != nullptr) slot->keep();
+        break;
+      }
+      if (slot != nullptr) {
+        co_yield item_of<Yield>(*slot);
+        group.used(*slot);
+        group.accept();
+      } else if (group.over()) {
+        break;
+      } else {
+        co_await group.wait();
+        group.accept();
+      }
+    }
+    if (!end.running()) end.take();
+  } catch (...) {
+    group.failed();
+  }
+  co_await std::move(closing);
+  group.raise();
+}
+
+template <class Yield, class Source, class Sleep>
+auto timed(Source source, std::chrono::nanoseconds limit, Sleep sleep, bool raises) -> async_generator<Yield> {
+  source_group group;  // outlives the source, which listens to its scope
+  std::tuple<Source> kept_source(static_cast<Source&&>(source));
+  add_all(group, kept_source);
+  std::optional<branch<void>> timer;
+  auto closing = group.close();
+  try {
+    frame& body = co_await this_frame();
+    group.begin();
+    for (;;) {
+      source_slot* const slot = group.next(body);
+      if (slot != nullptr) {
+        co_yield item_of<Yield>(*slot);
+        group.used(*slot);
+        continue;
+      }
+      if (group.over()) break;
+      start_timer(timer, group, sleep, limit);
+      while (timer->running() && !group.in_line()) {
+        co_await group.wait();
+        group.accept();
+      }
+      if (!group.in_line()) {
+        timer->take();
+        if (raises) throw timed_out("timeout: no item came in time");
+        break;
+      }
+      if (timer->running()) timer->stop();
+      while (timer->running()) {
+        if (!group.arrived().any()) co_await group.wait();
+        group.accept();
+      }
+    }
+  } catch (...) {
+    group.failed();
+  }
+  co_await std::move(closing);
+  group.raise();
+}
+
+template <class Source, class Value, class Sleep>
+auto chunked_in_time(Source source, std::size_t size, std::chrono::nanoseconds within, Sleep sleep)
+    -> async_generator<std::vector<Value>> {
+  using yield = typename std::remove_cvref_t<Source>::yield_type;
+  source_group group;  // outlives the source, which listens to its scope
+  std::tuple<Source> kept_source(static_cast<Source&&>(source));
+  add_all(group, kept_source);
+  std::optional<branch<void>> timer;
+  std::vector<Value> block;
+  auto closing = group.close();
+  try {
+    frame& body = co_await this_frame();
+    group.begin();
+    bool timed = false;  // the timer is that of this block
+    for (;;) {
+      source_slot* slot = nullptr;
+      bool full = false;
+      try {
+        slot = group.next(body);
+      } catch (...) {
+        group.failed();
+        break;
+      }
+      if (slot != nullptr) {
+        block.push_back(kept(item_of<yield>(*slot)));
+        group.used(*slot);
+        full = block.size() >= size;
+      } else if (group.over()) {
+        break;
+      } else if (!block.empty() && !timed) {
+        start_timer(timer, group, sleep, within);
+        timed = true;
+        group.accept();
+        continue;
+      } else if (timed && !timer->running()) {
+        timer->take();
+        full = true;
+      } else {
+        co_await group.wait();
+        group.accept();
+      }
+      if (!full) continue;
+      if (timed && timer->running()) timer->stop();
+      while (timed && timer->running()) {
+        if (!group.arrived().any()) co_await group.wait();
+        group.accept();
+      }
+      timed = false;
+      co_yield block;
+      block.clear();
+    }
+    if (!block.empty()) co_yield block;
   } catch (...) {
     group.failed();
   }
@@ -257,6 +531,76 @@ auto race(Sources&&... sources)
 template <class Yield, class Send, class Return>
 auto race(std::vector<async_generator<Yield, Send, Return>> sources) -> async_generator<Yield> {
   return detail::raced<Yield, decltype(sources)>(std::move(sources));
+}
+
+/// With zip: all sources have to end at the same time.
+struct strict_t {};
+inline constexpr strict_t strict{};
+
+/// Tuples of references to an item of each source, which are all asked at once. Ends with the first that ends.
+template <async_iterable... Sources>
+  requires(sizeof...(Sources) != 0)
+auto zip(Sources&&... sources) {
+  using tuple = std::tuple<detail::source_as<detail::streamed<Sources>, Sources>...>;
+  return detail::zipped_streams<tuple, detail::streamed<Sources>...>(
+      tuple(detail::as_source<detail::streamed<Sources>>(static_cast<Sources&&>(sources))...), false);
+}
+/// The same; throws uneven_zip if a source has an item where another one has ended.
+template <async_iterable... Sources>
+  requires(sizeof...(Sources) != 0)
+auto zip(strict_t /*strict*/, Sources&&... sources) {
+  using tuple = std::tuple<detail::source_as<detail::streamed<Sources>, Sources>...>;
+  return detail::zipped_streams<tuple, detail::streamed<Sources>...>(
+      tuple(detail::as_source<detail::streamed<Sources>>(static_cast<Sources&&>(sources))...), true);
+}
+
+/// Tuples of copies of the latest items, one for each item that comes, as soon as each source has given one. Ends when
+/// all have ended.
+template <async_iterable... Sources>
+  requires(sizeof...(Sources) != 0)
+auto zip_latest(Sources&&... sources) {
+  using tuple = std::tuple<detail::source_as<detail::streamed<Sources>, Sources>...>;
+  return detail::zipped_latest<tuple, detail::value_of<Sources>...>(
+      tuple(detail::as_source<detail::streamed<Sources>>(static_cast<Sources&&>(sources))...));
+}
+
+/// The items until `until`, anything awaitable, is done; what it raises is raised. It is begun with the first item, and
+/// stopped and awaited if the source ends first.
+template <async_iterable Source, class Awaitable>
+auto take_until(Source&& source, Awaitable&& until) {
+  using yield = detail::streamed<Source>;
+  return detail::taken_until<yield, detail::source_as<yield, Source>, Awaitable>(
+      detail::as_source<yield>(static_cast<Source&&>(source)), static_cast<Awaitable&&>(until));
+}
+
+/// What timeout() does when an item takes too long.
+enum class when_late : unsigned char {
+  raises,  ///< throws timed_out
+  ends,    ///< the stream ends
+};
+
+/// The same items; timed_out, or the end, if the next one takes longer than `limit`. The source is then closed if it
+/// was given as an rvalue. As an lvalue it goes on: until it has answered, an operation on it throws already_running;
+/// what it answers is there for the next one after that.
+///
+/// \param sleep  the customisation point for time: `sleep(nanoseconds)` returns an awaitable that takes so long and can
+///               be stopped (stop.hpp), as asio_sleep (asio.hpp) does. It is called when the source waits.
+template <async_iterable Source, class Sleep>
+auto timeout(Source&& source, std::chrono::nanoseconds limit, Sleep sleep, when_late then = when_late::raises) {
+  using yield = detail::streamed<Source>;
+  return detail::timed<yield, detail::source_as<yield, Source>, Sleep>(
+      detail::as_source<yield>(static_cast<Source&&>(source)), limit, std::move(sleep), then == when_late::raises);
+}
+
+/// Vectors of `size` items (at least 1), or of those that came in time: `within` after the source first waits for more.
+/// The last one may be shorter; what came before an error is given before that. For `sleep` see timeout(). Without a
+/// time: agen::chunk().
+template <async_iterable Source, class Sleep>
+auto chunks(Source&& source, std::size_t size, std::chrono::nanoseconds within, Sleep sleep) {
+  using yield = detail::streamed<Source>;
+  using kept = detail::source_as<yield, Source>;
+  return detail::chunked_in_time<kept, detail::value_of<Source>, Sleep>(
+      detail::as_source<yield>(static_cast<Source&&>(source)), size, within, std::move(sleep));
 }
 
 /// The elements of a range. An rvalue is kept, an lvalue is referred to.

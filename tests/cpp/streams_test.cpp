@@ -218,6 +218,184 @@ TEST(Streams, ScanGivesWhatHasComeSoFar) {
   EXPECT_EQ(all_of(streams::scan(numbers(1, 5), 0, [](int sum, int n) { return sum + n; })), (ints{1, 3, 6, 10}));
 }
 
+TEST(Zip, GivesReferencesOfEach) {
+  EXPECT_EQ(all_of(streams::zip(numbers(0, 2), numbers(5, 9))).size(), 2U);
+  int one = 1;
+  auto source = [](int& n) -> async_generator<int&> { co_yield n; };
+  auto stream = streams::zip(source(one), count(1));
+  auto item = sync_wait(stream.anext());
+  EXPECT_EQ(&std::get<0>(*item), &one);
+  EXPECT_EQ(std::get<1>(*item), 0);
+}
+TEST(Zip, AsksAllAtOnceAndEndsWithTheFirst) {
+  agen::event never;
+  auto waits = [](agen::event& e) -> async_generator<int> {
+    co_await e;
+    co_yield 1;
+  };
+  EXPECT_TRUE(all_of(streams::zip(waits(never), count(0))).empty());
+}
+TEST(Zip, StrictRefusesDifferentLengths) {
+  EXPECT_EQ(all_of(streams::zip(streams::strict, count(2), count(2))).size(), 2U);
+  EXPECT_THROW(all_of(streams::zip(streams::strict, count(2), count(3))), agen::uneven_zip);
+  EXPECT_THROW(all_of(streams::zip(streams::strict, count(3), count(2))), agen::uneven_zip);
+}
+TEST(ZipLatest, GivesATupleForEachItem) {
+  using pairs = std::vector<std::tuple<int, int>>;
+  EXPECT_EQ(all_of(streams::zip_latest(numbers(0, 3), numbers(10, 11))), (pairs{{0, 10}, {1, 10}, {2, 10}}));
+}
+
+/// Time that goes on when the test says so.
+class virtual_clock {
+ public:
+  auto sleep() {
+    return [this](std::chrono::nanoseconds) -> task<> {
+      ++sleeping;
+      now_.reset();
+      try {
+        co_await now_;
+      } catch (agen::stopped const&) {
+        --sleeping;
+        throw;
+      }
+      --sleeping;
+    };
+  }
+  void ring() { now_.set(); }
+  int sleeping = 0;
+
+ private:
+  agen::event now_;
+};
+/// Gives what is posted.
+class post_box {
+ public:
+  void post(int n) {
+    next_ = n;
+    event_.set();
+  }
+  void end() { post(-1); }
+  auto items() -> async_generator<int> {
+    for (;;) {
+      co_await event_;
+      event_.reset();
+      if (next_ < 0) co_return;
+      int const now = next_;
+      co_yield now;
+    }
+  }
+
+ private:
+  agen::event event_;
+  int next_ = 0;
+};
+template <class Stream>
+auto writes(Stream stream, journal& log) -> detached {
+  try {
+    while (auto answer = co_await stream.anext()) {
+      std::string text;
+      if constexpr (requires { (*answer).size(); }) {
+        for (int n : *answer) text += std::to_string(n);
+      } else {
+        text = std::to_string(*answer);
+      }
+      log.push_back(text);
+    }
+    log.emplace_back("end");
+  } catch (agen::timed_out const&) {
+    log.emplace_back("late");
+  } catch (std::runtime_error const& e) {
+    log.emplace_back(e.what());
+  }
+}
+using namespace std::chrono_literals;
+
+TEST(Timeout, RaisesWhenAnItemTakesTooLong) {
+  virtual_clock clock;
+  post_box box;
+  journal log;
+  auto const consumer = writes(streams::timeout(box.items(), 1s, clock.sleep()), log);
+  box.post(1);
+  EXPECT_EQ(clock.sleeping, 1);
+  clock.ring();
+  EXPECT_EQ(log, (journal{"1", "late"}));
+  EXPECT_EQ(clock.sleeping, 0);
+}
+TEST(Timeout, EndsIfToldSo) {
+  virtual_clock clock;
+  post_box box;
+  journal log;
+  auto const consumer = writes(streams::timeout(box.items(), 1s, clock.sleep(), streams::when_late::ends), log);
+  clock.ring();
+  EXPECT_EQ(log, journal{"end"});
+}
+TEST(Timeout, AnLvalueGoesOn) {
+  virtual_clock clock;
+  post_box box;
+  journal log;
+  auto source = box.items();
+  {
+    auto const consumer = writes(streams::timeout(source, 1s, clock.sleep()), log);
+    clock.ring();
+  }
+  EXPECT_TRUE(source.running());
+  EXPECT_THROW(all_of(streams::timeout(source, 1s, clock.sleep())), agen::already_running);
+  box.post(7);
+  auto const consumer = writes(streams::timeout(source, 1s, clock.sleep()), log);
+  EXPECT_EQ(log, (journal{"late", "7"}));
+  box.end();
+  EXPECT_EQ(log.back(), "end");
+}
+TEST(Chunks, AreFullOrInTime) {
+  virtual_clock clock;
+  post_box box;
+  journal log;
+  auto const consumer = writes(streams::chunks(box.items(), 2, 1s, clock.sleep()), log);
+  EXPECT_EQ(clock.sleeping, 0);  // nothing has come that could be late
+  box.post(1);
+  EXPECT_EQ(clock.sleeping, 1);
+  box.post(2);
+  EXPECT_EQ(log, journal{"12"});
+  EXPECT_EQ(clock.sleeping, 0);
+  box.post(3);
+  clock.ring();
+  EXPECT_EQ(log, (journal{"12", "3"}));
+  box.post(4);
+  box.end();
+  EXPECT_EQ(log, (journal{"12", "3", "4", "end"}));
+  EXPECT_EQ(clock.sleeping, 0);
+}
+TEST(Chunks, WhatCameBeforeAnErrorIsGiven) {
+  virtual_clock clock;
+  tally sources;
+  journal log;
+  auto const consumer = writes(streams::chunks(failing(sources, 3, "failed", nullptr), 2, 1s, clock.sleep()), log);
+  EXPECT_EQ(log, (journal{"01", "2", "failed"}));
+}
+TEST(TakeUntil, EndsWhenTheAwaitableIsDone) {
+  agen::event until;
+  post_box box;
+  journal log;
+  auto const consumer = writes(streams::take_until(box.items(), until), log);
+  box.post(1);
+  box.post(2);
+  until.set();
+  EXPECT_EQ(log, (journal{"1", "2", "end"}));
+}
+TEST(TakeUntil, StopsTheAwaitableWhenTheSourceEnds) {
+  virtual_clock clock;
+  EXPECT_EQ(all_of(streams::take_until(count(2), clock.sleep()(1s))), (ints{0, 1}));
+  EXPECT_EQ(clock.sleeping, 0);
+}
+TEST(TakeUntil, RaisesWhatTheAwaitableRaises) {
+  post_box box;
+  auto fails = []() -> task<> {
+    throw std::runtime_error("until");
+    co_return;
+  };
+  EXPECT_THROW(all_of(streams::take_until(box.items(), fails())), std::runtime_error);
+}
+
 // ------------------------------------------------------------------------------------------- cancellation, threads
 
 TEST(Merge, AStopClosesTheSourcesAwaited) {
@@ -249,6 +427,21 @@ TEST(Merge, AStopClosesTheSourcesAwaited) {
   cleaned.set();
   EXPECT_EQ(log, (journal{"cleaned", "cleaned", "stopped"}));
   EXPECT_TRUE(stream.closed());
+}
+TEST(Merge, DestroyedWhileItsSourcesWait) {
+  agen::event never;
+  auto waits = [](agen::event& e) -> async_generator<int> {
+    co_await e;
+    co_yield 1;
+  };
+  auto outlives = waits(never);
+  auto consume = [](auto stream) -> detached { co_await stream.anext(); };
+  { auto const consumer = consume(streams::merge(waits(never), outlives, waits(never))); }
+  { auto const consumer = consume(streams::race(waits(never), waits(never))); }
+  { auto const consumer = consume(streams::take_until(waits(never), never)); }
+  auto const consumer = [](auto& g) -> detached { EXPECT_EQ(*co_await g.anext(), 1); }(outlives);
+  never.set();
+  EXPECT_TRUE(consumer.done());
 }
 TEST(Merge, AStopBetweenItemsArrivesAtTheNext) {
   std::stop_source source;

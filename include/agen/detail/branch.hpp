@@ -20,7 +20,7 @@ class branch_base : public arrival {
 
  public:
   explicit branch_base(inbox& into) noexcept
-      : here_{opaque(&branch_base::ended), opaque(&branch_base::ignored), this}, into_(&into) {}
+      : arrival(false), here_{opaque(&branch_base::ended), opaque(&branch_base::ignored), this}, into_(&into) {}
   branch_base(branch_base const&) = delete;
   auto operator=(branch_base const&) -> branch_base& = delete;
 
@@ -28,8 +28,6 @@ class branch_base : public arrival {
   /// Taken out of the inbox.
   void arrived() noexcept { running_ = false; }
   void stop() noexcept { scope_.request(); }
-
-  branch_base* also = nullptr;  ///< the next one of a source_group
 
  protected:
   ~branch_base() = default;

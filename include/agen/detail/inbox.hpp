@@ -12,7 +12,9 @@ namespace agen::detail {
 
 /// Base of what answers. It is in one list at a time.
 struct arrival {
+  explicit arrival(bool source) noexcept : is_source(source) {}
   arrival* next = nullptr;
+  bool is_source;  ///< a source_slot; otherwise a branch
 };
 
 class arrivals {

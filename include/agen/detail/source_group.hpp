@@ -12,6 +12,7 @@
 #include "../driver.hpp"
 #include "../exception_group.hpp"
 #include "../stop.hpp"
+#include "branch.hpp"
 #include "inbox.hpp"
 
 namespace agen::detail {
@@ -20,13 +21,14 @@ namespace agen::detail {
 class source_slot : public arrival {
  public:
   source_slot(frame& f, bool sends_nothing, bool owned, inbox& into) noexcept
-      : drive_(f, &answered, this, sends_nothing), frame_(&f), into_(&into), owned_(owned) {
-    drive_.propagate_cancellation(&scope_);
+      : arrival(true), drive_(f, &answered, this, sends_nothing), frame_(&f), into_(&into), owned_(owned) {
+    if (owned) drive_.propagate_cancellation(&scope_);  // what is only referred to may outlive this
   }
   source_slot(source_slot const&) = delete;
   auto operator=(source_slot const&) -> source_slot& = delete;
   /// What is still to come for one that is only referred to stays there for its next operation.
   ~source_slot() {
+    if (owned_) return;  // it is destroyed already
     if (!taken_ && frame_->own.now == phase::suspended && drive_.answer() == step::yielded) {
       frame_->own.now = phase::unclaimed;
       frame_->own.link = const_cast<pending*>(&no_consumer);
@@ -55,6 +57,9 @@ class source_slot : public arrival {
   void arrived() noexcept { waits_ = false; }
   /// Its item goes to the consumer.
   void give() noexcept { taken_ = true; }
+
+  /// Its item stays with the source after all.
+  void keep() noexcept { taken_ = false; }
 
   [[nodiscard]] auto answer() const noexcept -> step { return drive_.answer(); }
   [[nodiscard]] auto has_answer() const noexcept -> bool { return !taken_; }
@@ -125,6 +130,27 @@ class source_group {
   void begin() noexcept {
     for (source_slot& slot : slots_) turn_.append(slot);
   }
+  /// Takes what has arrived: sources get in line.
+  void accept() noexcept {
+    while (inbox_.any()) {
+      arrival& one = inbox_.take();
+      if (!one.is_source) {
+        static_cast<branch_base&>(one).arrived();
+        continue;
+      }
+      auto& slot = static_cast<source_slot&>(one);
+      slot.arrived();
+      turn_.append(slot);
+    }
+  }
+  /// The same without a line, for a zip.
+  void take_arrived() noexcept {
+    while (inbox_.any()) static_cast<source_slot&>(inbox_.take()).arrived();
+  }
+  /// A source is in line, so next() has something to do.
+  [[nodiscard]] auto in_line() const noexcept -> bool { return !turn_.empty(); }
+  /// Beside the sources: close() stops and awaits it.
+  void also(branch_base& beside) noexcept { beside_ = &beside; }
   /// The next source that has an item; null: wait(), unless all have ended. Throws what a source raises.
   AGEN_ALWAYS_INLINE auto next(frame& body) -> source_slot* {
     check_stop(body);
@@ -168,9 +194,19 @@ class source_group {
         closed(slot);
       }
     }
+    if (beside_ != nullptr && beside_->running()) {
+      ++open;
+      beside_->stop();
+    }
     while (open != 0) {
       if (!inbox_.any()) co_await inbox_.wait();
-      auto& slot = static_cast<source_slot&>(inbox_.take());
+      arrival& one = inbox_.take();
+      if (!one.is_source) {
+        static_cast<branch_base&>(one).arrived();
+        --open;
+        continue;
+      }
+      auto& slot = static_cast<source_slot&>(one);
       slot.arrived();
       if (!slot.owned()) continue;
       if (!slot.closes() && slot.answer() == step::yielded && slot.close() == step::awaits) continue;
@@ -197,13 +233,6 @@ class source_group {
       return false;
     }
   }
-  void accept() noexcept {
-    while (inbox_.any()) {
-      auto& slot = static_cast<source_slot&>(inbox_.take());
-      slot.arrived();
-      turn_.append(slot);
-    }
-  }
   AGEN_OUT_OF_LINE void ended(source_slot& slot) {
     --live_;
     slot.give();
@@ -218,6 +247,7 @@ class source_group {
   inbox inbox_;
   std::deque<source_slot> slots_;
   arrivals turn_;
+  branch_base* beside_ = nullptr;
   std::size_t live_ = 0;
   bool ends_at_first_ = false;
   std::vector<std::exception_ptr> errors_;
