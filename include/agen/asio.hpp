@@ -56,8 +56,8 @@
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
 #include <asio/require.hpp>
-#include <asio/system_error.hpp>
 #include <asio/steady_timer.hpp>
+#include <asio/system_error.hpp>
 #include <asio/system_executor.hpp>
 #endif
 
@@ -240,7 +240,9 @@ struct asio_awaiter_state : stop_listener {
   }
 
  private:
-  static void emit(stop_listener& self, unsigned kind) noexcept { static_cast<asio_awaiter_state&>(self).request(kind); }
+  static void emit(stop_listener& self, unsigned kind) noexcept {
+    static_cast<asio_awaiter_state&>(self).request(kind);
+  }
 };
 
 template <class... Args>

@@ -349,13 +349,14 @@ TEST(Asio, ASlotIsAStopToken) {
     co_await e;
     co_yield 1;
   }(never);
-  async_anext(gen, asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, [&](std::exception_ptr error, auto) {
-                try {
-                  std::rethrow_exception(error);
-                } catch (stopped const&) {
-                  log.emplace_back("stopped");
-                }
-              })));
+  async_anext(gen, asio::bind_cancellation_slot(signal.slot(),
+                                                asio::bind_executor(context, [&](std::exception_ptr error, auto) {
+                                                  try {
+                                                    std::rethrow_exception(error);
+                                                  } catch (stopped const&) {
+                                                    log.emplace_back("stopped");
+                                                  }
+                                                })));
   asio::post(context, [&] { signal.emit(asio::cancellation_type::terminal); });
   context.run();
   EXPECT_EQ(log, journal{"stopped"});

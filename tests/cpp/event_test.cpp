@@ -99,22 +99,29 @@ TEST(WithCleanup, AwaitsTheCleanupAndGivesTheResult) {
 
 TEST(WithCleanup, TheBodysErrorComesAfterTheCleanup) {
   journal log;
-  auto program = agen::with_cleanup([]() -> task<> { throw std::runtime_error("body"); co_return; },
-                                    [&] { log.emplace_back("cleaned"); });
+  auto program = agen::with_cleanup(
+      []() -> task<> {
+        throw std::runtime_error("body");
+        co_return;
+      },
+      [&] { log.emplace_back("cleaned"); });
   EXPECT_THROW(agen::sync_wait(std::move(program)), std::runtime_error);
   EXPECT_EQ(log, journal{"cleaned"});
 }
 
 TEST(WithCleanup, AnErrorOfTheCleanupTakesThePlaceOfTheBodys) {
-  auto program = agen::with_cleanup([] { throw std::runtime_error("body"); }, [] { throw std::logic_error("cleanup"); });
+  auto program =
+      agen::with_cleanup([] { throw std::runtime_error("body"); }, [] { throw std::logic_error("cleanup"); });
   EXPECT_THROW(agen::sync_wait(std::move(program)), std::logic_error);
 }
 
 TEST(CoInvoke, KeepsTheClosureOfAGenerator) {
   std::string const text = "a text that is too long for a small string";
-  auto gen = agen::co_invoke([text](std::size_t n) -> async_generator<char> {
-    for (char c : text.substr(0, n)) co_yield c;
-  }, std::size_t{3});
+  auto gen = agen::co_invoke(
+      [text](std::size_t n) -> async_generator<char> {
+        for (char c : text.substr(0, n)) co_yield c;
+      },
+      std::size_t{3});
   std::string all;
   for (char c : agen::sync_wait(agen_test::collect(std::move(gen)))) all += c;
   EXPECT_EQ(all, "a t");

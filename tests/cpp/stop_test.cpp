@@ -126,9 +126,8 @@ TEST_F(Stop, ACallbackIsCalledOnce) {
     }
     agen::stop_callback const late(co_await agen::stop_token(), [&n] { n += 10; });
   };
-  auto const body = [](task<> t, std::stop_token token) -> detached {
-    co_await with_stop(token, std::move(t));
-  }(program(go, calls), source.get_token());
+  auto const body = [](task<> t, std::stop_token token) -> detached { co_await with_stop(token, std::move(t)); }(
+                                                            program(go, calls), source.get_token());
   EXPECT_EQ(calls, 0);
   source.request_stop();
   EXPECT_EQ(calls, 11);
@@ -190,9 +189,8 @@ TEST_F(Stop, AnyTokenWithACallbackType) {
       l.emplace_back("raised");
     }
   };
-  auto const run = [](task<> t, std::stop_token token) -> detached {
-    co_await with_stop(token, std::move(t));
-  }(body(go, log), source.get_token());
+  auto const run = [](task<> t, std::stop_token token) -> detached { co_await with_stop(token, std::move(t)); }(
+                                                           body(go, log), source.get_token());
   source.request_stop();
   EXPECT_EQ(log, journal{"raised"});
 }

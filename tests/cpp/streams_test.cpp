@@ -436,9 +436,15 @@ TEST(Merge, DestroyedWhileItsSourcesWait) {
   };
   auto outlives = waits(never);
   auto consume = [](auto stream) -> detached { co_await stream.anext(); };
-  { auto const consumer = consume(streams::merge(waits(never), outlives, waits(never))); }
-  { auto const consumer = consume(streams::race(waits(never), waits(never))); }
-  { auto const consumer = consume(streams::take_until(waits(never), never)); }
+  {
+    auto const consumer = consume(streams::merge(waits(never), outlives, waits(never)));
+  }
+  {
+    auto const consumer = consume(streams::race(waits(never), waits(never)));
+  }
+  {
+    auto const consumer = consume(streams::take_until(waits(never), never));
+  }
   auto const consumer = [](auto& g) -> detached { EXPECT_EQ(*co_await g.anext(), 1); }(outlives);
   never.set();
   EXPECT_TRUE(consumer.done());
