@@ -1,5 +1,5 @@
 // Everything but the headers for partners (asio.hpp, python.hpp), and those that need threads or clocks (channel.hpp,
-// fairness.hpp).
+// fairness.hpp, streams.hpp, std_stop.hpp).
 #ifndef AGEN_AGEN_HPP
 #define AGEN_AGEN_HPP
 
@@ -10,14 +10,17 @@
 #include "delegation.hpp"
 #include "driver.hpp"
 #include "errors.hpp"
+#include "event.hpp"
 #include "hooks.hpp"
 #include "item.hpp"
 #include "lifecycle.hpp"
 #include "loops.hpp"
+#include "stop.hpp"
 #include "sync_wait.hpp"
 #include "task.hpp"
 #include "traits.hpp"
 #include "unraisable.hpp"
 #include "version.hpp"
+#include "when.hpp"
 
 #endif  // AGEN_AGEN_HPP

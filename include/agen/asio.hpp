@@ -37,6 +37,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/require.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <boost/system/system_error.hpp>
 #else
@@ -55,10 +56,12 @@
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
 #include <asio/require.hpp>
+#include <asio/steady_timer.hpp>
 #include <asio/system_error.hpp>
 #include <asio/system_executor.hpp>
 #endif
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <tuple>
@@ -121,16 +124,11 @@ struct asio_cancellation : cancellation_scope {
   /// \param owner  the coroutine that owns itself and this scope
   explicit asio_cancellation(std::coroutine_handle<> owner,
                              void (*on_destroyed)(cancellation_scope&) noexcept = &end) noexcept
-      : cancellation_scope{on_destroyed}, runner(owner) {}
+      : cancellation_scope(on_destroyed, true), runner(owner) {}
 
   std::coroutine_handle<> runner;
-  net::cancellation_type requested = net::cancellation_type::none;
-  net::cancellation_signal* awaited = nullptr;
 
-  void request(net::cancellation_type type) {
-    requested = requested | type;
-    if (awaited != nullptr) awaited->emit(type);
-  }
+  void request(net::cancellation_type type) { cancellation_scope::request(static_cast<unsigned>(type)); }
   /// Destroys the runner, whose answer will never come, with all that it owns.
   static void end(cancellation_scope& self) noexcept {
     if (auto const ends = std::exchange(static_cast<asio_cancellation&>(self).runner, nullptr)) ends.destroy();
@@ -139,12 +137,12 @@ struct asio_cancellation : cancellation_scope {
 
 /// The cancellation scope of the operation that a body or a task runs for, if there is one.
 template <class Promise>
-auto cancellation_of(std::coroutine_handle<Promise> h) noexcept -> asio_cancellation* {
+auto cancellation_of(std::coroutine_handle<Promise> h) noexcept -> cancellation_scope* {
   if constexpr (std::is_base_of_v<frame, Promise>) {
     pending* const operation = static_cast<frame&>(h.promise()).of->link;
-    if (operation->cancellable) return static_cast<asio_cancellation*>(operation->cancellation);
+    if (operation->cancellable) return operation->cancellation;
   } else if constexpr (std::is_base_of_v<task_state, Promise>) {
-    return static_cast<asio_cancellation*>(h.promise().cancellation);
+    return h.promise().cancellation;
   }
   return nullptr;
 }
@@ -171,6 +169,7 @@ template <class... Args>
 class completion {
  public:
   void put(Args... args) { values_.emplace(std::move(args)...); }
+  [[nodiscard]] static auto failed() noexcept -> bool { return false; }
   auto take() { return completed_with<Args...>::give(std::move(*values_)); }
 
  private:
@@ -183,6 +182,7 @@ class completion<asio_error_code, Args...> {
     error_ = error;
     values_.emplace(std::move(args)...);
   }
+  [[nodiscard]] auto failed() const noexcept -> bool { return error_ == net::error::operation_aborted; }
   auto take() {
     if (error_) throw asio_system_error(error_);
     return completed_with<Args...>::give(std::move(*values_));
@@ -199,6 +199,7 @@ class completion<std::exception_ptr, Args...> {
     error_ = std::move(error);
     values_.emplace(std::move(args)...);
   }
+  [[nodiscard]] static auto failed() noexcept -> bool { return false; }
   auto take() {
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
     return completed_with<Args...>::give(std::move(*values_));
@@ -209,15 +210,39 @@ class completion<std::exception_ptr, Args...> {
   std::optional<std::tuple<Args...>> values_;
 };
 
-/// Shared by an awaiter and the handler that resumes its coroutine: either may be destroyed first.
+/// Shared by an awaiter and the handler that resumes its coroutine: either may be destroyed first. While the coroutine
+/// waits, it hears of requests to stop and emits them to the operation's slot.
 template <class... Args>
-struct asio_awaiter_state {
+struct asio_awaiter_state : stop_listener {
   completion<std::decay_t<Args>...> result;
   std::coroutine_handle<> waiting;
   net::cancellation_signal signal;
-  asio_cancellation* cancellation = nullptr;
+  cancellation_scope* cancellation = nullptr;
   bool started = false;  ///< the initiation has returned: destroying the handler ends the operation
   bool gone = false;     ///< the coroutine was destroyed while it waited
+  bool stopped = false;  ///< a token's request has come, which becomes agen::stopped
+
+  asio_awaiter_state() noexcept : stop_listener(&emit) {}
+  void listen(cancellation_scope* to) noexcept {
+    cancellation = to;
+    to->always_add(*this);
+  }
+  void stop_listening() noexcept {
+    if (cancellation != nullptr) [[unlikely]]
+      cancellation->remove(*this);
+  }
+  void request(unsigned kinds) {
+    if (!cancellation->stays()) {
+      cancellation->deliver();
+      stopped = true;
+    }
+    signal.emit(static_cast<net::cancellation_type>(kinds));
+  }
+
+ private:
+  static void emit(stop_listener& self, unsigned kind) noexcept {
+    static_cast<asio_awaiter_state&>(self).request(kind);
+  }
 };
 
 template <class... Args>
@@ -235,7 +260,10 @@ class asio_resume_handler {
   ~asio_resume_handler() {
     if (!state_ || !state_->waiting || !state_->started || state_->gone) return;
     state_->waiting = nullptr;
-    if (state_->cancellation != nullptr) asio_cancellation::end(*state_->cancellation);
+    state_->stop_listening();
+    if (auto* const scope = state_->cancellation; scope != nullptr && scope->on_generator_destroyed != nullptr) {
+      asio_cancellation::end(*scope);
+    }
   }
 
   [[nodiscard]] auto get_cancellation_slot() const noexcept -> cancellation_slot_type { return state_->signal.slot(); }
@@ -243,7 +271,7 @@ class asio_resume_handler {
   void operator()(Args... args) {
     auto const state = std::move(state_);
     if (state->gone) return;
-    if (state->cancellation != nullptr) state->cancellation->awaited = nullptr;
+    state->stop_listening();
     state->result.put(std::move(args)...);
     std::exchange(state->waiting, nullptr).resume();
   }
@@ -270,7 +298,7 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
   auto operator=(asio_awaiter&&) -> asio_awaiter& = delete;
   ~asio_awaiter() {
     if (!state_ || !state_->waiting) return;
-    if (state_->cancellation != nullptr) state_->cancellation->awaited = nullptr;
+    state_->stop_listening();
     state_->gone = true;
     state_->signal.emit(net::cancellation_type::terminal);
   }
@@ -282,9 +310,12 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
     // Before the initiation returns, the body may run on another thread and this awaiter be destroyed.
     auto const kept = state_;
     kept->waiting = h;
-    kept->cancellation = cancellation_of(h);
-    auto const requested = kept->cancellation != nullptr ? kept->cancellation->requested : net::cancellation_type::none;
-    if (kept->cancellation != nullptr) kept->cancellation->awaited = &kept->signal;
+    cancellation_scope* const scope = cancellation_of(h);
+    unsigned requested = 0;
+    if (scope != nullptr) [[unlikely]] {
+      if (scope->must_stop()) requested = scope->kinds();
+      kept->listen(scope);
+    }
     try {
       std::apply(
           [&](auto&&... args) {
@@ -292,16 +323,18 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
           },
           std::move(args_));
     } catch (...) {
-      if (kept->cancellation != nullptr) kept->cancellation->awaited = nullptr;
+      kept->stop_listening();
       state_.reset();
       throw;
     }
     kept->started = true;
     // After a cancellation everything that is awaited ends early, also in cleanup, as in an asio::awaitable.
-    if (requested != net::cancellation_type::none) kept->signal.emit(requested);
+    if (requested != 0) [[unlikely]]
+      kept->request(requested);
   }
   auto await_resume() -> decltype(auto) {
     auto const done = std::exchange(state_, nullptr);
+    if (done->stopped && done->result.failed()) throw stopped("stopped while an Asio operation was awaited");
     return done->result.take();
   }
 
@@ -578,6 +611,26 @@ auto asio_hooks(Executor executor) -> asyncgen_hooks {
             net::post(executor, [g = std::move(gen)]() mutable { detail::close_abandoned(std::move(g)); });
           }};
 }
+
+/// Time for streams (streams.hpp): `asio_sleep(executor)(duration)` waits on a timer of that executor.
+///
+///     auto items = agen::streams::timeout(source(), 5s, agen::asio_sleep(context.get_executor()));
+template <class Executor>
+class asio_sleep {
+ public:
+  /// \param executor  where what waits goes on
+  explicit asio_sleep(Executor executor) noexcept : executor_(std::move(executor)) {}
+  /// Awaitable: completes after `duration`. Throws stopped.
+  auto operator()(std::chrono::nanoseconds duration) const -> task<> { return wait(executor_, duration); }
+
+ private:
+  static auto wait(Executor executor, std::chrono::nanoseconds duration) -> task<> {
+    net::basic_waitable_timer<std::chrono::steady_clock, net::wait_traits<std::chrono::steady_clock>, Executor> timer(
+        executor, std::chrono::duration_cast<std::chrono::steady_clock::duration>(duration));
+    co_await timer.async_wait(use_agen);
+  }
+  Executor executor_;
+};
 
 #if defined(ASIO_HAS_POSIX_STREAM_DESCRIPTOR) || defined(BOOST_ASIO_HAS_POSIX_STREAM_DESCRIPTOR)
 /// A way to wait for channel::items() (channel.hpp): on an executor, until the channel's descriptor is readable. The

@@ -64,6 +64,9 @@ class driver {
     return perform(way::closes, [this] { return &closing_.emplace(iterating_.of()); });
   }
 
+  /// \internal What the body awaits from the next operation on finds `to`, which must outlive the operation.
+  void propagate_cancellation(detail::cancellation_scope* to) noexcept { iterating_.propagate_cancellation(to); }
+
   /// The step of the last operation.
   [[nodiscard]] auto answer() const noexcept -> step { return answer_; }
   /// After `yielded`: the item, as a pointer to what co_yield was given. Holds until the next operation.
@@ -92,6 +95,7 @@ class driver {
    public:
     using operation_base::operation_base;
     auto of() const noexcept -> detail::frame& { return *frame_; }
+    auto scope() const noexcept -> detail::cancellation_scope* { return cancellable ? cancellation : nullptr; }
     // detail::drive() in three parts: the answer is wanted without a call where it comes at once.
     AGEN_ALWAYS_INLINE void resume(void* value) noexcept {
       frame_->own.handed.send(value);
@@ -185,6 +189,7 @@ class driver {
     throwing_.clear();
     closing_.clear();
     auto* const begun = make();
+    if (auto* const scope = iterating_.scope()) begun->propagate_cancellation(scope);
     under_way_ = which;
     try {
       if (!begun->await_ready() && begun->await_suspend(waiter())) return step::awaits;  // see resumed()

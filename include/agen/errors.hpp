@@ -83,6 +83,12 @@ class context_manager_error : public generator_error {
   using generator_error::generator_error;
 };
 
+/// Raised where a body waits when it is asked to stop (stop.hpp), once: its cleanup can await.
+class stopped : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
 namespace detail {
 /// Whether an exception is a generator_exit. For any other it throws the exception to find out.
 inline auto is_exit(std::exception_ptr const& error) noexcept -> bool {

@@ -1,5 +1,5 @@
 // task<T>: a lazily started coroutine that gives one value to the coroutine that awaits it. Enough to run generators
-// without any other library; sync_wait.hpp runs one to its end. Not a runtime: no scheduler, no cancellation.
+// without any other library; sync_wait.hpp runs one to its end. Not a runtime: no scheduler.
 #ifndef AGEN_TASK_HPP
 #define AGEN_TASK_HPP
 

@@ -1,6 +1,7 @@
 // agen/asio.hpp: operations awaited inside, generators driven from outside, cancellation, the finalizer, channels.
 #include <agen/asio.hpp>
 #include <agen/channel.hpp>
+#include <agen/std_stop.hpp>
 
 #include <gtest/gtest.h>
 
@@ -309,6 +310,56 @@ TEST(Asio, ACancellationSlotReachesThroughTasks) {
   context.run();
   EXPECT_EQ(log, journal{"aborted"});
   EXPECT_TRUE(error);
+}
+
+/// Waits for an hour; when it is stopped, waits for a moment more.
+auto stopped_and_cleaned(asio::io_context& context, journal& log) -> async_generator<int> {
+  asio::steady_timer timer(context, 1h);
+  try {
+    co_await timer.async_wait(use_agen);
+  } catch (stopped const&) {
+    log.emplace_back("stopped");
+  }
+  timer.expires_after(1ms);
+  co_await timer.async_wait(use_agen);
+  log.emplace_back("cleaned");
+  co_yield (co_await stop_token()).stop_requested() ? 1 : 0;
+}
+
+TEST(Asio, AStopTokenStopsWhatIsAwaitedAndItsCleanupCanWait) {
+  asio::io_context context;
+  std::stop_source source;
+  journal log;
+  auto gen = stopped_and_cleaned(context, log);
+  auto const consumer = [](auto& g, std::stop_token token, journal& l) -> detached {
+    auto item = co_await with_stop(token, g.anext());
+    l.push_back(std::to_string(*item));
+  }(gen, source.get_token(), log);
+  asio::post(context, [&] { source.request_stop(); });
+  context.run();
+  EXPECT_EQ(log, (journal{"stopped", "cleaned", "1"}));
+}
+
+TEST(Asio, ASlotIsAStopToken) {
+  asio::io_context context;
+  asio::cancellation_signal signal;
+  event never;
+  journal log;
+  auto gen = [](event& e) -> async_generator<int> {
+    co_await e;
+    co_yield 1;
+  }(never);
+  async_anext(gen, asio::bind_cancellation_slot(signal.slot(),
+                                                asio::bind_executor(context, [&](std::exception_ptr error, auto) {
+                                                  try {
+                                                    std::rethrow_exception(error);
+                                                  } catch (stopped const&) {
+                                                    log.emplace_back("stopped");
+                                                  }
+                                                })));
+  asio::post(context, [&] { signal.emit(asio::cancellation_type::terminal); });
+  context.run();
+  EXPECT_EQ(log, journal{"stopped"});
 }
 
 /// Releases what it holds in two steps that both wait: the first is given up when it is cancelled, the second is not.

@@ -79,6 +79,9 @@ inline void store(unsigned char& to, unsigned char value) noexcept {
 inline auto exchange(unsigned char& at, unsigned char value) noexcept -> unsigned char {
   return std::atomic_ref(at).exchange(value, std::memory_order_acq_rel);
 }
+inline auto replace(unsigned char& at, unsigned char from, unsigned char value) noexcept -> bool {
+  return std::atomic_ref(at).compare_exchange_strong(from, value, std::memory_order_acq_rel);
+}
 inline void count_up(int& owners) noexcept { std::atomic_ref(owners).fetch_add(1, std::memory_order_relaxed); }
 inline auto count_down(int& owners) noexcept -> int {
   return std::atomic_ref(owners).fetch_sub(1, std::memory_order_acq_rel) - 1;
@@ -92,6 +95,10 @@ AGEN_ALWAYS_INLINE void store(unsigned char& to, unsigned char value) noexcept {
 }
 inline auto exchange(unsigned char& at, unsigned char value) noexcept -> unsigned char {
   return __atomic_exchange_n(&at, value, __ATOMIC_ACQ_REL);
+}
+/// Whether it was `from`, and is `value` now.
+inline auto replace(unsigned char& at, unsigned char from, unsigned char value) noexcept -> bool {
+  return __atomic_compare_exchange_n(&at, &from, value, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 inline void count_up(int& owners) noexcept { __atomic_fetch_add(&owners, 1, __ATOMIC_RELAXED); }
 inline auto count_down(int& owners) noexcept -> int { return __atomic_sub_fetch(&owners, 1, __ATOMIC_ACQ_REL); }

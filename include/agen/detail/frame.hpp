@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "../lifecycle.hpp"
+#include "cancellation.hpp"
 #include "hook.hpp"
 
 namespace agen {
@@ -45,14 +46,6 @@ enum status : unsigned char {
 /// A loop on the stack that resumes one frame after another, so that attaching and finishing never nest (see transfer).
 struct resume_loop {
   frame_handle next;
-};
-
-/// How a partner (asio.hpp) cancels an operation: the partner hangs a scope of its own type on the operation, and what
-/// the body awaits finds it there.
-struct cancellation_scope {
-  /// Called after the generator was destroyed under the partner's operation, which thus never gets an answer. May
-  /// destroy that operation.
-  void (*on_generator_destroyed)(cancellation_scope& self) noexcept;
 };
 
 /// The part of an awaitable that the body's side knows.
