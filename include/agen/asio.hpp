@@ -184,7 +184,7 @@ class completion<asio_error_code, Args...> {
     values_.emplace(std::move(args)...);
   }
   auto take() {
-    if (error_) throw asio_system_error(error_);
+    if (error_) AGEN_THROW(asio_system_error(error_));
     return completed_with<Args...>::give(std::move(*values_));
   }
 
@@ -285,16 +285,17 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
     kept->cancellation = cancellation_of(h);
     auto const requested = kept->cancellation != nullptr ? kept->cancellation->requested : net::cancellation_type::none;
     if (kept->cancellation != nullptr) kept->cancellation->awaited = &kept->signal;
-    try {
+    AGEN_TRY {
       std::apply(
           [&](auto&&... args) {
             std::move(initiation_)(asio_resume_handler<Args...>(kept), static_cast<decltype(args)&&>(args)...);
           },
           std::move(args_));
-    } catch (...) {
+    }
+    AGEN_CATCH(...) {
       if (kept->cancellation != nullptr) kept->cancellation->awaited = nullptr;
       state_.reset();
-      throw;
+      AGEN_RETHROW;
     }
     kept->started = true;
     // After a cancellation everything that is awaited ends early, also in cleanup, as in an asio::awaitable.
@@ -456,7 +457,7 @@ auto run_operation(Operation operation, Handler handler, Executor executor) -> a
   handler_cancellation<result, Handler, Executor> cancellation(co_await own_handle(), std::move(handler), executor);
   connected_slot slot(net::get_associated_cancellation_slot(cancellation.callback.handler()), cancellation);
   completed<result> outcome;
-  try {
+  AGEN_TRY {
     if constexpr (requires { operation.observe(&cancellation); }) {
       operation.observe(&cancellation);
     } else {
@@ -467,9 +468,8 @@ auto run_operation(Operation operation, Handler handler, Executor executor) -> a
     } else {
       outcome.value = co_await std::move(operation);
     }
-  } catch (...) {
-    outcome.error = std::current_exception();
   }
+  AGEN_CATCH(...) { outcome.error = std::current_exception(); }
   slot.clear();
   cancellation.callback.post(std::move(outcome));
 }
@@ -521,13 +521,12 @@ auto on_executor(Executor executor, task<T> body) -> task<T> {
 
 inline auto close_abandoned(abandoned_generator gen) -> asio_runner {
   asio_cancellation cancellation{co_await own_handle()};
-  try {
+  AGEN_TRY {
     auto operation = gen.aclose();
     operation.propagate_cancellation(&cancellation);
     co_await std::move(operation);
-  } catch (...) {
-    report_unraisable(std::current_exception());
   }
+  AGEN_CATCH(...) { report_unraisable(std::current_exception()); }
 }
 
 }  // namespace detail

@@ -86,6 +86,7 @@ class context_manager_error : public generator_error {
 namespace detail {
 /// Whether an exception is a generator_exit. For any other it throws the exception to find out.
 inline auto is_exit(std::exception_ptr const& error) noexcept -> bool {
+#if AGEN_HAS_EXCEPTIONS
   if (is_exactly<generator_exit>(error)) return true;
   try {
     std::rethrow_exception(error);
@@ -94,6 +95,9 @@ inline auto is_exit(std::exception_ptr const& error) noexcept -> bool {
   } catch (...) {
     return false;
   }
+#else
+  return is_exactly<generator_exit>(error);
+#endif
 }
 }  // namespace detail
 

@@ -35,7 +35,7 @@ class item {
   auto returned() const -> std::add_rvalue_reference_t<Return>
     requires(!std::is_void_v<Return>)
   {
-    if (item_ != nullptr) throw no_return_value("the generator has yielded, not returned");
+    if (item_ != nullptr) AGEN_THROW(no_return_value("the generator has yielded, not returned"));
     return detail::returned_value<Return>(source_.get());
   }
 

@@ -89,11 +89,12 @@ class async_iterator {
       return *self;
     }
     template <class Step>
-    auto or_end(Step step) try {
-      return step();
-    } catch (...) {
-      self->to_end();
-      throw;
+    auto or_end(Step step) {
+      AGEN_TRY { return step(); }
+      AGEN_CATCH(...) {
+        self->to_end();
+        AGEN_RETHROW;
+      }
     }
   };
   struct beginning : detail::adapted_awaiter<operation> {

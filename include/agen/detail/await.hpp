@@ -162,7 +162,7 @@ struct foreign_awaiter {
   template <class result, class Promise>
   AGEN_ALWAYS_INLINE auto suspend_marked(frame& body, std::coroutine_handle<Promise> h) -> result {
     leave_mark mark(body);
-    try {
+    AGEN_TRY {
       if constexpr (std::is_same_v<result, bool>) {
         bool const suspends = inner.await_suspend(h);
         if (!suspends) mark.take_back();
@@ -170,9 +170,10 @@ struct foreign_awaiter {
       } else {
         return inner.await_suspend(h);
       }
-    } catch (...) {  // the body has not suspended: it gets the exception
+    }
+    AGEN_CATCH(...) {  // the body has not suspended: it gets the exception
       mark.take_back();
-      throw;
+      AGEN_RETHROW;
     }
   }
 };

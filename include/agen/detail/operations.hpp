@@ -5,6 +5,7 @@
 #include "../errors.hpp"
 #include "../item.hpp"
 #include "await.hpp"
+#include "drop.hpp"
 #include "frame.hpp"
 #include "hooks.hpp"
 
@@ -12,12 +13,12 @@ namespace agen::detail {
 
 [[noreturn]] AGEN_NOINLINE inline void raise_running(operation op) {
   switch (op) {
-    case operation::anext: throw already_running("anext(): asynchronous generator is already running");
-    case operation::asend: throw already_running("asend(): asynchronous generator is already running");
-    case operation::athrow: throw already_running("athrow(): asynchronous generator is already running");
+    case operation::anext: AGEN_THROW(already_running("anext(): asynchronous generator is already running"));
+    case operation::asend: AGEN_THROW(already_running("asend(): asynchronous generator is already running"));
+    case operation::athrow: AGEN_THROW(already_running("athrow(): asynchronous generator is already running"));
     case operation::aclose: break;
   }
-  throw already_running("aclose(): asynchronous generator is already running");
+  AGEN_THROW(already_running("aclose(): asynchronous generator is already running"));
 }
 
 inline auto state_of(control const& c) noexcept -> state {
@@ -38,7 +39,7 @@ AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -
   switch (answer) {
     case admission::already_running: raise_running(op);
     case admission::just_started:
-      throw just_started("can't send a value into an async generator that has not begun: await anext() first");
+      AGEN_THROW(just_started("can't send a value into an async generator that has not begun: await anext() first"));
     case admission::close_unstarted:
     case admission::throw_unstarted:
       c.now = phase::closed;
@@ -71,7 +72,7 @@ template <class Send>
 inline constexpr bool sends_nothing = std::is_void_v<Send> || std::is_default_constructible_v<Send>;
 
 [[noreturn]] AGEN_NOINLINE inline void raise_nothing_sent() {
-  throw nothing_sent("anext() has nothing to send: the Send type has no default value, use asend(value)");
+  AGEN_THROW(nothing_sent("anext() has nothing to send: the Send type has no default value, use asend(value)"));
 }
 
 /// Raises the exception that left the body, if there is one. For operations that end without an item. Inlined into the
@@ -86,7 +87,7 @@ AGEN_ALWAYS_INLINE void raise_outcome(control& c) {
 [[noreturn]] AGEN_NOINLINE inline void rethrow_thrown(frame& body) {
   body.own.throwing = false;
   std::exception_ptr const& error = body.of->handed.thrown();
-  if (error == nullptr) throw generator_exit();
+  if (error == nullptr) AGEN_THROW(generator_exit());
   std::rethrow_exception(error);
 }
 
@@ -227,7 +228,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
 
 /// await_ready of athrow: true if the answer is there already.
 AGEN_NOINLINE inline auto throw_is_ready(frame& f, std::exception_ptr const& error) -> bool {
-  if (error == nullptr) throw nothing_thrown("athrow(): the exception_ptr is null");
+  if (error == nullptr) AGEN_THROW(nothing_thrown("athrow(): the exception_ptr is null"));
   admission const answer = admitted(operation::athrow, f, true);
   if (answer == admission::throw_unstarted) std::rethrow_exception(error);
   return answer != admission::resume;
@@ -284,6 +285,9 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
 
   auto await_ready() -> bool {
     resumes_ = admitted(operation::aclose, *frame_, false) == admission::resume;
+#if !AGEN_HAS_EXCEPTIONS
+    if (std::exchange(resumes_, false)) end_at_yield(*frame_);
+#endif
     return !resumes_;
   }
   void await_resume() {
@@ -297,7 +301,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
     switch (after_exit(answer, raised && is_exit(error))) {
       case close_outcome::ignored_exit:
         c.exit_ignored = true;
-        throw ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed");
+        AGEN_THROW(ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed"));
       case close_outcome::raises: std::rethrow_exception(std::move(error));
       case close_outcome::done:
       case close_outcome::pending: return;
