@@ -204,11 +204,19 @@ pipe(Make) -> pipe<Make>;
 
 }  // namespace detail
 
+/// `source | f` for an adaptor of one's own: f(source). `f` is an object, such as a lambda, that takes the source.
+template <async_iterable Source, class Adaptor>
+  requires(std::is_class_v<std::remove_cvref_t<Adaptor>> && std::is_invocable_v<Adaptor, Source>)
+auto operator|(Source&& source, Adaptor&& adaptor) -> decltype(auto) {
+  return static_cast<Adaptor&&>(adaptor)(static_cast<Source&&>(source));
+}
+
 /// Each item through `function`: what it returns (or what awaiting that gives) is the item.
 template <async_iterable Source, class Function>
 auto transform(Source&& source, Function function) {
   constexpr bool fits = detail::takes_items<Function, async_reference_t<Source>>;
-  static_assert(fits, "transform(source, f): f cannot be called with an item of source");
+  static_assert(
+      fits, "transform(source, f): f cannot be called with an item of source; let it take what *item gives, or auto&&");
   if constexpr (fits) {
     return detail::transformed<Source, Function>(static_cast<Source&&>(source), std::move(function));
   } else {
@@ -227,7 +235,9 @@ auto transform(Function function) {
 template <async_iterable Source, class Predicate>
 auto filter(Source&& source, Predicate predicate) {
   constexpr bool fits = detail::takes_items<Predicate, std::remove_reference_t<async_reference_t<Source>>&>;
-  static_assert(fits, "filter(source, predicate): predicate cannot be called with an item of source");
+  static_assert(fits,
+                "filter(source, predicate): predicate cannot be called with an item of source; let it take what *item "
+                "gives, or auto&&");
   if constexpr (fits) {
     return detail::filtered<Source, Predicate>(static_cast<Source&&>(source), std::move(predicate), false);
   } else {
@@ -246,7 +256,9 @@ auto filter(Predicate predicate) {
 template <async_iterable Source, class Predicate>
 auto take_while(Source&& source, Predicate predicate) {
   constexpr bool fits = detail::takes_items<Predicate, std::remove_reference_t<async_reference_t<Source>>&>;
-  static_assert(fits, "take_while(source, predicate): predicate cannot be called with an item of source");
+  static_assert(fits,
+                "take_while(source, predicate): predicate cannot be called with an item of source; let it take what "
+                "*item gives, or auto&&");
   if constexpr (fits) {
     return detail::filtered<Source, Predicate>(static_cast<Source&&>(source), std::move(predicate), true);
   } else {

@@ -83,6 +83,10 @@ class [[nodiscard]] async_generator {
   using item_type = agen::item<Yield, Return>;
 
   async_generator() noexcept = default;
+  async_generator(async_generator const& moved_not_copied) =
+      AGEN_DELETED("a generator is moved, not copied: write std::move(generator)");
+  auto operator=(async_generator const& moved_not_copied)
+      -> async_generator& = AGEN_DELETED("a generator is moved, not copied: write std::move(generator)");
   async_generator(async_generator&& other) noexcept : frame_(other.release()) {}
   auto operator=(async_generator&& other) noexcept -> async_generator& {
     async_generator former(std::move(other));

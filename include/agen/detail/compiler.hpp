@@ -41,6 +41,13 @@
 #define AGEN_RETHROW static_cast<void>(0)
 #endif
 
+// For a function that is deleted, with what to write instead where the language has that.
+#if __cplusplus > 202302L && defined(__cpp_deleted_function)
+#define AGEN_DELETED(reason) delete (reason)
+#else
+#define AGEN_DELETED(reason) delete
+#endif
+
 // Before version 17 clang keeps locals of an inlined await_suspend in the coroutine's frame, which another thread may
 // run by then (LLVM issue 56301). For every await_suspend that still does something after another side may resume the
 // body.

@@ -179,7 +179,9 @@ class generator_promise : public yielding_promise<Send, Return> {
       constexpr bool by_value = !yields_lvalues || std::is_const_v<item_type>;
       constexpr bool convertible = by_value && std::is_constructible_v<converted, Element&&>;
       static_assert(by_value, "yield_from: the source's items cannot be yielded by reference from this generator");
-      static_assert(!by_value || convertible, "yield_from: the source's items do not convert to this generator's");
+      static_assert(
+          !by_value || convertible,
+          "yield_from: the source's items do not convert to this generator's; write yield_from(transform(source, f))");
       if constexpr (convertible) {
         check_temporary<converted>();
         return forward_copy_awaiter<converted, Send>{{{this}},

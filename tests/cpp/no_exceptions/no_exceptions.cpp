@@ -1,5 +1,5 @@
-// The library compiled with -fno-exceptions: everything that raises no error behaves as with them, and an error ends the
-// program. Called with an argument this program makes such an error.
+// The library compiled with -fno-exceptions: everything that raises no error behaves as with them, and an error ends
+// the program. Called with an argument this program makes such an error.
 #include <agen/agen.hpp>
 #include <agen/channel.hpp>
 #include <agen/fairness.hpp>
