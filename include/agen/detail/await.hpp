@@ -226,7 +226,7 @@ auto await_foreign(T&& awaited) -> decltype(auto) {
     static_assert(
         suspends<T, Promise>,
         "co_await in a generator: what is awaited accepts only coroutines of its own library; an asio::awaitable "
-        "is awaited by co_await asio::co_spawn(executor, f(), agen::use_agen)");
+        "needs #include <agen/asio_awaitable.hpp>");
     return await_of_whatever();
   } else {
     return foreign_awaiter<awaiter_of<T>>{detail::get_awaiter(static_cast<T&&>(awaited))};

@@ -173,6 +173,15 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
   }
   auto await_resume() -> item<Yield, Return> { return this->template answer<Yield, Return>(); }
 
+  /// \internal For coroutines that take an operation as a callable of a completion token: see asio.hpp.
+  template <class Token>
+    requires requires(anext_awaitable& self, Token&& token) {
+      start_with(std::move(self), static_cast<Token&&>(token));
+    }
+  auto operator()(Token&& token) {
+    return start_with(std::move(*this), static_cast<Token&&>(token));
+  }
+
   /// \internal For `while (auto item = gen.anext())`, which lacks a co_await.
   template <class Answer>
     requires std::is_same_v<Answer, bool>
@@ -211,6 +220,15 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
     return drive_in(body, frame_->own, *this, h);
   }
   auto await_resume() -> item<Yield, Return> { return this->template answer<Yield, Return>(); }
+
+  /// \internal For coroutines that take an operation as a callable of a completion token: see asio.hpp.
+  template <class Token>
+    requires requires(asend_awaitable& self, Token&& token) {
+      start_with(std::move(self), static_cast<Token&&>(token));
+    }
+  auto operator()(Token&& token) {
+    return start_with(std::move(*this), static_cast<Token&&>(token));
+  }
 
   /// \internal For `while (auto item = gen.anext())`, which lacks a co_await.
   template <class Answer>
@@ -277,6 +295,15 @@ class [[nodiscard("an operation does nothing until it is awaited")]] athrow_awai
     finished();
     return this->template answer<Yield, Return>();
   }
+
+  /// \internal For coroutines that take an operation as a callable of a completion token: see asio.hpp.
+  template <class Token>
+    requires requires(athrow_awaitable& self, Token&& token) {
+      start_with(std::move(self), static_cast<Token&&>(token));
+    }
+  auto operator()(Token&& token) {
+    return start_with(std::move(*this), static_cast<Token&&>(token));
+  }
 };
 
 class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awaitable : public throwing_operation {
@@ -306,6 +333,15 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
       case close_outcome::done:
       case close_outcome::pending: return;
     }
+  }
+
+  /// \internal For coroutines that take an operation as a callable of a completion token: see asio.hpp.
+  template <class Token>
+    requires requires(aclose_awaitable& self, Token&& token) {
+      start_with(std::move(self), static_cast<Token&&>(token));
+    }
+  auto operator()(Token&& token) {
+    return start_with(std::move(*this), static_cast<Token&&>(token));
   }
 
  private:
