@@ -105,6 +105,12 @@ class [[nodiscard]] async_generator {
     return detail::anext_awaitable<Yield, Send, Return>(*frame_);
   }
 
+  /// Awaitable: as anext(), but what leaves the body is in the answer (attempt::error), without a throw. The refusals
+  /// already_running and nothing_sent are thrown.
+  auto try_anext() noexcept -> detail::try_anext_awaitable<Yield, Send, Return> {
+    return detail::try_anext_awaitable<Yield, Send, Return>(*frame_);
+  }
+
   /// Awaitable: makes the current co_yield give back `value`; answers the next item, or the end.
   /// Throws just_started if the body has not begun, already_running, and whatever leaves the body. (PEP 525, `asend`)
   template <class Value = Send>

@@ -193,6 +193,32 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
   auto operator*() const -> Answer;
 };
 
+/// anext, whose answer holds an exception that it would otherwise throw.
+template <class Yield, class Send, class Return>
+class [[nodiscard("an operation does nothing until it is awaited")]] try_anext_awaitable
+    : public anext_awaitable<Yield, Send, Return> {
+ public:
+  using anext_awaitable<Yield, Send, Return>::anext_awaitable;
+
+  auto await_resume() -> attempt<Yield, Return> {
+    this->at = arrived;
+    control& c = this->frame_->own;
+    void* const at_item = c.handed.item();
+    std::exception_ptr error;
+    if (at_item == nullptr && c.has_raised) error = c.take();
+    return attempt<Yield, Return>(at_item, *this->frame_, std::move(error));
+  }
+
+  /// \internal For coroutines that take an operation as a callable of a completion token: see asio.hpp.
+  template <class Token>
+    requires requires(try_anext_awaitable& self, Token&& token) {
+      start_with(std::move(self), static_cast<Token&&>(token));
+    }
+  auto operator()(Token&& token) {
+    return start_with(std::move(*this), static_cast<Token&&>(token));
+  }
+};
+
 template <class Yield, class Send, class Return>
 class asend_awaitable;
 /// Send is void, so there is no asend(). The type exists so that a wrong asend() gives one error, not several.
