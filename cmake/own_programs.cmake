@@ -3,7 +3,7 @@ find_package(Threads REQUIRED)
 
 add_library(agen_own INTERFACE)
 target_link_libraries(agen_own INTERFACE agen::agen Threads::Threads)
-target_compile_options(agen_own INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+target_compile_options(agen_own INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wold-style-cast -Werror)
 if(AGEN_SANITIZE)
   target_compile_options(agen_own INTERFACE -fsanitize=${AGEN_SANITIZE} -fno-omit-frame-pointer
                                             -fno-sanitize-recover=all)

@@ -39,7 +39,7 @@ using mapped = awaited_t<Function&, async_reference_t<Source>>;
 template <class Source, class Function>
 auto transformed(Source source, Function function) -> async_generator<mapped<Function, Source>> {
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     while (auto item = co_await source.anext()) {
       if constexpr (natively_awaitable<std::invoke_result_t<Function&, async_reference_t<Source>>>) {
         mapped<Function, Source> result = co_await function(*item);
@@ -48,9 +48,8 @@ auto transformed(Source source, Function function) -> async_generator<mapped<Fun
         co_yield function(*item);
       }
     }
-  } catch (...) {
-    error = std::current_exception();
   }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -59,7 +58,7 @@ template <class Source, class Predicate>
 auto filtered(Source source, Predicate predicate, bool ends) -> async_generator<async_reference_t<Source>> {
   using element = async_reference_t<Source>;
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     while (auto item = co_await source.anext()) {
       element&& value = *item;
       bool wanted = false;
@@ -74,9 +73,8 @@ auto filtered(Source source, Predicate predicate, bool ends) -> async_generator<
         break;
       }
     }
-  } catch (...) {
-    error = std::current_exception();
   }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -84,15 +82,14 @@ auto filtered(Source source, Predicate predicate, bool ends) -> async_generator<
 template <class Source>
 auto taken(Source source, std::size_t n) -> async_generator<async_reference_t<Source>> {
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     for (; n != 0; --n) {
       auto item = co_await source.anext();
       if (!item) break;
       co_yield *item;
     }
-  } catch (...) {
-    error = std::current_exception();
   }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -102,14 +99,13 @@ auto enumerated(Source source, std::size_t index)
     -> async_generator<std::pair<std::size_t, async_reference_t<Source>>> {
   using numbered = std::pair<std::size_t, async_reference_t<Source>>;
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     while (auto item = co_await source.anext()) {  // g++ 15 and 16 do not compile this as a for with a `++index`
       numbered here(index++, *item);
       co_yield here;
     }
-  } catch (...) {
-    error = std::current_exception();
   }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -130,7 +126,7 @@ auto kept(Item&& item) noexcept -> decltype(auto) {
 template <class Source>
 auto chunked(Source source, std::size_t size) -> async_generator<std::vector<value_of<Source>>> {
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     std::vector<value_of<Source>> block;
     while (auto item = co_await source.anext()) {
       block.push_back(kept(*item));
@@ -139,9 +135,8 @@ auto chunked(Source source, std::size_t size) -> async_generator<std::vector<val
       block.clear();
     }
     if (!block.empty()) co_yield block;
-  } catch (...) {
-    error = std::current_exception();
   }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -149,17 +144,13 @@ auto chunked(Source source, std::size_t size) -> async_generator<std::vector<val
 template <class First, class Second>
 auto chained(First first, Second second) -> async_generator<async_reference_t<First>> {
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     co_await yield_from(first);
     co_await yield_from(second);
-  } catch (...) {
-    error = std::current_exception();
   }
-  try {
-    co_await close_owned<Second>(second);
-  } catch (...) {
-    error = std::current_exception();
-  }
+  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_TRY { co_await close_owned<Second>(second); }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<First>(first);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -169,21 +160,17 @@ auto zipped(First first, Second second)
     -> async_generator<decltype(std::tuple_cat(std::declval<std::tuple<async_reference_t<First>>>(),
                                                std::declval<value_of<Second>>()))> {
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     while (auto left = co_await first.anext()) {
       auto right = co_await second.anext();
       if (!right) break;
       auto both = std::tuple_cat(std::tuple<async_reference_t<First>>(*left), std::move(*right));
       co_yield both;
     }
-  } catch (...) {
-    error = std::current_exception();
   }
-  try {
-    co_await close_owned<Second>(second);
-  } catch (...) {
-    error = std::current_exception();
-  }
+  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_TRY { co_await close_owned<Second>(second); }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<First>(first);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -192,14 +179,13 @@ auto zipped(First first, Second second)
 template <class Source>
 auto zipped_last(Source source) -> async_generator<std::tuple<async_reference_t<Source>>> {
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     while (auto item = co_await source.anext()) {
       std::tuple<async_reference_t<Source>> one(*item);
       co_yield one;
     }
-  } catch (...) {
-    error = std::current_exception();
   }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -218,11 +204,19 @@ pipe(Make) -> pipe<Make>;
 
 }  // namespace detail
 
+/// `source | f` for an adaptor of one's own: f(source). `f` is an object, such as a lambda, that takes the source.
+template <async_iterable Source, class Adaptor>
+  requires(std::is_class_v<std::remove_cvref_t<Adaptor>> && std::is_invocable_v<Adaptor, Source>)
+auto operator|(Source&& source, Adaptor&& adaptor) -> decltype(auto) {
+  return static_cast<Adaptor&&>(adaptor)(static_cast<Source&&>(source));
+}
+
 /// Each item through `function`: what it returns (or what awaiting that gives) is the item.
 template <async_iterable Source, class Function>
 auto transform(Source&& source, Function function) {
   constexpr bool fits = detail::takes_items<Function, async_reference_t<Source>>;
-  static_assert(fits, "transform(source, f): f cannot be called with an item of source");
+  static_assert(
+      fits, "transform(source, f): f cannot be called with an item of source; let it take what *item gives, or auto&&");
   if constexpr (fits) {
     return detail::transformed<Source, Function>(static_cast<Source&&>(source), std::move(function));
   } else {
@@ -241,7 +235,9 @@ auto transform(Function function) {
 template <async_iterable Source, class Predicate>
 auto filter(Source&& source, Predicate predicate) {
   constexpr bool fits = detail::takes_items<Predicate, std::remove_reference_t<async_reference_t<Source>>&>;
-  static_assert(fits, "filter(source, predicate): predicate cannot be called with an item of source");
+  static_assert(fits,
+                "filter(source, predicate): predicate cannot be called with an item of source; let it take what *item "
+                "gives, or auto&&");
   if constexpr (fits) {
     return detail::filtered<Source, Predicate>(static_cast<Source&&>(source), std::move(predicate), false);
   } else {
@@ -260,7 +256,9 @@ auto filter(Predicate predicate) {
 template <async_iterable Source, class Predicate>
 auto take_while(Source&& source, Predicate predicate) {
   constexpr bool fits = detail::takes_items<Predicate, std::remove_reference_t<async_reference_t<Source>>&>;
-  static_assert(fits, "take_while(source, predicate): predicate cannot be called with an item of source");
+  static_assert(fits,
+                "take_while(source, predicate): predicate cannot be called with an item of source; let it take what "
+                "*item gives, or auto&&");
   if constexpr (fits) {
     return detail::filtered<Source, Predicate>(static_cast<Source&&>(source), std::move(predicate), true);
   } else {

@@ -15,7 +15,8 @@
 //       while (auto item = co_await agen::async_anext(gen, asio::use_awaitable)) use(*item);
 //     }
 //
-// An asio::awaitable is awaited in a generator by `co_await asio::co_spawn(executor, f(), agen::use_agen)`.
+// An asio::awaitable is awaited in a generator by `co_await f()` with agen/asio_awaitable.hpp, or on an executor of
+// one's choice by `co_await asio::co_spawn(executor, f(), agen::use_agen)`.
 #ifndef AGEN_ASIO_HPP
 #define AGEN_ASIO_HPP
 
@@ -26,6 +27,7 @@
 #if BOOST_ASIO_VERSION < 102000
 #error "agen/asio.hpp needs Boost 1.77 (Asio 1.20) or newer: older ones have no cancellation slots"
 #endif
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
@@ -45,6 +47,7 @@
 #if ASIO_VERSION < 102000
 #error "agen/asio.hpp needs Asio 1.20 (Boost 1.77) or newer: older ones have no cancellation slots"
 #endif
+#include <asio/any_io_executor.hpp>
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
@@ -127,6 +130,7 @@ struct asio_cancellation : cancellation_scope {
       : cancellation_scope(on_destroyed, true), runner(owner) {}
 
   std::coroutine_handle<> runner;
+  net::any_io_executor (*executor_here)(asio_cancellation const& self) = nullptr;  ///< see this_executor
 
   void request(net::cancellation_type type) { cancellation_scope::request(static_cast<unsigned>(type)); }
   /// Destroys the runner, whose answer will never come, with all that it owns.
@@ -184,7 +188,7 @@ class completion<asio_error_code, Args...> {
   }
   [[nodiscard]] auto failed() const noexcept -> bool { return error_ == net::error::operation_aborted; }
   auto take() {
-    if (error_) throw asio_system_error(error_);
+    if (error_) AGEN_THROW(asio_system_error(error_));
     return completed_with<Args...>::give(std::move(*values_));
   }
 
@@ -316,16 +320,17 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
       if (scope->must_stop()) requested = scope->kinds();
       kept->listen(scope);
     }
-    try {
+    AGEN_TRY {
       std::apply(
           [&](auto&&... args) {
             std::move(initiation_)(asio_resume_handler<Args...>(kept), static_cast<decltype(args)&&>(args)...);
           },
           std::move(args_));
-    } catch (...) {
+    }
+    AGEN_CATCH(...) {
       kept->stop_listening();
       state_.reset();
-      throw;
+      AGEN_RETHROW;
     }
     kept->started = true;
     // After a cancellation everything that is awaited ends early, also in cleanup, as in an asio::awaitable.
@@ -336,6 +341,17 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
     auto const done = std::exchange(state_, nullptr);
     if (done->stopped && done->result.failed()) throw stopped("stopped while an Asio operation was awaited");
     return done->result.take();
+  }
+  /// \internal As detail::start_with.
+  template <class Token>
+    requires(!std::is_pointer_v<std::decay_t<Token>>)
+  auto operator()(Token&& token) {
+    return std::apply(
+        [&](auto&&... args) {
+          return net::async_initiate<Token, void(Args...)>(std::move(initiation_), token,
+                                                           static_cast<decltype(args)&&>(args)...);
+        },
+        std::move(args_));
   }
 
  private:
@@ -371,6 +387,50 @@ class async_result<::agen::use_agen_t, R(Args...)> {
 #endif
 
 namespace agen {
+
+/// A body asked for its executor, or awaited an asio::awaitable, and no Asio operation drives it.
+class no_executor : public generator_error {
+ public:
+  using generator_error::generator_error;
+};
+
+/// `co_await agen::this_executor` in a body or a task: the executor that the Asio operation which drives it
+/// (async_anext and the others, spawn) completes on, as an any_io_executor. Throws no_executor where there is none.
+struct this_executor_t {};
+inline constexpr this_executor_t this_executor{};
+
+namespace detail {
+
+template <class Promise>
+auto executor_of(std::coroutine_handle<Promise> h) -> net::any_io_executor {
+  cancellation_scope const* const scope = cancellation_of(h);
+  net::any_io_executor found;
+  if (scope != nullptr && scope->stays()) {  // Asio's
+    auto const& own = static_cast<asio_cancellation const&>(*scope);
+    if (own.executor_here != nullptr) found = own.executor_here(own);
+  }
+  if (!found)
+    AGEN_THROW(
+        no_executor("this generator is not driven by Asio: use agen::async_anext, agen::spawn or an asio::awaitable"));
+  return found;
+}
+struct executor_awaiter {
+  net::any_io_executor found{};
+  static auto await_ready() noexcept -> bool { return false; }
+  template <class Promise>
+  auto await_suspend(std::coroutine_handle<Promise> h) -> bool {
+    found = executor_of(h);
+    return false;
+  }
+  auto await_resume() noexcept -> net::any_io_executor { return std::move(found); }
+};
+}  // namespace detail
+
+template <>
+struct await_adapter<this_executor_t> {
+  static auto adapt(this_executor_t /*asks*/) { return detail::executor_awaiter(); }
+};
+
 namespace detail {
 
 /// A coroutine that owns itself: the body of what is started through Asio.
@@ -449,6 +509,16 @@ class called_back {
   called_back(Handler&& handler, Executor const& executor)
       : own_(net::get_associated_executor(handler, executor)), other_(executor), handler_(std::move(handler)) {}
   [[nodiscard]] auto handler() const noexcept -> Handler const& { return handler_; }
+  /// Where the handler is called; an empty one if its type cannot be erased.
+  [[nodiscard]] auto executor() const -> net::any_io_executor {
+    if constexpr (posts && std::is_constructible_v<net::any_io_executor, own_executor>) {
+      return own_.get_executor();
+    } else if constexpr (std::is_constructible_v<net::any_io_executor, Executor>) {
+      return other_.get_executor();
+    } else {
+      return {};
+    }
+  }
 
   template <class Result>
   void post(completed<Result> outcome) {
@@ -472,7 +542,11 @@ struct handler_cancellation : asio_cancellation {
   called_back<Handler, Executor> callback;
 
   handler_cancellation(std::coroutine_handle<> owner, Handler&& handler, Executor const& executor)
-      : asio_cancellation(owner, &abort), callback(std::move(handler), executor) {}
+      : asio_cancellation(owner, &abort), callback(std::move(handler), executor) {
+    this->executor_here = [](asio_cancellation const& self) {
+      return static_cast<handler_cancellation const&>(self).callback.executor();
+    };
+  }
   /// The generator was dropped, and with it the answer that the runner waits for: the handler gets an error.
   static void abort(cancellation_scope& self) noexcept {
     auto kept = std::move(static_cast<handler_cancellation&>(self).callback);
@@ -489,7 +563,7 @@ auto run_operation(Operation operation, Handler handler, Executor executor) -> a
   handler_cancellation<result, Handler, Executor> cancellation(co_await own_handle(), std::move(handler), executor);
   connected_slot slot(net::get_associated_cancellation_slot(cancellation.callback.handler()), cancellation);
   completed<result> outcome;
-  try {
+  AGEN_TRY {
     if constexpr (requires { operation.observe(&cancellation); }) {
       operation.observe(&cancellation);
     } else {
@@ -500,9 +574,8 @@ auto run_operation(Operation operation, Handler handler, Executor executor) -> a
     } else {
       outcome.value = co_await std::move(operation);
     }
-  } catch (...) {
-    outcome.error = std::current_exception();
   }
+  AGEN_CATCH(...) { outcome.error = std::current_exception(); }
   slot.clear();
   cancellation.callback.post(std::move(outcome));
 }
@@ -545,6 +618,14 @@ auto initiate_operation(Operation operation, Token&& token) {
   return initiate_operation(net::system_executor(), std::move(operation), static_cast<Token&&>(token));
 }
 
+/// `co_await gen.anext()` in an asio::awaitable, which takes an operation as a callable of a completion token (Asio
+/// 1.30 and newer). Older ones call it with a pointer.
+template <class Operation, class Token>
+  requires(!std::is_pointer_v<std::decay_t<Token>>)
+auto start_with(Operation&& operation, Token&& token) {
+  return initiate_operation(static_cast<Operation&&>(operation), static_cast<Token&&>(token));
+}
+
 /// Runs a task on an executor from its first step on.
 template <class T, class Executor>
 auto on_executor(Executor executor, task<T> body) -> task<T> {
@@ -554,13 +635,12 @@ auto on_executor(Executor executor, task<T> body) -> task<T> {
 
 inline auto close_abandoned(abandoned_generator gen) -> asio_runner {
   asio_cancellation cancellation{co_await own_handle()};
-  try {
+  AGEN_TRY {
     auto operation = gen.aclose();
     operation.propagate_cancellation(&cancellation);
     co_await std::move(operation);
-  } catch (...) {
-    report_unraisable(std::current_exception());
   }
+  AGEN_CATCH(...) { report_unraisable(std::current_exception()); }
 }
 
 }  // namespace detail

@@ -83,6 +83,10 @@ class [[nodiscard]] async_generator {
   using item_type = agen::item<Yield, Return>;
 
   async_generator() noexcept = default;
+  async_generator(async_generator const& moved_not_copied) =
+      AGEN_DELETED("a generator is moved, not copied: write std::move(generator)");
+  auto operator=(async_generator const& moved_not_copied)
+      -> async_generator& = AGEN_DELETED("a generator is moved, not copied: write std::move(generator)");
   async_generator(async_generator&& other) noexcept : frame_(other.release()) {}
   auto operator=(async_generator&& other) noexcept -> async_generator& {
     async_generator former(std::move(other));
@@ -99,6 +103,12 @@ class [[nodiscard]] async_generator {
   /// Throws already_running, nothing_sent, and whatever leaves the body. (PEP 525, `__anext__`)
   auto anext() noexcept -> detail::anext_awaitable<Yield, Send, Return> {
     return detail::anext_awaitable<Yield, Send, Return>(*frame_);
+  }
+
+  /// Awaitable: as anext(), but what leaves the body is in the answer (attempt::error), without a throw. The refusals
+  /// already_running and nothing_sent are thrown.
+  auto try_anext() noexcept -> detail::try_anext_awaitable<Yield, Send, Return> {
+    return detail::try_anext_awaitable<Yield, Send, Return>(*frame_);
   }
 
   /// Awaitable: makes the current co_yield give back `value`; answers the next item, or the end.

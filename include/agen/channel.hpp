@@ -71,7 +71,7 @@ template <class T>
 class channel_state {
  public:
   explicit channel_state(std::size_t capacity) : capacity_(capacity) {
-    if (capacity == 0) throw std::invalid_argument("agen::channel: the capacity has to be at least 1");
+    if (capacity == 0) AGEN_THROW(std::invalid_argument("agen::channel: the capacity has to be at least 1"));
   }
 
   // The producers' side.
@@ -130,7 +130,8 @@ class channel_state {
   /// Moves all items into `batch`, which is empty. False if there are none and will be none.
   auto take(std::deque<T>& batch) -> bool {
     if (forked()) {
-      throw forked_channel("anext(): this generator's channel belongs to the process that this one was forked from");
+      AGEN_THROW(
+          forked_channel("anext(): this generator's channel belongs to the process that this one was forked from"));
     }
     bool wake = false;
     {
@@ -231,9 +232,8 @@ class attempt {
       Make& make;
       operator Made() const { return make(); }  // NOLINT(google-explicit-constructor): made in place, never moved
     };
-    try {
-      made_.emplace(result{make});
-    } catch (...) {  // NOLINT(bugprone-empty-catch): that is the answer
+    AGEN_TRY { made_.emplace(result{make}); }
+    AGEN_CATCH(...) {  // NOLINT(bugprone-empty-catch): that is the answer
     }
   }
   explicit operator bool() const noexcept { return made_.has_value(); }
@@ -368,7 +368,7 @@ class channel {
     Waits wait = std::move(how);
     auto& state = *self.state_;
     std::exception_ptr error;
-    try {
+    AGEN_TRY {
       std::deque<T> batch;
       while (state.take(batch)) {
         if (batch.empty() && wait.begin([&](auto const& heard) { return state.waits_for_items(heard); })) {
@@ -379,9 +379,8 @@ class channel {
       }
       error = state.error();
       state.stop();
-    } catch (...) {
-      error = std::current_exception();
     }
+    AGEN_CATCH(...) { error = std::current_exception(); }
     if (!state.stopped()) {
       state.stop();
       while (!state.producers_gone() && !wait.gives_up()) {

@@ -52,28 +52,26 @@ auto aclose_after(Generator generator, Body body) -> task<awaited_t<Body&, std::
   using result = awaited_t<Body&, std::remove_reference_t<Generator>&>;
   std::exception_ptr error;
   if constexpr (std::is_void_v<result>) {
-    try {
+    AGEN_TRY {
       if constexpr (natively_awaitable<raw>) {
         co_await body(generator);
       } else {
         body(generator);
       }
-    } catch (...) {
-      error = std::current_exception();
     }
+    AGEN_CATCH(...) { error = std::current_exception(); }
     co_await generator.aclose();
     if (error) std::rethrow_exception(std::move(error));
   } else {
     task_result<result> kept;
-    try {
+    AGEN_TRY {
       if constexpr (natively_awaitable<raw>) {
         kept.return_value(co_await body(generator));
       } else {
         kept.return_value(body(generator));
       }
-    } catch (...) {
-      kept.raised = std::current_exception();
     }
+    AGEN_CATCH(...) { kept.raised = std::current_exception(); }
     co_await generator.aclose();
     co_return kept.take();
   }

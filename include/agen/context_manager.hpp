@@ -31,7 +31,7 @@ class [[nodiscard]] async_context_manager {
   /// the generator does not yield, and whatever leaves it. (contextlib, `__aenter__`)
   auto enter() -> task<detail::reference_of<Yield>> {
     auto item = co_await generator_.anext();
-    if (!item) throw context_manager_error("async_with: generator didn't yield");
+    if (!item) AGEN_THROW(context_manager_error("async_with: generator didn't yield"));
     co_return *item;
   }
 
@@ -46,11 +46,8 @@ class [[nodiscard]] async_context_manager {
     }
     bool yielded = false;
     std::exception_ptr raised;
-    try {
-      yielded = static_cast<bool>(co_await generator_.athrow(error));
-    } catch (...) {
-      raised = std::current_exception();
-    }
+    AGEN_TRY { yielded = static_cast<bool>(co_await generator_.athrow(error)); }
+    AGEN_CATCH(...) { raised = std::current_exception(); }
     if (yielded) co_await stop_it("async_with: generator didn't stop after athrow()");
     if (!raised) co_return true;
     if (raised == error) co_return false;
@@ -61,7 +58,7 @@ class [[nodiscard]] async_context_manager {
   // As in contextlib, the generator is closed first; if that raises, its exception comes out instead.
   auto stop_it(char const* text) -> task<> {
     co_await generator_.aclose();
-    throw context_manager_error(text);
+    AGEN_THROW(context_manager_error(text));
   }
 
   async_generator<Yield> generator_;
@@ -85,7 +82,7 @@ auto async_with(async_context_manager<Yield> manager, Body body)
   with_result<result> kept{};
   std::exception_ptr error;
   detail::reference_of<Yield> resource = co_await manager.enter();
-  try {
+  AGEN_TRY {
     if constexpr (detail::natively_awaitable<raw> && std::is_void_v<result>) {
       co_await body(static_cast<detail::reference_of<Yield>>(resource));
     } else if constexpr (detail::natively_awaitable<raw>) {
@@ -96,9 +93,8 @@ auto async_with(async_context_manager<Yield> manager, Body body)
       kept.emplace(body(static_cast<detail::reference_of<Yield>>(resource)));
     }
     if constexpr (std::is_void_v<result>) kept = true;
-  } catch (...) {
-    error = std::current_exception();
   }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   bool const swallowed = co_await manager.exit(error);
   if (error && !swallowed) std::rethrow_exception(std::move(error));
   co_return std::move(kept);

@@ -48,7 +48,7 @@ auto each_of(Range source) -> async_generator<Yield, Send, void> {
     } else {
       auto* const given = co_yield forward_item(static_cast<decltype(element)>(element));
       if (given != nullptr) {
-        throw send_unsupported("yield_from(range): a value was sent, and a range takes none");
+        AGEN_THROW(send_unsupported("yield_from(range): a value was sent, and a range takes none"));
       }
     }
   }
@@ -102,16 +102,15 @@ auto each_awaited(Source source) -> async_generator<Yield, Send, typename return
   while (answer.get()) {
     std::exception_ptr thrown;
     [[maybe_unused]] std::conditional_t<std::is_void_v<Send>, char, Send>* sent = nullptr;
-    try {
+    AGEN_TRY {
       if constexpr (std::is_void_v<Send>) {
         co_yield forward_item(*answer.get());
       } else {
         auto* const given = co_yield forward_item(*answer.get());
         sent = given;  // as one expression this is an internal error of g++ 12
       }
-    } catch (...) {
-      thrown = std::current_exception();
     }
+    AGEN_CATCH(...) { thrown = std::current_exception(); }
     if (thrown && is_exit(thrown)) {
       if constexpr (requires { source.aclose(); }) co_await source.aclose();
       std::rethrow_exception(thrown);
@@ -128,7 +127,7 @@ auto each_awaited(Source source) -> async_generator<Yield, Send, typename return
       if constexpr (sends<Source, Send>) {
         answer.put(co_await source.asend(static_cast<Send&&>(*sent)));
       } else {
-        throw send_unsupported("yield_from: a value was sent, and the source has no asend()");
+        AGEN_THROW(send_unsupported("yield_from: a value was sent, and the source has no asend()"));
       }
     }
   }

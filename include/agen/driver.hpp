@@ -173,13 +173,12 @@ class driver {
   /// The slow path of iterate(): false if the answer is there already.
   AGEN_NOINLINE auto begins_iteration(operation op) noexcept -> bool {
     if (refuses()) return false;
-    try {
+    AGEN_TRY {
       if (op == operation::anext && own().now == detail::phase::suspended) detail::raise_nothing_sent();
       if (!detail::iteration_is_ready(op, iterating_.of(), op == operation::asend)) return true;
       answer_ = outcome();
-    } catch (...) {
-      fail();
     }
+    AGEN_CATCH(...) { fail(); }
     return false;
   }
 
@@ -191,9 +190,10 @@ class driver {
     auto* const begun = make();
     if (auto* const scope = iterating_.scope()) begun->propagate_cancellation(scope);
     under_way_ = which;
-    try {
+    AGEN_TRY {
       if (!begun->await_ready() && begun->await_suspend(waiter())) return step::awaits;  // see resumed()
-    } catch (...) {
+    }
+    AGEN_CATCH(...) {
       under_way_ = way::none;
       fail();
       return answer_;
@@ -208,12 +208,11 @@ class driver {
       if (which == way::throws) (*throwing_).finished();
       return answer_ = outcome();
     }
-    try {
+    AGEN_TRY {
       (*closing_).await_resume();
       answer_ = step::returned;
-    } catch (...) {
-      fail();
     }
+    AGEN_CATCH(...) { fail(); }
     return answer_;
   }
   AGEN_ALWAYS_INLINE auto outcome() noexcept -> step {

@@ -5,6 +5,7 @@
 #include "detail/compiler.hpp"  // first: see there
 
 #include <exception>
+#include <type_traits>
 
 namespace agen {
 
@@ -89,9 +90,31 @@ class stopped : public generator_error {
   using generator_error::generator_error;
 };
 
+/// `co_yield agen::error(e)` ends a body with the exception `e` as if it had left it, but without a throw: the
+/// consumer's anext() throws it, try_anext() gives it as a value. The body is not resumed; its locals live as long as
+/// the generator. A null `e` becomes nothing_thrown.
+class error {
+ public:
+  explicit error(std::exception_ptr e) noexcept : error_(static_cast<std::exception_ptr&&>(e)) {}
+  /// An exception object, such as `agen::error(std::runtime_error("no"))`.
+  template <class Exception>
+    requires(!std::is_same_v<std::remove_cvref_t<Exception>, std::exception_ptr> &&
+             !std::is_same_v<std::remove_cvref_t<Exception>, error>)
+  explicit error(Exception&& e) : error_(std::make_exception_ptr(static_cast<Exception&&>(e))) {}
+  auto take() noexcept -> std::exception_ptr {
+    if (error_ == nullptr)
+      return std::make_exception_ptr(nothing_thrown("co_yield error(e): the exception_ptr is null"));
+    return static_cast<std::exception_ptr&&>(error_);
+  }
+
+ private:
+  std::exception_ptr error_;
+};
+
 namespace detail {
 /// Whether an exception is a generator_exit. For any other it throws the exception to find out.
 inline auto is_exit(std::exception_ptr const& error) noexcept -> bool {
+#if AGEN_HAS_EXCEPTIONS
   if (is_exactly<generator_exit>(error)) return true;
   try {
     std::rethrow_exception(error);
@@ -100,6 +123,9 @@ inline auto is_exit(std::exception_ptr const& error) noexcept -> bool {
   } catch (...) {
     return false;
   }
+#else
+  return is_exactly<generator_exit>(error);
+#endif
 }
 }  // namespace detail
 

@@ -55,7 +55,7 @@ auto taking_turns(Source source, Checkpoint checkpoint, std::chrono::nanoseconds
     -> async_generator<same_items_t<Source>> {
   using clock = std::chrono::steady_clock;
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     auto since = clock::now();
     bool paused = false;
     for (;;) {
@@ -69,9 +69,8 @@ auto taking_turns(Source source, Checkpoint checkpoint, std::chrono::nanoseconds
       if (std::exchange(paused, false)) since = clock::now();
       co_yield *item;
     }
-  } catch (...) {
-    error = std::current_exception();
   }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }

@@ -35,13 +35,33 @@ class item {
   auto returned() const -> std::add_rvalue_reference_t<Return>
     requires(!std::is_void_v<Return>)
   {
-    if (item_ != nullptr) throw no_return_value("the generator has yielded, not returned");
+    if (item_ != nullptr) AGEN_THROW(no_return_value("the generator has yielded, not returned"));
     return detail::returned_value<Return>(source_.get());
   }
 
  private:
   pointer item_ = nullptr;
   [[no_unique_address]] detail::source_of<Return> source_;
+};
+
+/// What try_anext() answers: an item, the end, or the exception that left the body.
+///
+///     auto got = co_await gen.try_anext();
+///     if (got) use(*got);
+///     else if (got.error()) std::rethrow_exception(got.error());  // or whatever is to be done about it
+template <class Yield, class Return>
+class attempt : public item<Yield, Return> {
+ public:
+  attempt() noexcept = default;
+  /// \internal What an operation answers.
+  attempt(void* at_item, detail::frame& source, std::exception_ptr error) noexcept
+      : item<Yield, Return>(at_item, source), error_(std::move(error)) {}
+
+  /// The exception; null for an item and for an end.
+  [[nodiscard]] auto error() const noexcept -> std::exception_ptr const& { return error_; }
+
+ private:
+  std::exception_ptr error_;
 };
 
 }  // namespace agen

@@ -48,7 +48,9 @@ auto for_each(Source&& source, Function function) -> task<> {
   static_assert(async_iterable<Source>, "for_each(source, f): source needs an awaitable anext()");
   if constexpr (async_iterable<Source>) {
     constexpr bool fits = std::is_invocable_v<Function&, async_reference_t<Source>>;
-    static_assert(fits, "for_each(source, f): f cannot be called with an item of source");
+    static_assert(
+        fits,
+        "for_each(source, f): f cannot be called with an item of source; let it take what *item gives, or auto&&");
     if constexpr (fits)
       return detail::for_each_closing<Source, Function>(static_cast<Source&&>(source), std::move(function));
   }
@@ -89,11 +91,12 @@ class async_iterator {
       return *self;
     }
     template <class Step>
-    auto or_end(Step step) try {
-      return step();
-    } catch (...) {
-      self->to_end();
-      throw;
+    auto or_end(Step step) {
+      AGEN_TRY { return step(); }
+      AGEN_CATCH(...) {
+        self->to_end();
+        AGEN_RETHROW;
+      }
     }
   };
   struct beginning : detail::adapted_awaiter<operation> {
@@ -155,12 +158,19 @@ constexpr auto end(Source& /*source*/) noexcept -> async_sentinel {
 }  // namespace agen
 
 /// `AGEN_FOR_CO_AWAIT (auto& item, gen) statement`: `for co_await (auto& item : gen) statement`. break and continue
-/// work. A source made in the macro is dropped after the loop, not closed: use for_each or aclosing where its cleanup
-/// awaits.
+/// work. A declaration with a comma stands in parentheses: `AGEN_FOR_CO_AWAIT((auto& [key, value]), gen)`. A source
+/// made in the macro is dropped after the loop, not closed: use for_each or aclosing where its cleanup awaits.
 #define AGEN_FOR_CO_AWAIT(declaration, ...) AGEN_DETAIL_FOR(declaration, __LINE__, (__VA_ARGS__))
 
 // The names contain the line, so that nested loops cause no warning about shadowing.
-#define AGEN_DETAIL_FOR(declaration, line, source) AGEN_DETAIL_FOR_NAMED(declaration, line, source)
+#define AGEN_DETAIL_FOR(declaration, line, source) \
+  AGEN_DETAIL_FOR_NAMED(AGEN_DETAIL_BARE(AGEN_DETAIL_BARE_IF declaration), line, source)
+// The declaration without its parentheses. `AGEN_DETAIL_BARE_IF (x)` becomes `AGEN_DETAIL_BARE_IF x`; where there are
+// none it stays as it is, and pasting AGEN_DETAIL_NO_ in front removes the rest of it in both cases.
+#define AGEN_DETAIL_BARE_IF(...) AGEN_DETAIL_BARE_IF __VA_ARGS__
+#define AGEN_DETAIL_BARE(...) AGEN_DETAIL_BARE_PASTED(__VA_ARGS__)
+#define AGEN_DETAIL_BARE_PASTED(...) AGEN_DETAIL_NO_##__VA_ARGS__
+#define AGEN_DETAIL_NO_AGEN_DETAIL_BARE_IF
 #define AGEN_DETAIL_FOR_NAMED(declaration, line, source)                                     \
   if (auto&& agen_source_##line = source; false) {                                           \
   } else                                                                                     \

@@ -129,7 +129,7 @@ class task_promise : public task_result<T> {
       } else if constexpr (!suspends<Awaited, task_promise>) {
         static_assert(suspends<Awaited, task_promise>,
                       "co_await in a task: what is awaited accepts only coroutines of its own library; an "
-                      "asio::awaitable is awaited by co_await asio::co_spawn(executor, f(), agen::use_agen)");
+                      "asio::awaitable needs #include <agen/asio_awaitable.hpp>");
         return await_of_whatever();
       } else {
         return task_awaits<awaiter_of<Awaited>>{get_awaiter(static_cast<Awaited&&>(awaited))};

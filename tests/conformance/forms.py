@@ -140,7 +140,7 @@ def make(source: str, form: str | dict[str, str], namespace: dict) -> None:
     namespace.update(HELPERS, yield_=package.yield_, yield_from_=package.yield_from_)
     namespace.update(_decorated=package.async_generator, _boxed=_boxed)
     namespace.update(
-        {f"_{name}": package.async_generator(**options) for name, options in ENVIRONMENTS.items() if name in FORMS}
+        {f"_{name}": package.async_generator(**options) for name, options in ENVIRONMENTS.items() if name in COLUMNS}
     )
     exec(_compiled(source, tuple(kinds_of(source, form).items())), namespace)
 

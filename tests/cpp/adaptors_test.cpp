@@ -224,4 +224,12 @@ TEST(Adaptors, OfEmptyGeneratorsAreEmpty) {
   EXPECT_EQ(sync_wait(collect(chain(generator(), count(2), generator()))), (ints{0, 1}));
 }
 
+TEST(Adaptors, AnyFunctionOfASourceIsAnAdaptor) {
+  auto const first_two = [](auto&& source) { return take(std::forward<decltype(source)>(source), 2); };
+  EXPECT_EQ(sync_wait(collect(count(9) | first_two)), (ints{0, 1}));
+  auto source = count(9);
+  EXPECT_EQ(sync_wait(collect(source | filter(even) | first_two)), (ints{0, 2}));
+  EXPECT_EQ(sync_wait(collect(source | first_two)), (ints{3, 4}));  // an lvalue is only iterated
+}
+
 }  // namespace

@@ -1,5 +1,6 @@
 // agen/asio.hpp: operations awaited inside, generators driven from outside, cancellation, the finalizer, channels.
 #include <agen/asio.hpp>
+#include <agen/asio_awaitable.hpp>
 #include <agen/channel.hpp>
 #include <agen/std_stop.hpp>
 
@@ -862,5 +863,121 @@ TEST(Asio, ADroppedGeneratorsSlotIsFreeAgain) {
   EXPECT_TRUE(ended);
   EXPECT_TRUE(log.empty());
 }
+
+auto doubled(int value) -> asio::awaitable<int> {
+  asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(1));
+  co_await timer.async_wait(asio::use_awaitable);
+  if (value < 0) throw std::runtime_error("negative");
+  co_return 2 * value;
+}
+auto doubles(int n) -> async_generator<int> {
+  for (int i = 0; i < n; ++i) {
+    int const item = co_await doubled(i);
+    co_yield item + 0;
+  }
+  co_await doubled(-1);
+}
+
+TEST(Asio, ABodyAwaitsAnAwaitable) {
+  asio::io_context context;
+  auto result = asio::co_spawn(
+      context,
+      []() -> asio::awaitable<int> {
+        auto gen = doubles(3);
+        int sum = 0;
+        for (int i = 0; i < 3; ++i) {
+          auto item = co_await async_anext(gen, asio::use_awaitable);
+          sum += *item;
+        }
+        bool thrown = false;
+        try {
+          co_await async_anext(gen, asio::use_awaitable);
+        } catch (std::runtime_error const&) {
+          thrown = true;
+        }
+        EXPECT_TRUE(thrown);
+        co_return sum;
+      },
+      asio::use_future);
+  context.run();
+  EXPECT_EQ(result.get(), 6);
+}
+
+TEST(Asio, ATaskAwaitsAnAwaitable) {
+  asio::io_context context;
+  auto result =
+      agen::spawn(context.get_executor(), []() -> task<int> { co_return co_await doubled(21); }(), asio::use_future);
+  context.run();
+  EXPECT_EQ(result.get(), 42);
+}
+
+TEST(Asio, ABodyKnowsItsExecutor) {
+  asio::io_context context;
+  auto gen = []() -> async_generator<bool> {
+    auto const executor = co_await agen::this_executor;
+    asio::steady_timer timer(executor, std::chrono::milliseconds(1));
+    co_await timer.async_wait(use_agen);
+    co_yield executor == co_await agen::this_executor;
+  }();
+  auto result = asio::co_spawn(
+      context,
+      [&]() -> asio::awaitable<bool> {
+        auto item = co_await async_anext(gen, asio::use_awaitable);
+        co_return *item;
+      },
+      asio::use_future);
+  context.run();
+  EXPECT_TRUE(result.get());
+}
+
+TEST(Asio, WithoutAnAsioOperationThereIsNoExecutor) {
+  EXPECT_THROW(agen::sync_wait([]() -> task<> { co_await agen::this_executor; }()), agen::no_executor);
+  EXPECT_THROW(agen::sync_wait([]() -> task<> { co_await doubled(1); }()), agen::no_executor);
+  auto gen = doubles(1);
+  EXPECT_THROW(agen::sync_wait(gen.anext()), agen::no_executor);
+}
+
+TEST(Asio, ACancellationReachesTheAwaitable) {
+  asio::io_context context;
+  asio::cancellation_signal signal;
+  auto gen = []() -> async_generator<int> {
+    co_await []() -> asio::awaitable<void> {
+      asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::hours(1));
+      co_await timer.async_wait(asio::use_awaitable);
+    }();
+    co_yield 1;
+  }();
+  std::exception_ptr error;
+  async_anext(gen, asio::bind_cancellation_slot(
+                       signal.slot(),
+                       asio::bind_executor(context, [&](std::exception_ptr e, agen::item<int, void>) { error = e; })));
+  asio::post(context, [&] { asio::post(context, [&] { signal.emit(asio::cancellation_type::terminal); }); });
+  context.run_for(std::chrono::seconds(20));
+  EXPECT_TRUE(error);
+}
+
+// Asio before 1.24 takes no such operations, and Boost 1.81 does not compile one with an exception and a value.
+#if AGEN_TEST_ASIO_VERSION >= 103000
+TEST(Asio, AnAwaitableAwaitsTheOperationsThemselves) {
+  asio::io_context context;
+  auto result = asio::co_spawn(
+      context,
+      [&]() -> asio::awaitable<int> {
+        auto gen = echo(context);
+        auto first = co_await gen.anext();
+        int sum = *first;
+        auto second = co_await gen.asend(5);
+        sum += *second;
+        co_await gen.aclose();
+        while (auto item = co_await gen.anext()) sum += *item;
+        asio::steady_timer timer(context, std::chrono::milliseconds(1));
+        co_await timer.async_wait(use_agen);
+        co_return sum;
+      },
+      asio::use_future);
+  context.run();
+  EXPECT_EQ(result.get(), 7);
+}
+#endif
 
 }  // namespace

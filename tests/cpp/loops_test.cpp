@@ -84,6 +84,24 @@ TEST(ForCoAwait, ReadsAsALoopWithBreakAndContinue) {
   EXPECT_EQ(got, (std::vector<int>{0, 2, 3, -1}));
 }
 
+auto named_numbers() -> async_generator<std::pair<std::string, int>> {
+  co_yield std::pair<std::string, int>("one", 1);
+  co_yield std::pair<std::string, int>("two", 2);
+}
+
+TEST(ForCoAwait, TakesADeclarationWithCommasInParentheses) {
+  auto const got = sync_wait([]() -> task<std::string> {
+    std::string seen;
+    AGEN_FOR_CO_AWAIT((auto& [name, number]), named_numbers()) {
+      ++number;
+      seen += name + std::to_string(number);
+    }
+    AGEN_FOR_CO_AWAIT((auto const& pair), named_numbers()) { seen += pair.first; }
+    co_return seen;
+  }());
+  EXPECT_EQ(got, "one2two3onetwo");
+}
+
 TEST(ForCoAwait, WorksInsideAGeneratorAndNested) {
   auto pairs = []() -> async_generator<int> {
     AGEN_FOR_CO_AWAIT(int i, count(2)) {

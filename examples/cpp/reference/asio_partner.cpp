@@ -1,5 +1,6 @@
 // docs/cpp/asio.md: generators over Asio, from both sides.
 #include <agen/asio.hpp>
+#include <agen/asio_awaitable.hpp>
 
 #include <asio/awaitable.hpp>
 #include <asio/bind_cancellation_slot.hpp>
@@ -82,6 +83,26 @@ void dropped(asio::io_context& context) {
 }
 // [/finalizer]
 
+// [awaitable]
+auto squared(int i) -> asio::awaitable<int> {
+  co_await asio::post(asio::use_awaitable);
+  co_return i * i;
+}
+auto squares(int n) -> agen::async_generator<int> {
+  asio::steady_timer timer(co_await agen::this_executor, 1ms);
+  co_await timer.async_wait(agen::use_agen);
+  for (int i = 0; i < n; ++i) {
+    int const square = co_await squared(i);
+    co_yield square + 0;
+  }
+}
+// [/awaitable]
+auto prints_squares() -> asio::awaitable<void> {
+  auto gen = squares(3);
+  while (auto item = co_await agen::async_anext(gen, asio::use_awaitable))
+    std::printf("square %d\n", *item);
+}
+
 auto main() -> int {
   asio::io_context context;
   asio::co_spawn(context, from_awaitable(context), asio::detached);
@@ -93,4 +114,7 @@ auto main() -> int {
   cancelled(context);
   context.restart();
   dropped(context);
+  context.restart();
+  asio::co_spawn(context, prints_squares(), asio::detached);
+  context.run();
 }

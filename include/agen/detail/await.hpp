@@ -162,7 +162,7 @@ struct foreign_awaiter {
   template <class result, class Promise>
   AGEN_ALWAYS_INLINE auto suspend_marked(frame& body, std::coroutine_handle<Promise> h) -> result {
     leave_mark mark(body);
-    try {
+    AGEN_TRY {
       if constexpr (std::is_same_v<result, bool>) {
         bool const suspends = inner.await_suspend(h);
         if (!suspends) mark.take_back();
@@ -170,9 +170,10 @@ struct foreign_awaiter {
       } else {
         return inner.await_suspend(h);
       }
-    } catch (...) {  // the body has not suspended: it gets the exception
+    }
+    AGEN_CATCH(...) {  // the body has not suspended: it gets the exception
       mark.take_back();
-      throw;
+      AGEN_RETHROW;
     }
   }
 };
@@ -225,7 +226,7 @@ auto await_foreign(T&& awaited) -> decltype(auto) {
     static_assert(
         suspends<T, Promise>,
         "co_await in a generator: what is awaited accepts only coroutines of its own library; an asio::awaitable "
-        "is awaited by co_await asio::co_spawn(executor, f(), agen::use_agen)");
+        "needs #include <agen/asio_awaitable.hpp>");
     return await_of_whatever();
   } else {
     return foreign_awaiter<awaiter_of<T>>{detail::get_awaiter(static_cast<T&&>(awaited))};

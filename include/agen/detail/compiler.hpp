@@ -26,6 +26,28 @@
 #define AGEN_ALWAYS_INLINE __attribute__((always_inline)) inline
 #endif
 
+// Without exceptions (-fno-exceptions), an error that would be thrown ends the program, and there is none to catch.
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+#define AGEN_HAS_EXCEPTIONS true
+#define AGEN_TRY try
+#define AGEN_CATCH(...) catch (__VA_ARGS__)
+#define AGEN_THROW(...) throw __VA_ARGS__
+#define AGEN_RETHROW throw
+#else
+#define AGEN_HAS_EXCEPTIONS false
+#define AGEN_TRY if constexpr (true)
+#define AGEN_CATCH(...) else
+#define AGEN_THROW(...) ::agen::detail::end_by(__VA_ARGS__)
+#define AGEN_RETHROW static_cast<void>(0)
+#endif
+
+// For a function that is deleted, with what to write instead where the language has that.
+#if __cplusplus > 202302L && defined(__cpp_deleted_function)
+#define AGEN_DELETED(reason) delete (reason)
+#else
+#define AGEN_DELETED(reason) delete
+#endif
+
 // Before version 17 clang keeps locals of an inlined await_suspend in the coroutine's frame, which another thread may
 // run by then (LLVM issue 56301). For every await_suspend that still does something after another side may resume the
 // body.
@@ -102,6 +124,14 @@ inline auto replace(unsigned char& at, unsigned char from, unsigned char value) 
 }
 inline void count_up(int& owners) noexcept { __atomic_fetch_add(&owners, 1, __ATOMIC_RELAXED); }
 inline auto count_down(int& owners) noexcept -> int { return __atomic_sub_fetch(&owners, 1, __ATOMIC_ACQ_REL); }
+#endif
+
+#if !AGEN_HAS_EXCEPTIONS
+/// What a throw becomes.
+template <class Error>
+[[noreturn]] void end_by(Error const& /*error*/) noexcept {
+  std::terminate();
+}
 #endif
 
 /// Whether an exception is a T and of no class derived from it. False where that is not known without a throw.

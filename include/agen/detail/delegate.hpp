@@ -12,19 +12,19 @@ AGEN_NOINLINE inline void raise_delegated(delegation& at) {
   control& c = *at.parent->of;
   if (at.destroyed) {
     if (at.parent->own.throwing) rethrow_thrown(*at.parent);
-    throw delegate_destroyed("yield_from: the generator delegated to was destroyed");
+    AGEN_THROW(delegate_destroyed("yield_from: the generator delegated to was destroyed"));
   }
   if (at.ignored)
-    throw ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed");
+    AGEN_THROW(ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed"));
   if (at.child->own.has_raised) {
     std::exception_ptr error = at.child->own.take();
     if (!at.exit || !is_exit(error)) std::rethrow_exception(std::move(error));
   }
   if (!at.exit) return;
-  if (at.parent != &c.leaf.promise() || &at.parent->own != &c) throw generator_exit();
+  if (at.parent != &c.leaf.promise() || &at.parent->own != &c) AGEN_THROW(generator_exit());
   auto& closer = static_cast<exit_pending&>(*c.link);
   if (!closer.closes_root) c.exiting = false;
-  if (closer.exit == nullptr) throw generator_exit();
+  if (closer.exit == nullptr) AGEN_THROW(generator_exit());
   std::rethrow_exception(closer.exit);
 }
 
@@ -53,7 +53,7 @@ class delegate_awaiter : delegation {
     // PEP 380: a delegation begins with next(), so what is legal for anext is legal here.
     switch (admit(operation::anext, state_of(inner))) {
       case admission::already_running:
-        throw already_running("yield_from: the generator delegated to is already running");
+        AGEN_THROW(already_running("yield_from: the generator delegated to is already running"));
       case admission::end: return true;
       default: break;
     }

@@ -22,25 +22,12 @@ inline void detach(frame& f, control& c) noexcept {
 
 inline void destroy_under_operation(frame& root, bool hand_over) noexcept;
 
-/// Destroys `root` and the generators that its chain owns, the leaf first, as leaving scopes would. A generator that is
-/// delegated to by reference stays alive.
+/// Destroys the generators that the chain of `root` owns, the leaf first, as leaving scopes would, but not `root`. A
+/// generator that is delegated to by reference stays alive.
 ///
-/// \param hand_over  a generator with a finalizer goes to that instead, together with everything below it. False where
-///                   a finalizer has had the chain already and has let go of it.
-AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
+/// \param hand_over  a generator with a finalizer goes to that instead, together with everything below it.
+AGEN_NOINLINE inline void destroy_below(frame& root, bool hand_over) noexcept {
   control& c = root.own;
-  // A frame cannot be destroyed while it executes, so there is no correct way to continue.
-  if (c.now == phase::running) std::terminate();
-  if (c.now == phase::elsewhere && load(c.link->at) != severed) return destroy_under_operation(root, hand_over);
-  if (c.now == phase::closed) {
-    if (is_empty(root)) return;
-    if (c.has_raised && c.link == &no_consumer) {
-      std::exception_ptr error = c.take();
-      if (!is_exit(error)) report_unraisable(std::move(error));  // an exit that has left the body is no error
-    }
-    return handle_of(root).destroy();
-  }
-  hand_over = hand_over && c.now != phase::elsewhere;
   frame* survivor = nullptr;
   frame* f = &c.leaf.promise();
   for (frame* g = f; g != &root; g = g->own.parent->parent) {
@@ -60,8 +47,39 @@ AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
     handle_of(*f).destroy();
     f = parent;
   }
+}
+
+/// Destroys `root`, after what is below it.
+///
+/// \param hand_over  see destroy_below. False where a finalizer has had the chain already and has let go of it.
+AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
+  control& c = root.own;
+  // A frame cannot be destroyed while it executes, so there is no correct way to continue.
+  if (c.now == phase::running) std::terminate();
+  if (c.now == phase::elsewhere && load(c.link->at) != severed) return destroy_under_operation(root, hand_over);
+  if (c.now == phase::closed) {
+    if (is_empty(root)) return;
+    if (c.has_raised && c.link == &no_consumer) {
+      std::exception_ptr error = c.take();
+      if (!is_exit(error)) report_unraisable(std::move(error));  // an exit that has left the body is no error
+    }
+    return handle_of(root).destroy();
+  }
+  destroy_below(root, hand_over && c.now != phase::elsewhere);
   handle_of(root).destroy();
 }
+
+#if !AGEN_HAS_EXCEPTIONS
+/// The whole of an aclose() where no exception can be thrown into the body: nothing in it runs any more. What it
+/// delegates to is destroyed at once, its own locals with the generator.
+inline void end_at_yield(frame& root) noexcept {
+  destroy_below(root, true);
+  root.own.leaf = handle_of(root);
+  root.own.handed.end();
+  root.own.finalizer.reset();
+  root.own.now = phase::closed;
+}
+#endif
 
 /// The same while a consumer waits, which then never gets an answer. A partner is told so after the generator, and what
 /// its body awaited, are destroyed.

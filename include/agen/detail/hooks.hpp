@@ -43,11 +43,8 @@ inline auto has_finalizer(frame const& f) noexcept -> bool { return !f.own.has_r
 /// Hands a generator to its finalizer, which owns it from then on.
 inline void abandon(frame& f) noexcept {
   auto const finalizer = std::move(f.own.finalizer);
-  try {
-    finalizer(f);
-  } catch (...) {
-    report_unraisable(std::current_exception());
-  }
+  AGEN_TRY { finalizer(f); }
+  AGEN_CATCH(...) { report_unraisable(std::current_exception()); }
 }
 
 }  // namespace agen::detail

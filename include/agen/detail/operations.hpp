@@ -5,6 +5,7 @@
 #include "../errors.hpp"
 #include "../item.hpp"
 #include "await.hpp"
+#include "drop.hpp"
 #include "frame.hpp"
 #include "hooks.hpp"
 
@@ -12,12 +13,12 @@ namespace agen::detail {
 
 [[noreturn]] AGEN_NOINLINE inline void raise_running(operation op) {
   switch (op) {
-    case operation::anext: throw already_running("anext(): asynchronous generator is already running");
-    case operation::asend: throw already_running("asend(): asynchronous generator is already running");
-    case operation::athrow: throw already_running("athrow(): asynchronous generator is already running");
+    case operation::anext: AGEN_THROW(already_running("anext(): asynchronous generator is already running"));
+    case operation::asend: AGEN_THROW(already_running("asend(): asynchronous generator is already running"));
+    case operation::athrow: AGEN_THROW(already_running("athrow(): asynchronous generator is already running"));
     case operation::aclose: break;
   }
-  throw already_running("aclose(): asynchronous generator is already running");
+  AGEN_THROW(already_running("aclose(): asynchronous generator is already running"));
 }
 
 inline auto state_of(control const& c) noexcept -> state {
@@ -38,7 +39,7 @@ AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -
   switch (answer) {
     case admission::already_running: raise_running(op);
     case admission::just_started:
-      throw just_started("can't send a value into an async generator that has not begun: await anext() first");
+      AGEN_THROW(just_started("can't send a value into an async generator that has not begun: await anext() first"));
     case admission::close_unstarted:
     case admission::throw_unstarted:
       c.now = phase::closed;
@@ -71,7 +72,7 @@ template <class Send>
 inline constexpr bool sends_nothing = std::is_void_v<Send> || std::is_default_constructible_v<Send>;
 
 [[noreturn]] AGEN_NOINLINE inline void raise_nothing_sent() {
-  throw nothing_sent("anext() has nothing to send: the Send type has no default value, use asend(value)");
+  AGEN_THROW(nothing_sent("anext() has nothing to send: the Send type has no default value, use asend(value)"));
 }
 
 /// Raises the exception that left the body, if there is one. For operations that end without an item. Inlined into the
@@ -86,7 +87,7 @@ AGEN_ALWAYS_INLINE void raise_outcome(control& c) {
 [[noreturn]] AGEN_NOINLINE inline void rethrow_thrown(frame& body) {
   body.own.throwing = false;
   std::exception_ptr const& error = body.of->handed.thrown();
-  if (error == nullptr) throw generator_exit();
+  if (error == nullptr) AGEN_THROW(generator_exit());
   std::rethrow_exception(error);
 }
 
@@ -172,6 +173,15 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
   }
   auto await_resume() -> item<Yield, Return> { return this->template answer<Yield, Return>(); }
 
+  /// \internal For coroutines that take an operation as a callable of a completion token: see asio.hpp.
+  template <class Token>
+    requires requires(anext_awaitable& self, Token&& token) {
+      start_with(std::move(self), static_cast<Token&&>(token));
+    }
+  auto operator()(Token&& token) {
+    return start_with(std::move(*this), static_cast<Token&&>(token));
+  }
+
   /// \internal For `while (auto item = gen.anext())`, which lacks a co_await.
   template <class Answer>
     requires std::is_same_v<Answer, bool>
@@ -181,6 +191,32 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
   }
   template <class Answer = whatever>
   auto operator*() const -> Answer;
+};
+
+/// anext, whose answer holds an exception that it would otherwise throw.
+template <class Yield, class Send, class Return>
+class [[nodiscard("an operation does nothing until it is awaited")]] try_anext_awaitable
+    : public anext_awaitable<Yield, Send, Return> {
+ public:
+  using anext_awaitable<Yield, Send, Return>::anext_awaitable;
+
+  auto await_resume() -> attempt<Yield, Return> {
+    this->at = arrived;
+    control& c = this->frame_->own;
+    void* const at_item = c.handed.item();
+    std::exception_ptr error;
+    if (at_item == nullptr && c.has_raised) error = c.take();
+    return attempt<Yield, Return>(at_item, *this->frame_, std::move(error));
+  }
+
+  /// \internal For coroutines that take an operation as a callable of a completion token: see asio.hpp.
+  template <class Token>
+    requires requires(try_anext_awaitable& self, Token&& token) {
+      start_with(std::move(self), static_cast<Token&&>(token));
+    }
+  auto operator()(Token&& token) {
+    return start_with(std::move(*this), static_cast<Token&&>(token));
+  }
 };
 
 template <class Yield, class Send, class Return>
@@ -211,6 +247,15 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
   }
   auto await_resume() -> item<Yield, Return> { return this->template answer<Yield, Return>(); }
 
+  /// \internal For coroutines that take an operation as a callable of a completion token: see asio.hpp.
+  template <class Token>
+    requires requires(asend_awaitable& self, Token&& token) {
+      start_with(std::move(self), static_cast<Token&&>(token));
+    }
+  auto operator()(Token&& token) {
+    return start_with(std::move(*this), static_cast<Token&&>(token));
+  }
+
   /// \internal For `while (auto item = gen.anext())`, which lacks a co_await.
   template <class Answer>
     requires std::is_same_v<Answer, bool>
@@ -227,7 +272,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] asend_await
 
 /// await_ready of athrow: true if the answer is there already.
 AGEN_NOINLINE inline auto throw_is_ready(frame& f, std::exception_ptr const& error) -> bool {
-  if (error == nullptr) throw nothing_thrown("athrow(): the exception_ptr is null");
+  if (error == nullptr) AGEN_THROW(nothing_thrown("athrow(): the exception_ptr is null"));
   admission const answer = admitted(operation::athrow, f, true);
   if (answer == admission::throw_unstarted) std::rethrow_exception(error);
   return answer != admission::resume;
@@ -276,6 +321,15 @@ class [[nodiscard("an operation does nothing until it is awaited")]] athrow_awai
     finished();
     return this->template answer<Yield, Return>();
   }
+
+  /// \internal For coroutines that take an operation as a callable of a completion token: see asio.hpp.
+  template <class Token>
+    requires requires(athrow_awaitable& self, Token&& token) {
+      start_with(std::move(self), static_cast<Token&&>(token));
+    }
+  auto operator()(Token&& token) {
+    return start_with(std::move(*this), static_cast<Token&&>(token));
+  }
 };
 
 class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awaitable : public throwing_operation {
@@ -284,6 +338,9 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
 
   auto await_ready() -> bool {
     resumes_ = admitted(operation::aclose, *frame_, false) == admission::resume;
+#if !AGEN_HAS_EXCEPTIONS
+    if (std::exchange(resumes_, false)) end_at_yield(*frame_);
+#endif
     return !resumes_;
   }
   void await_resume() {
@@ -297,11 +354,20 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
     switch (after_exit(answer, raised && is_exit(error))) {
       case close_outcome::ignored_exit:
         c.exit_ignored = true;
-        throw ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed");
+        AGEN_THROW(ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed"));
       case close_outcome::raises: std::rethrow_exception(std::move(error));
       case close_outcome::done:
       case close_outcome::pending: return;
     }
+  }
+
+  /// \internal For coroutines that take an operation as a callable of a completion token: see asio.hpp.
+  template <class Token>
+    requires requires(aclose_awaitable& self, Token&& token) {
+      start_with(std::move(self), static_cast<Token&&>(token));
+    }
+  auto operator()(Token&& token) {
+    return start_with(std::move(*this), static_cast<Token&&>(token));
   }
 
  private:

@@ -67,7 +67,8 @@ struct promise_with_return<void> : frame {
 
 template <class Return>
 auto returned_value(frame& f) -> Return&& {
-  if (!f.own.has_value) throw no_return_value("the generator has no return value: it did not end by returning one");
+  if (!f.own.has_value)
+    AGEN_THROW(no_return_value("the generator has no return value: it did not end by returning one"));
   return static_cast<promise_with_return<Return>&>(f).get();
 }
 
@@ -78,7 +79,7 @@ class source_of {
   source_of() noexcept = default;
   explicit(false) source_of(frame& f) noexcept : frame_(&f) {}
   [[nodiscard]] auto get() const -> frame& {
-    if (frame_ == nullptr) throw no_return_value("an end without a generator has no return value");
+    if (frame_ == nullptr) AGEN_THROW(no_return_value("an end without a generator has no return value"));
     return *frame_;
   }
 

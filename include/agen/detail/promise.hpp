@@ -93,6 +93,20 @@ struct final_awaiter {
   void await_resume() const noexcept {}
 };
 
+/// The awaiter of co_yield error(e): the end of the body, which stays suspended here.
+struct failing_awaiter {
+  std::exception_ptr error;
+
+  static constexpr auto await_ready() noexcept -> bool { return false; }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> h) noexcept {
+    frame& body = h.promise();
+    body.own.keep(std::move(error));
+    finish(body);
+  }
+  void await_resume() const noexcept {}
+};
+
 template <class Item>
 auto erased(Item* item) noexcept -> void* {
   return const_cast<void*>(static_cast<void const volatile*>(item));
@@ -133,6 +147,8 @@ class generator_promise : public yielding_promise<Send, Return> {
   static auto initial_suspend() noexcept -> std::suspend_always { return {}; }
   static auto final_suspend() noexcept -> final_awaiter { return {}; }
   void unhandled_exception() noexcept { keep_current(this->own); }
+
+  static auto yield_value(agen::error e) noexcept -> failing_awaiter { return {e.take()}; }
 
   // Items that are lvalues of the item type, whatever Yield is.
   auto yield_value(item_type& item) noexcept -> yields
@@ -179,7 +195,9 @@ class generator_promise : public yielding_promise<Send, Return> {
       constexpr bool by_value = !yields_lvalues || std::is_const_v<item_type>;
       constexpr bool convertible = by_value && std::is_constructible_v<converted, Element&&>;
       static_assert(by_value, "yield_from: the source's items cannot be yielded by reference from this generator");
-      static_assert(!by_value || convertible, "yield_from: the source's items do not convert to this generator's");
+      static_assert(
+          !by_value || convertible,
+          "yield_from: the source's items do not convert to this generator's; write yield_from(transform(source, f))");
       if constexpr (convertible) {
         check_temporary<converted>();
         return forward_copy_awaiter<converted, Send>{{{this}},

@@ -2,6 +2,8 @@
 #ifndef AGEN_DETAIL_WAKEUP_HPP
 #define AGEN_DETAIL_WAKEUP_HPP
 
+#include "compiler.hpp"  // first: see there
+
 #ifdef _WIN32
 #error "agen/channel.hpp needs a file descriptor that event loops can watch, and does not have one on Windows yet"
 #endif
@@ -27,7 +29,7 @@ namespace agen {
 namespace detail {
 
 [[noreturn]] inline void raise_errno(char const* what) {
-  throw std::system_error(errno, std::generic_category(), what);
+  AGEN_THROW(std::system_error(errno, std::generic_category(), what));
 }
 
 /// Readable from signal() to drain(). Neither of them blocks. Several signals before one drain() count as one.
