@@ -342,6 +342,4 @@ PyModuleDef module_definition = {
 }  // namespace engine
 
 // The name that CPython looks for. NOLINTNEXTLINE(bugprone-reserved-identifier,modernize-use-trailing-return-type)
-extern "C" __attribute__((visibility("default"))) PyObject* PyInit__engine() {
-  return PyModuleDef_Init(&engine::module_definition);
-}
+PyMODINIT_FUNC PyInit__engine() { return PyModuleDef_Init(&engine::module_definition); }
