@@ -225,6 +225,7 @@ auto add_public(PyObject* self, ModuleState& module) -> bool {
 
 auto module_exec(PyObject* self) -> int {
   ModuleState& module = *new (PyModule_GetState(self)) ModuleState();
+  module.spent.progress = Progress::finished;
   bool const done =
       intern_names(module.names) && make_types(self, module) && make_error(module, self) && add_public(self, module);
   if (!done) return -1;
