@@ -6,6 +6,7 @@ Slow, since it compiles; `tools/test` runs it on one interpreter. How the packag
 import email
 import importlib.machinery
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -229,6 +230,19 @@ def test_pip_installs_from_a_clean_checkout(checkout, empty):
     pip("--python", empty, "install", "--quiet", checkout)
     assert without_a_compiler(empty) == f"{version()} {version()} [1, 'two']\n"
     assert not list(checkout.glob("**/*.so")), "the build wrote into the source tree"
+
+
+def test_the_sdists_tests_pass_with_what_cibuildwheel_installs(sdist, wheel, empty, tmp_path):
+    """The same command as on every platform of a release, where nothing but the sdist is there."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, **({"filter": "data"} if sys.version_info >= (3, 12) else {}))
+    source = tmp_path / f"async_generator-{version()}"
+    settings = (source / "pyproject.toml").read_text()
+    needed = json.loads(re.search(r"^test-requires = (.*)$", settings, re.M)[1])
+    command = re.search(r'^test-command = "python (.*)"$', settings, re.M)[1].split()
+    pip("--python", empty, "install", "--quiet", wheel, *needed)
+    shutil.copytree(source / "tests", tmp_path / "alone" / "tests")
+    assert " passed" in run(empty, *command, cwd=tmp_path / "alone")
 
 
 def test_uninstalling_leaves_nothing_behind(wheel, empty):
