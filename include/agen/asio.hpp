@@ -339,7 +339,7 @@ asio_awaiter<Initiation, void(Args...), std::tuple<InitArgs...>> {
   }
   auto await_resume() -> decltype(auto) {
     auto const done = std::exchange(state_, nullptr);
-    if (done->stopped && done->result.failed()) throw stopped("stopped while an Asio operation was awaited");
+    if (done->stopped && done->result.failed()) AGEN_THROW(stopped("stopped while an Asio operation was awaited"));
     return done->result.take();
   }
   /// \internal As detail::start_with.

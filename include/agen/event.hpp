@@ -75,7 +75,7 @@ class event {
     void await_resume() {
       if (!leave()) return;
       this->stopped_waiting();
-      throw stopped("stopped while an event was awaited");
+      AGEN_THROW(stopped("stopped while an event was awaited"));
     }
 
    private:
@@ -125,7 +125,7 @@ template <class Body, class Cleanup>
 auto cleaned_up(Body body, Cleanup cleanup) -> task<awaited_t<Body&>> {
   using result = awaited_t<Body&>;
   task_result<result> kept;
-  try {
+  AGEN_TRY {
     if constexpr (std::is_void_v<result>) {
       if constexpr (natively_awaitable<std::invoke_result_t<Body&>>) {
         co_await body();
@@ -137,9 +137,8 @@ auto cleaned_up(Body body, Cleanup cleanup) -> task<awaited_t<Body&>> {
     } else {
       kept.return_value(body());
     }
-  } catch (...) {
-    kept.raised = std::current_exception();
   }
+  AGEN_CATCH(...) { kept.raised = std::current_exception(); }
   co_await enter_scope{nullptr};
   if constexpr (natively_awaitable<std::invoke_result_t<Cleanup&>>) {
     co_await cleanup();

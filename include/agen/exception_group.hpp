@@ -29,7 +29,7 @@ namespace detail {
 inline void raise_all(std::vector<std::exception_ptr>& errors) {
   if (errors.empty()) return;
   if (errors.size() == 1) std::rethrow_exception(std::move(errors.front()));
-  throw exception_group(std::move(errors));
+  AGEN_THROW(exception_group(std::move(errors)));
 }
 }  // namespace detail
 

@@ -53,11 +53,10 @@ namespace detail {
 template <class Yield, class Source>
 auto converted(Source source) -> async_generator<Yield> {
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     while (auto item = co_await source.anext()) co_yield forward_item(*item);
-  } catch (...) {
-    error = std::current_exception();
   }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -141,7 +140,7 @@ auto merged(Sources sources) -> async_generator<Yield> {
   Sources kept_sources(std::move(sources));
   add_all(group, kept_sources);
   auto closing = group.close();
-  try {
+  AGEN_TRY {
     frame& body = co_await this_frame();
     group.begin();
     for (;;) {
@@ -155,9 +154,8 @@ auto merged(Sources sources) -> async_generator<Yield> {
         co_await group.wait();
       }
     }
-  } catch (...) {
-    group.failed();
   }
+  AGEN_CATCH(...) { group.failed(); }
   co_await std::move(closing);
   group.raise();
 }
@@ -170,7 +168,7 @@ auto raced(Sources sources) -> async_generator<Yield> {
   source_slot* first = nullptr;
   auto closing_others = group.close(&first);
   auto closing = group.close();
-  try {
+  AGEN_TRY {
     frame& body = co_await this_frame();
     group.begin();
     group.end_at_first();
@@ -191,9 +189,8 @@ auto raced(Sources sources) -> async_generator<Yield> {
       }
       if (first->answer() == step::raised) std::rethrow_exception(first->take_error());
     }
-  } catch (...) {
-    group.failed();
   }
+  AGEN_CATCH(...) { group.failed(); }
   co_await std::move(closing);
   group.raise();
 }
@@ -239,7 +236,7 @@ auto zipped_streams(Sources sources, bool strict) -> async_generator<std::tuple<
   Sources kept_sources(std::move(sources));
   add_all(group, kept_sources);
   auto closing = group.close();
-  try {
+  AGEN_TRY {
     frame& body = co_await this_frame();
     for (;;) {
       check_stop(body);
@@ -251,16 +248,15 @@ auto zipped_streams(Sources sources, bool strict) -> async_generator<std::tuple<
         now = row_of(group);
       }
       if (now == row::ended) {
-        if (strict && uneven(group)) throw uneven_zip("zip: a source is shorter than another one");
+        if (strict && uneven(group)) AGEN_THROW(uneven_zip("zip: a source is shorter than another one"));
         break;
       }
       for (source_slot& slot : group.slots()) slot.give();
       auto items = row_items<tuple, Yields...>(group, std::index_sequence_for<Yields...>());
       co_yield items;
     }
-  } catch (...) {
-    group.failed();
   }
+  AGEN_CATCH(...) { group.failed(); }
   co_await std::move(closing);
   group.raise();
 }
@@ -281,7 +277,7 @@ auto zipped_latest(Sources sources) -> async_generator<std::tuple<Values...>> {
   add_all(group, kept_sources);
   std::tuple<std::optional<Values>...> latest;
   auto closing = group.close();
-  try {
+  AGEN_TRY {
     frame& body = co_await this_frame();
     group.begin();
     for (;;) {
@@ -296,9 +292,8 @@ auto zipped_latest(Sources sources) -> async_generator<std::tuple<Values...>> {
       if (all) co_yield std::apply([](auto const&... each) { return std::tuple<Values...>(*each...); }, latest);
       group.used(*slot);
     }
-  } catch (...) {
-    group.failed();
   }
+  AGEN_CATCH(...) { group.failed(); }
   co_await std::move(closing);
   group.raise();
 }
@@ -311,7 +306,7 @@ auto taken_until(Source source, Awaitable until) -> async_generator<Yield> {
   branch<void> end(done<Awaitable>(static_cast<Awaitable&&>(until)), group.arrived());
   group.also(end);
   auto closing = group.close();
-  try {
+  AGEN_TRY {
     frame& body = co_await this_frame();
     end.start();
     group.accept();
@@ -334,9 +329,8 @@ auto taken_until(Source source, Awaitable until) -> async_generator<Yield> {
       }
     }
     if (!end.running()) end.take();
-  } catch (...) {
-    group.failed();
   }
+  AGEN_CATCH(...) { group.failed(); }
   co_await std::move(closing);
   group.raise();
 }
@@ -348,7 +342,7 @@ auto timed(Source source, std::chrono::nanoseconds limit, Sleep sleep, bool rais
   add_all(group, kept_source);
   std::optional<branch<void>> timer;
   auto closing = group.close();
-  try {
+  AGEN_TRY {
     frame& body = co_await this_frame();
     group.begin();
     for (;;) {
@@ -366,7 +360,7 @@ auto timed(Source source, std::chrono::nanoseconds limit, Sleep sleep, bool rais
       }
       if (!group.in_line()) {
         timer->take();
-        if (raises) throw timed_out("timeout: no item came in time");
+        if (raises) AGEN_THROW(timed_out("timeout: no item came in time"));
         break;
       }
       if (timer->running()) timer->stop();
@@ -375,9 +369,8 @@ auto timed(Source source, std::chrono::nanoseconds limit, Sleep sleep, bool rais
         group.accept();
       }
     }
-  } catch (...) {
-    group.failed();
   }
+  AGEN_CATCH(...) { group.failed(); }
   co_await std::move(closing);
   group.raise();
 }
@@ -392,16 +385,15 @@ auto chunked_in_time(Source source, std::size_t size, std::chrono::nanoseconds w
   std::optional<branch<void>> timer;
   std::vector<Value> block;
   auto closing = group.close();
-  try {
+  AGEN_TRY {
     frame& body = co_await this_frame();
     group.begin();
     bool timed = false;  // the timer is that of this block
     for (;;) {
       source_slot* slot = nullptr;
       bool full = false;
-      try {
-        slot = group.next(body);
-      } catch (...) {
+      AGEN_TRY { slot = group.next(body); }
+      AGEN_CATCH(...) {
         group.failed();
         break;
       }
@@ -434,9 +426,8 @@ auto chunked_in_time(Source source, std::size_t size, std::chrono::nanoseconds w
       block.clear();
     }
     if (!block.empty()) co_yield block;
-  } catch (...) {
-    group.failed();
   }
+  AGEN_CATCH(...) { group.failed(); }
   co_await std::move(closing);
   group.raise();
 }
@@ -450,11 +441,10 @@ template <class Source, class Function>
 auto flat_mapped(Source source, Function function)
     -> async_generator<typename yield_of<std::remove_cvref_t<awaited_t<Function&, async_reference_t<Source>>>>::type> {
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     while (auto item = co_await source.anext()) co_await yield_from(function(*item));
-  } catch (...) {
-    error = std::current_exception();
   }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -462,14 +452,13 @@ auto flat_mapped(Source source, Function function)
 template <class Source, class Value, class Function>
 auto scanned(Source source, Function function, Value so_far) -> async_generator<Value const&> {
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     while (auto item = co_await source.anext()) {
       so_far = function(std::move(so_far), *item);
       co_yield so_far;
     }
-  } catch (...) {
-    error = std::current_exception();
   }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -478,7 +467,7 @@ template <class Container, class Source>
 auto collected(Source source) -> task<Container> {
   Container all;
   std::exception_ptr error;
-  try {
+  AGEN_TRY {
     while (auto item = co_await source.anext()) {
       if constexpr (requires { all.push_back(kept(*item)); }) {
         all.push_back(kept(*item));
@@ -486,9 +475,8 @@ auto collected(Source source) -> task<Container> {
         all.insert(all.end(), kept(*item));
       }
     }
-  } catch (...) {
-    error = std::current_exception();
   }
+  AGEN_CATCH(...) { error = std::current_exception(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
   co_return all;

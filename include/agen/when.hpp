@@ -67,13 +67,15 @@ struct branches {
     if (first == none) {
       for (first = 0; &all[first] != &one;) ++first;
     }
-    try {
+    AGEN_TRY {
       one.take();
       return false;
-    } catch (stopped const&) {
+    }
+    AGEN_CATCH_FIRST(stopped const&) {
       if (!stopping) errors.push_back(std::current_exception());
       return !stopping;
-    } catch (...) {
+    }
+    AGEN_CATCH(...) {
       errors.push_back(std::current_exception());
       return true;
     }
@@ -91,11 +93,12 @@ inline auto run_branches(branches& run, bool any) -> task<> {
   bool stopping = false;
   for (std::size_t open = run.all.size(); open != 0;) {
     bool stop = false;
-    try {
+    AGEN_TRY {
       co_await run.ended.wait();
       stop = run.accept(stopping) || any;
       --open;
-    } catch (stopped const&) {
+    }
+    AGEN_CATCH_FIRST(stopped const&) {
       run.give_up();
       stop = true;
     }

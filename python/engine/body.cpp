@@ -27,7 +27,7 @@ auto python_throw(ModuleState& module, Generator& generator, Object exception) -
 
 }  // namespace
 
-[[gnu::noinline]] auto compiled_send(Generator& generator, PyObject* value) -> Step {
+AGEN_OUT_OF_LINE auto compiled_send(Generator& generator, PyObject* value) -> Step {
   return CompiledBody::send(generator, value);
 }
 

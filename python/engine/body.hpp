@@ -27,7 +27,7 @@ struct PythonBody {
 
 /// A C++ coroutine, which says what it answers.
 struct CompiledBody {
-  [[gnu::always_inline]] static auto send(Generator& generator, PyObject* value) -> Step {
+  AGEN_ALWAYS_INLINE static auto send(Generator& generator, PyObject* value) -> Step {
     return cpp_send(as<CppBody>(generator.body.get()), value);
   }
   static auto holds_item(ModuleState&, Step step) noexcept -> bool { return step.is(StepKind::yielded); }

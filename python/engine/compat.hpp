@@ -7,9 +7,9 @@
 #include <frameobject.h>
 #include <structmember.h>
 
+#include <agen/detail/compiler.hpp>
 #include <cstdint>
 
-#include "compiler.hpp"
 #include "ref.hpp"
 
 #if PY_VERSION_HEX < 0x030A0000

@@ -40,8 +40,7 @@ inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object
 }
 
 /// One step of a body that has begun, has not ended, and awaits nothing; see agen::python::abi::body_class::resume.
-[[gnu::always_inline]] inline auto cpp_step(CppBody& body, PyObject* value, PyObject* exception, PyObject** out)
-    -> int {
+AGEN_ALWAYS_INLINE auto cpp_step(CppBody& body, PyObject* value, PyObject* exception, PyObject** out) -> int {
   if constexpr (!compat::free_threaded) return body.kind->resume(body.self, value, exception, out, body.awaiting.out());
   Object iterator;
   int const step = body.kind->resume(body.self, value, exception, out, iterator.out());
@@ -51,7 +50,7 @@ inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object
 
 /// Resumes the body with `value`, or with an exception: sent or thrown at its yield, or the answer of what it awaited.
 /// Nothing is awaited then, and the body has begun.
-[[gnu::always_inline]] inline auto cpp_resume(CppBody& body, PyObject* value, PyObject* exception) -> Step {
+AGEN_ALWAYS_INLINE auto cpp_resume(CppBody& body, PyObject* value, PyObject* exception) -> Step {
   if (body.self == nullptr) [[unlikely]]
     return cpp_ended(exception);
   PyObject* object = nullptr;
@@ -60,7 +59,7 @@ inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object
 }
 
 /// `iterator`, which the body awaited, has answered.
-[[gnu::always_inline]] inline auto cpp_awaited(CppBody& body, Object iterator, Step answer) -> Step {
+AGEN_ALWAYS_INLINE auto cpp_awaited(CppBody& body, Object iterator, Step answer) -> Step {
   if (answer.is(StepKind::awaits)) [[likely]] {
     exchange_awaiting(body, std::move(iterator));
     return answer;
@@ -73,7 +72,7 @@ inline auto exchange_awaiting(CppBody& body, Object awaiting) noexcept -> Object
 }
 
 /// Sends into what the body awaits, or into the body.
-[[gnu::always_inline]] inline auto cpp_send(CppBody& body, PyObject* value) -> Step {
+AGEN_ALWAYS_INLINE auto cpp_send(CppBody& body, PyObject* value) -> Step {
   if (!body.awaiting) {
     if (body.progress == Progress::initial) body.progress = Progress::started;
     return cpp_resume(body, value, nullptr);

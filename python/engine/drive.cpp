@@ -162,7 +162,7 @@ auto ChainDriver::read(Step step) -> Step {
 }
 
 /// The guard has set an exception, which the body gets in the place of what it is sent.
-[[gnu::cold]] auto ChainDriver::refused_item(Step step) -> Step {
+AGEN_COLD auto ChainDriver::refused_item(Step step) -> Step {
   Object exception = take_raised();
   step.take().reset();
   return resume_throw(std::move(exception));
@@ -196,7 +196,7 @@ void release_suspension(ModuleState& module, Generator& member) noexcept {
 }  // namespace
 
 /// Sends into the member's own body. The answers of a walk come first, before read() has a look.
-[[gnu::always_inline]] inline auto ChainDriver::send_body(PyObject* value) -> Step {
+AGEN_ALWAYS_INLINE auto ChainDriver::send_body(PyObject* value) -> Step {
   Step step = engine::body_send(member(), value);
   if (step.is(StepKind::returned)) return step;
   if (step.is(StepKind::awaits)) {
@@ -219,7 +219,7 @@ inline auto ChainDriver::send_next(Object answer) noexcept -> Step {
   return send_next(answer_.get());
 }
 
-[[gnu::always_inline]] inline auto ChainDriver::resume_send() -> Step {
+AGEN_ALWAYS_INLINE auto ChainDriver::resume_send() -> Step {
   Object const answer = std::move(answer_);
   if (at_.foreign() != nullptr || (at_.above() != nullptr && at_.above()->handled)) [[unlikely]]
     return resume_send_handling(value_);
@@ -228,7 +228,7 @@ inline auto ChainDriver::send_next(Object answer) noexcept -> Step {
 }
 
 /// resume_send() where a foreign iterator is asked, or a body above handles an exception.
-[[gnu::noinline]] auto ChainDriver::resume_send_handling(PyObject* value) -> Step {
+AGEN_OUT_OF_LINE auto ChainDriver::resume_send_handling(PyObject* value) -> Step {
   HandledScope const scope(at_.foreign() != nullptr ? at_.foreign() : at_.above());
   if (at_.foreign() != nullptr) {
     return read(send_foreign(*at_.foreign(), value));
@@ -321,7 +321,7 @@ auto ChainDriver::close_below(Object exit) -> Object {
 }
 
 /// Asks the guard about a delegation inside a `with`, which hands out items there.
-[[gnu::noinline, gnu::cold]] auto ChainDriver::guard_refuses_to_delegate(Delegation& delegation) -> bool {
+AGEN_NOINLINE auto ChainDriver::guard_refuses_to_delegate(Delegation& delegation) -> bool {
   bool const awaited = delegation.role == Role::awaited;
   if (!awaited && !member().state.has(trait::guarded)) return false;
   if (!guard_refuses(module_, member())) return false;
@@ -428,14 +428,14 @@ auto ChainDriver::hand_up_closed(StepKind kind, Object exception, Object exit) -
 }  // namespace
 
 // A ChainDriver stays out of line: inlined, it costs an item that needs none the saving of five registers.
-[[gnu::noinline]] auto drive_on(ModuleState& module, Resumption& resumption, Generator& root, Step step, bool starting)
+AGEN_OUT_OF_LINE auto drive_on(ModuleState& module, Resumption& resumption, Generator& root, Step step, bool starting)
     -> Step {
   Resuming const resuming(resumption, root);
   return ChainDriver(module, resumption, root, starting).answered(step);
 }
 
-[[gnu::noinline]] auto drive_chain(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value,
-                                   bool starting) -> Step {
+AGEN_OUT_OF_LINE auto drive_chain(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value,
+                                  bool starting) -> Step {
   return ChainDriver(module, resumption, root, starting).send(value);
 }
 

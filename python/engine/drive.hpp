@@ -22,8 +22,8 @@ auto drive_through(ModuleState& module, Resumption& resumption, Generator& root,
 auto drive_throw(ModuleState& module, Resumption& resumption, Generator& root, Object exception, bool starting) -> Step;
 
 /// Reads a step of the root's body; the operation's step comes back. See drive_send().
-[[gnu::always_inline]] inline auto drive_from(ModuleState& module, Resumption& resumption, Generator& root, Step step,
-                                              bool starting) -> Step {
+AGEN_ALWAYS_INLINE auto drive_from(ModuleState& module, Resumption& resumption, Generator& root, Step step,
+                                   bool starting) -> Step {
   if (step.is(StepKind::yielded)) return step;
   if (is_item(module, step)) [[likely]] {
     PyObject* item = take_wrapped(module, step.object);
@@ -45,8 +45,8 @@ auto drive_throw(ModuleState& module, Resumption& resumption, Generator& root, O
 /// Sends `value` into the leaf, and answers with a step that is no request.
 /// \param starting  an operation begins; otherwise one is resumed after an await
 // Inlined where an operation is, though more than one place calls it.
-[[gnu::always_inline]] inline auto drive_send(ModuleState& module, Resumption& resumption, Generator& root,
-                                              PyObject* value, bool starting) -> Step {
+AGEN_ALWAYS_INLINE auto drive_send(ModuleState& module, Resumption& resumption, Generator& root, PyObject* value,
+                                   bool starting) -> Step {
   Step step;
   {
     Resuming const resuming(resumption, root);

@@ -17,12 +17,12 @@ namespace {
 class Inside {
  public:
   // Inline, as what follows is: of the parts, most environments have one.
-  [[gnu::always_inline]] explicit Inside(Environment& environment) : environment_(environment) {
+  AGEN_ALWAYS_INLINE explicit Inside(Environment& environment) : environment_(environment) {
     if (!environment.context.enter(*environment.module)) return;
     entered_ = environment.hooks.enter(*environment.module);
     if (!entered_) environment.context.leave(*environment.module);
   }
-  [[gnu::always_inline]] ~Inside() {
+  AGEN_ALWAYS_INLINE ~Inside() {
     if (!entered_) return;
     environment_.hooks.leave();
     environment_.context.leave(*environment_.module);
@@ -298,7 +298,7 @@ auto answer(Environment& my, Step step, Next next) -> Step {
 }
 
 /// Resumes what is to be resumed, in the scope of an Occupied.
-[[gnu::noinline, gnu::cold]] auto resume_any(Environment& my, PyObject* value, PyObject* exception) -> Step {
+AGEN_NOINLINE auto resume_any(Environment& my, PyObject* value, PyObject* exception) -> Step {
   if (my.next != Next::coroutine && my.next != Next::other) return refuse(my.next);
   Next next = std::exchange(my.next, Next::executing);
   Step step;
@@ -315,12 +315,12 @@ auto answer(Environment& my, Step step, Next next) -> Step {
 }
 
 /// The rest of send() for a coroutine that did more than to hand out an item or a wait.
-[[gnu::noinline, gnu::cold]] auto answered_more(Environment& my, Step step, Next& next) -> Step {
+AGEN_NOINLINE auto answered_more(Environment& my, Step step, Next& next) -> Step {
   return noted(my, Runner(my).answered(step), next);
 }
 
 // The hot path: the coroutine is resumed, and hands out an item or a wait.
-[[gnu::always_inline]] inline auto send(Environment& my, PyObject* value) -> Step {
+AGEN_ALWAYS_INLINE auto send(Environment& my, PyObject* value) -> Step {
   Occupied const occupied(my.occupancy);
   if (!occupied) return refuse(Next::executing);
   if (my.next != Next::coroutine) [[unlikely]]

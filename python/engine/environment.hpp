@@ -26,8 +26,8 @@ inline constexpr std::uint32_t all = hooks | context | layered_context | of_coro
 struct Held {
   StepKind kind = StepKind::raised;
   bool is_input = false;
-  Object object;     ///< of the step; or the value
-  Object exception;  ///< of a step that raised; or to be thrown in
+  Object object{};     ///< of the step; or the value
+  Object exception{};  ///< of a step that raised; or to be thrown in
 };
 
 /// What a resumption finds.

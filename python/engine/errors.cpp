@@ -41,7 +41,7 @@ auto has_notes(PyObject* error) noexcept -> bool { return PyObject_HasAttrString
 
 /// Adds "text FILE, line N, in NAME" to an exception: where the body of `generator` is. Nothing where there is no
 /// frame, or no notes.
-[[gnu::cold]] void note_place(PyObject* error, Generator& generator, char const* text) noexcept {
+AGEN_COLD void note_place(PyObject* error, Generator& generator, char const* text) noexcept {
   auto const frame = steal(body_frame(generator));
   if (frame && PyFrame_Check(frame.get()) && has_notes(error)) {
     auto* const python_frame = reinterpret_cast<PyFrameObject*>(frame.get());
@@ -58,7 +58,7 @@ auto has_notes(PyObject* error) noexcept -> bool { return PyObject_HasAttrString
 
 /// Adds the name of the task that runs `generator`, if that can be found out. False with an interrupt as the current
 /// exception, which came meanwhile.
-[[gnu::cold]] auto note_task(ModuleState& module, PyObject* error, Generator& generator) noexcept -> bool {
+AGEN_COLD auto note_task(ModuleState& module, PyObject* error, Generator& generator) noexcept -> bool {
   if (!module.running_task || !has_notes(error)) return true;
   auto const name = steal(PyObject_CallOneArg(module.running_task.get(), reinterpret_cast<PyObject*>(&generator)));
   if (!name && PyErr_ExceptionMatches(PyExc_Exception) == 0) return false;

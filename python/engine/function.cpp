@@ -245,7 +245,7 @@ auto is_coroutine(ModuleState& module, PyObject* body) -> bool {
 
 /// A native coroutine that awaits `body`, where that is a coroutine without am_send, as those that mypyc compiled are.
 /// For anything else, null with an exception set.
-[[gnu::noinline]] auto native_awaiting(Factory& factory, Object const& body) -> Object {
+AGEN_OUT_OF_LINE auto native_awaiting(Factory& factory, Object const& body) -> Object {
   ModuleState& module = *factory.module;
   PyAsyncMethods const* methods = Py_TYPE(body.get())->tp_as_async;
   bool const awaitable = methods != nullptr && methods->am_await != nullptr;
@@ -264,7 +264,7 @@ auto given_traits(Factory const& factory) noexcept -> std::uint32_t {
 }
 
 /// make() for a factory with parts of an environment. Null with an exception set.
-[[gnu::noinline]] auto make_in_environment(Factory& factory, Object body, std::uint32_t traits) -> PyObject* {
+AGEN_OUT_OF_LINE auto make_in_environment(Factory& factory, Object body, std::uint32_t traits) -> PyObject* {
   ModuleState& module = *factory.module;
   if ((factory.parts & part::isolated) != 0) traits &= ~trait::guarded;
   body = new_environment(module, std::move(body), traits, factory.parts);

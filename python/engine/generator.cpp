@@ -15,7 +15,7 @@ namespace {
 using agen::operation;
 
 /// generator_anext(), by the long way.
-[[gnu::noinline]] auto anext_elsewhere(Generator& generator) -> PyObject* {
+AGEN_OUT_OF_LINE auto anext_elsewhere(Generator& generator) -> PyObject* {
   PyObject* const made = new_awaitable(generator, operation::anext, nullptr, compat::free_threaded);
   if (compat::free_threaded || made == nullptr) return made;
   Awaitable& last = *std::exchange(as<Awaitable>(made).module->last_anext, &as<Awaitable>(made));

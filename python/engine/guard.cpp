@@ -9,7 +9,7 @@ void set_guard(ModuleState& module, bool on) noexcept {
   module.traits_given.store(on ? ~0U : ~trait::guarded, std::memory_order_relaxed);
 }
 
-[[gnu::noinline, gnu::cold]] auto guard_refuses(ModuleState& module, Generator& generator) -> bool {
+AGEN_NOINLINE auto guard_refuses(ModuleState& module, Generator& generator) -> bool {
   if (!module.look) return false;  // the module is being taken apart
   Object answer;
   {

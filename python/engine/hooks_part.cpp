@@ -171,11 +171,11 @@ auto HooksPart::begin(ModuleState& module) -> bool {
   return true;
 }
 
-[[gnu::noinline]] void HooksPart::remember_outer() noexcept { hooks_->outer = hooks_->away; }
+AGEN_OUT_OF_LINE void HooksPart::remember_outer() noexcept { hooks_->outer = hooks_->away; }
 
 /// The hooks are not the thread's. Either the body has set others for good. Or greenlets end their resumptions in any
 /// order: then the hooks that were entered after these restore what these would have restored.
-[[gnu::noinline]] void HooksPart::take_out(PyThreadState* thread) noexcept {
+AGEN_OUT_OF_LINE void HooksPart::take_out(PyThreadState* thread) noexcept {
   for (auto* inner = hooks_of(thread); inner != nullptr; inner = enclosing(*inner)) {
     if (inner->away.firstiter.get() != hooks_.object()) continue;
     std::swap(inner->away, hooks_->away);

@@ -130,7 +130,7 @@ auto begin_in_python(IsolatedOperation& my, PyObject* value) -> Step {
 }
 
 /// What the body has answered is no item.
-[[gnu::noinline]] auto answered(IsolatedOperation& my, IsolatedBody& body, Object iterator, Step step) -> Step {
+AGEN_OUT_OF_LINE auto answered(IsolatedOperation& my, IsolatedBody& body, Object iterator, Step step) -> Step {
   if (step.is(StepKind::awaits)) {
     body.operation = std::move(iterator);
     auto const awaited = step.take();

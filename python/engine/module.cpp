@@ -234,6 +234,7 @@ auto add_public(PyObject* self, ModuleState& module) -> bool {
 
 auto module_exec(PyObject* self) -> int {
   ModuleState& module = *new (PyModule_GetState(self)) ModuleState();
+  module.spent.progress = Progress::finished;
   module.pending = steal(PyObject_CallNoArgs(reinterpret_cast<PyObject*>(&PyBaseObject_Type)));
   bool const done = module.pending && intern_names(module.names) && make_types(self, module) &&
                     make_error(module, self) && add_public(self, module);
@@ -357,6 +358,4 @@ PyModuleDef module_definition = {
 }  // namespace engine
 
 // The name that CPython looks for. NOLINTNEXTLINE(bugprone-reserved-identifier,modernize-use-trailing-return-type)
-extern "C" __attribute__((visibility("default"))) PyObject* PyInit__engine() {
-  return PyModuleDef_Init(&engine::module_definition);
-}
+PyMODINIT_FUNC PyInit__engine() { return PyModuleDef_Init(&engine::module_definition); }

@@ -243,7 +243,7 @@ struct ModuleState {
   FreeList<Awaitable> awaitables;
   FreeList<Yield> yields;
   FreeList<IsolatedOperation> isolated_operations;
-  Awaitable spent{.progress = Progress::finished};  ///< takes the place of one that is done with
+  Awaitable spent{};                ///< finished; takes the place of one that is done with
   Awaitable* last_anext = &spent;   ///< what `async for` or anext() was given last, in use or in the list; never freed
   Ref<PyStopIterationObject> stop;  ///< the recycled StopIteration
   std::array<HandedUp, 16> handed_up;

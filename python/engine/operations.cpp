@@ -68,7 +68,7 @@ auto answer_at_once(Awaitable& awaitable, admission admitted) -> Step {
 }
 
 /// True when the current exception says no more than that a body which was closed has ended.
-[[gnu::cold]] auto has_ended_by_exit() -> bool {
+AGEN_COLD auto has_ended_by_exit() -> bool {
   if (PyErr_ExceptionMatches(PyExc_GeneratorExit) || PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) return true;
   auto error = compat::take_exception();
   bool const group = is_group_of_exits(error.get());
@@ -77,7 +77,7 @@ auto answer_at_once(Awaitable& awaitable, admission admitted) -> Step {
 }
 
 /// What aclose() makes of a step (agen::after_exit).
-[[gnu::noinline]] auto conclude_aclose(Generator& generator, Step step) -> Step {
+AGEN_OUT_OF_LINE auto conclude_aclose(Generator& generator, Step step) -> Step {
   bool const ended = step.is(StepKind::raised) && has_ended_by_exit();
   auto const closing = agen::after_exit(lifecycle_step(step.kind), ended);
   if (closing == agen::close_outcome::ignored_exit) generator.state.ignore_exit();
@@ -92,7 +92,7 @@ auto answer_at_once(Awaitable& awaitable, admission admitted) -> Step {
 }
 
 /// What an operation makes of a step that was read.
-[[gnu::always_inline]] inline auto conclude(Awaitable& awaitable, Generator& generator, Step step) -> Step {
+AGEN_ALWAYS_INLINE auto conclude(Awaitable& awaitable, Generator& generator, Step step) -> Step {
   if (step.is(StepKind::awaits)) {
     generator.state.wait();
     track(awaitable);
@@ -109,7 +109,7 @@ auto answer_at_once(Awaitable& awaitable, admission admitted) -> Step {
 }
 
 /// A body that the guard looks at, resumed: its answers take the driver's way.
-[[gnu::noinline, gnu::cold]] auto drive_guarded(Awaitable& awaitable, PyObject* value, bool starting) -> Step {
+AGEN_NOINLINE auto drive_guarded(Awaitable& awaitable, PyObject* value, bool starting) -> Step {
   Generator& generator = *awaitable.generator.get();
   return conclude(awaitable, generator,
                   drive_through(*awaitable.module, awaitable.resumption, generator, value, starting));
@@ -137,7 +137,7 @@ auto resume(Awaitable& awaitable, PyObject* value) -> Step {
 
 /// An anext or asend that does not find a body idle at a yield.
 // Kept out of line: inlined it costs begin_anext() a register.
-[[gnu::noinline]] auto begin_elsewhere(Awaitable& awaitable, PyObject* value) -> Step {
+AGEN_OUT_OF_LINE auto begin_elsewhere(Awaitable& awaitable, PyObject* value) -> Step {
   ModuleState& module = *awaitable.module;
   Generator& generator = *awaitable.generator.get();
   // begin_idle() is enough where the body waits at a Suspension. drive_send() looks at that again: another thread may
@@ -157,20 +157,20 @@ auto resume(Awaitable& awaitable, PyObject* value) -> Step {
 }
 
 /// The rest of an anext or asend whose body did not answer with an item at once.
-[[gnu::noinline]] auto drive_answered(Awaitable& awaitable, Step step) -> Step {
+AGEN_OUT_OF_LINE auto drive_answered(Awaitable& awaitable, Step step) -> Step {
   Generator& generator = *awaitable.generator.get();
   return conclude(awaitable, generator, drive_from(*awaitable.module, awaitable.resumption, generator, step, true));
 }
 
 /// What an asend sends when it begins: its argument, unless the first send() says otherwise.
 // Out of line: inlined, the compiler puts it in the way of an anext.
-[[gnu::noinline]] auto value_sent(Awaitable const& awaitable, PyObject* value) noexcept -> PyObject* {
+AGEN_OUT_OF_LINE auto value_sent(Awaitable const& awaitable, PyObject* value) noexcept -> PyObject* {
   return value == Py_None ? awaitable.argument.get() : value;
 }
 
 /// Resumes a body that is suspended at a real yield, and does not delegate.
 template <class Body>
-[[gnu::always_inline]] inline auto send_idle(Awaitable& awaitable, Generator& generator, PyObject* value) -> Step {
+AGEN_ALWAYS_INLINE auto send_idle(Awaitable& awaitable, Generator& generator, PyObject* value) -> Step {
   awaitable.progress = Progress::started;
   Step step;
   {
@@ -185,7 +185,7 @@ template <class Body>
   return {StepKind::returned, item};
 }
 
-[[gnu::noinline]] auto send_idle_compiled(Awaitable& awaitable, PyObject* value) -> Step {
+AGEN_OUT_OF_LINE auto send_idle_compiled(Awaitable& awaitable, PyObject* value) -> Step {
   return send_idle<CompiledBody>(awaitable, *awaitable.generator.get(), value);
 }
 
@@ -193,7 +193,7 @@ template <class Body>
 // costs an item neither a register nor a jump. It takes no reference: the code that calls it has the awaitable; that
 // has the generator, and the generator its body, neither of which is exchanged or dropped before its owner is freed
 // (generator_clear(), awaitable_clear()).
-[[gnu::always_inline]] inline auto send_first(Awaitable& awaitable, PyObject* value) -> Step {
+AGEN_ALWAYS_INLINE auto send_first(Awaitable& awaitable, PyObject* value) -> Step {
   Occupied const occupied(awaitable.occupancy);
   if (!occupied) return refuse_occupied(awaitable);
   if (awaitable.progress != Progress::initial) [[unlikely]]
@@ -390,7 +390,7 @@ auto awaitable_clear(PyObject* self) -> int {
   return 0;  // the generator stays: an awaitable without one would have to check for it at every step
 }
 
-[[gnu::noinline]] void free_memory(Awaitable& awaitable, ModuleState& module) {
+AGEN_OUT_OF_LINE void free_memory(Awaitable& awaitable, ModuleState& module) {
   if (module.last_anext == &awaitable) module.last_anext = &module.spent;
   PyTypeObject* type = Py_TYPE(&awaitable);
   PyObject_GC_Del(&awaitable);
@@ -399,7 +399,7 @@ auto awaitable_clear(PyObject* self) -> int {
 
 /// Frees an awaitable without an argument, or keeps its memory for another operation.
 template <bool iterates>
-[[gnu::always_inline]] inline void free_awaitable(Awaitable& awaitable, ModuleState& module, bool recycles) {
+AGEN_ALWAYS_INLINE void free_awaitable(Awaitable& awaitable, ModuleState& module, bool recycles) {
   PyObject* carried = iterates ? take_carried_item(module).release() : nullptr;
   PyObject* generator = object_of(*awaitable.generator.release());
   std::destroy_at(&awaitable.generator);
@@ -411,7 +411,7 @@ template <bool iterates>
 
 // Out of line: it is none of what `async for` drops.
 template <bool iterates>
-[[gnu::noinline]] void finalize_and_free(PyObject* self) {
+AGEN_OUT_OF_LINE void finalize_and_free(PyObject* self) {
   auto& awaitable = as<Awaitable>(self);
   // What was finalized once is not finalized again, so its memory is not used for another, which would be dropped
   // unseen.

@@ -16,8 +16,8 @@ inline void track(Awaitable& awaitable) noexcept {
 
 /// Begins the life of an awaitable whose type, state and argument are set: what a recycled one keeps, its argument
 /// null.
-[[gnu::always_inline]] inline auto set_up(Awaitable& awaitable, Generator& generator, agen::operation operation,
-                                          bool packed = false) -> PyObject* {
+AGEN_ALWAYS_INLINE auto set_up(Awaitable& awaitable, Generator& generator, agen::operation operation,
+                               bool packed = false) -> PyObject* {
   new (&awaitable.occupancy) Occupancy;  // without (): nothing is written where it is empty
   new (&awaitable.generator) Ref<Generator>(Ref<Generator>::borrow(&generator));
   awaitable.operation = operation;
@@ -31,8 +31,8 @@ inline void track(Awaitable& awaitable) noexcept {
 /// \param argument  asend: the value; athrow: the exception, or its tuple of arguments if `packed`; otherwise null
 /// \param tracked   the caller may keep the awaitable: the cyclic collector must see it from the start
 // Inline: what is known at the call leaves little of it, and `async for` makes one an item.
-[[gnu::always_inline]] inline auto new_awaitable(Generator& generator, agen::operation operation, PyObject* argument,
-                                                 bool tracked = true, bool packed = false) -> PyObject* {
+AGEN_ALWAYS_INLINE auto new_awaitable(Generator& generator, agen::operation operation, PyObject* argument,
+                                      bool tracked = true, bool packed = false) -> PyObject* {
   if (!generator.state.is_hooked() && !prepare_hooks(generator)) [[unlikely]]
     return nullptr;
   ModuleState& module = state_of(object_of(generator));

@@ -21,7 +21,7 @@ class Ref {
     std::swap(object_, other.object_);
     return *this;
   }
-  [[gnu::always_inline]] ~Ref() { Py_XDECREF(as_object(object_)); }
+  AGEN_ALWAYS_INLINE ~Ref() { Py_XDECREF(as_object(object_)); }
 
   /// Takes over a reference that the caller owns (a "new reference" of the C API); null stays null.
   static auto steal(T* object) noexcept -> Ref {

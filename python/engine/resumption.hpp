@@ -24,7 +24,7 @@ struct Thread {
   PyObject* handed_up = nullptr;    ///< the item that a yield_() handed up last (wrapped_item.hpp). Only compared
   int dismantling = 0;              ///< how many bodies are being dropped, one out of the other
 };
-extern constinit thread_local Thread this_thread ENGINE_INITIAL_EXEC;
+extern constinit thread_local Thread this_thread AGEN_STATIC_TLS;
 
 /// The one place where a body is entered and left: each resumption of one is in the scope of a Resuming. The one begun
 /// last is `innermost()`; greenlets end theirs in any order.

@@ -29,13 +29,13 @@ void raise_with(PyStopIterationObject& stop, PyObject* item) noexcept {
 }
 
 /// Lets the user have the exception.
-[[gnu::noinline]] auto leave_stop(ModuleState& module) noexcept -> Object {
+AGEN_OUT_OF_LINE auto leave_stop(ModuleState& module) noexcept -> Object {
   module.stop.reset();
   return nullptr;
 }
 
 // Out of line: what it owns would cost every item the saving of registers.
-[[gnu::noinline]] void set_new_stop(ModuleState& module, PyObject* item) {
+AGEN_OUT_OF_LINE void set_new_stop(ModuleState& module, PyObject* item) {
   auto owned = steal(item);
   auto const stop = new_stop();
   if (!stop) return;

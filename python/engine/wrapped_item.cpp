@@ -57,7 +57,7 @@ auto unwrap(ModuleState& module, PyObject* wrapped) -> Object {
   return borrow(item);
 }
 
-[[gnu::noinline]] auto take_by_copy(ModuleState& module, PyObject* wrapped) -> PyObject* {
+AGEN_OUT_OF_LINE auto take_by_copy(ModuleState& module, PyObject* wrapped) -> PyObject* {
   Object item = unwrap(module, wrapped);
   Py_DECREF(wrapped);
   return item.release();

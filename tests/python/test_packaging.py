@@ -6,6 +6,7 @@ Slow, since it compiles; `tools/test` runs it on one interpreter. How the packag
 import email
 import importlib.machinery
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -129,7 +130,9 @@ def test_the_sdist_holds_what_a_build_needs_and_no_product_of_one(sdist):
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert sdist.name == f"async_generator-{version()}.tar.gz"
     needed = {"pyproject.toml", "README.md", "LICENSE.MIT", "LICENSE.APACHE2", "python/CMakeLists.txt", "PKG-INFO"}
-    for folder in ("python", "include"):
+    # And what a distribution builds the C++ library and runs the tests of both with.
+    needed |= {"CMakeLists.txt", "cmake/agen.pc.in", "tests/python/pytest.ini", "docs/api.md", "SECURITY.md"}
+    for folder in ("python", "include", "tests/python", "tests/cpp", "tests/conformance", "tests/bridge", "examples"):
         files = (
             path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".pyi", ".typed", ".cpp", ".hpp"}
         )
@@ -167,6 +170,65 @@ def test_the_metadata_satisfies_what_asks_for_the_predecessor(wheel):
     assert {"test", "typing", "docs"} <= set(metadata.get_all("Provides-Extra"))
 
 
+@pytest.fixture(scope="module")
+def long_description(sdist):
+    with tarfile.open(sdist) as archive:
+        text = archive.extractfile(f"async_generator-{version()}/PKG-INFO").read().decode()
+    message = email.message_from_string(text)
+    assert message["Description-Content-Type"] == "text/markdown"
+    return message.get_payload()
+
+
+def test_no_link_of_the_long_description_is_relative(long_description):
+    """PyPI shows it where the files of the repository are not."""
+    links = re.findall(r"\]\(([^)]*)\)", long_description)
+    assert links
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert "whose name this is" in long_description  # the text of a link stays
+
+
+def test_links_lead_below_the_address_that_is_set(load):
+    module = load(ROOT / "python" / "metadata" / "long_description.py")
+    text = "[a](docs/a.md#b), [b](https://x.org), [c](#c), ![d](d.png)"
+    absolute = "[a](https://y.org/v2/docs/a.md#b), [b](https://x.org), [c](#c), ![d](d.png)"
+    assert module.with_absolute_links(text, "https://y.org/v2/") == absolute
+    assert module.with_absolute_links(text, "") == "a, [b](https://x.org), [c](#c), ![d](d.png)"
+
+
+@pytest.fixture
+def load():
+    def load(path):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+def test_the_package_builds_under_a_name_of_its_own(checkout, tmp_path, empty):
+    """Until PyPI's `async_generator` is this one, a distribution has another name: one line of pyproject.toml."""
+    tree = shutil.copytree(checkout, tmp_path / "tree")
+    settings = tree / "pyproject.toml"
+    text, changed = re.subn(r'^name = "async_generator"$', 'name = "agen"', settings.read_text(), flags=re.M)
+    assert changed == 1
+    settings.write_text(text)
+    wheel = build("build_wheel", tree, tmp_path)
+    assert wheel.name.startswith(f"agen-{version()}-")
+    pip("--python", empty, "install", "--quiet", "--no-index", wheel)
+    use = USE.replace('metadata.version("async_generator")', 'metadata.version("agen")')
+    done = run(empty, "-I", "-W", "error", "-c", use, cwd=tmp_path)
+    assert done == f"{version()} {version()} [1, 'two']\n"
+
+
+def test_the_wheel_is_the_same_bit_for_bit_from_another_folder(checkout, wheel, tmp_path):
+    tree = shutil.copytree(checkout, tmp_path / "elsewhere")
+    made = build("build_wheel", tree, tmp_path)
+    with zipfile.ZipFile(made) as here, zipfile.ZipFile(wheel) as there:
+        assert here.namelist() == there.namelist()
+        assert [name for name in here.namelist() if here.read(name) != there.read(name)] == []
+
+
 def test_the_wheel_works_in_an_empty_environment_without_a_compiler(wheel, empty):
     pip("--python", empty, "install", "--quiet", "--no-index", wheel)
     assert without_a_compiler(empty) == f"{version()} {version()} [1, 'two']\n"
@@ -178,6 +240,19 @@ def test_pip_installs_from_a_clean_checkout(checkout, empty):
     pip("--python", empty, "install", "--quiet", checkout)
     assert without_a_compiler(empty) == f"{version()} {version()} [1, 'two']\n"
     assert not list(checkout.glob("**/*.so")), "the build wrote into the source tree"
+
+
+def test_the_sdists_tests_pass_with_what_cibuildwheel_installs(sdist, wheel, empty, tmp_path):
+    """The same command as on every platform of a release, where nothing but the sdist is there."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, **({"filter": "data"} if sys.version_info >= (3, 12) else {}))
+    source = tmp_path / f"async_generator-{version()}"
+    settings = (source / "pyproject.toml").read_text()
+    needed = json.loads(re.search(r"^test-requires = (.*)$", settings, re.M)[1])
+    command = re.search(r'^test-command = "python (.*)"$', settings, re.M)[1].split()
+    pip("--python", empty, "install", "--quiet", wheel, *needed)
+    shutil.copytree(source / "tests", tmp_path / "alone" / "tests")
+    assert " passed" in run(empty, *command, cwd=tmp_path / "alone")
 
 
 def test_uninstalling_leaves_nothing_behind(wheel, empty):

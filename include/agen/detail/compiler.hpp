@@ -10,6 +10,10 @@
 #include <agen/needs_cpp20>  // does not exist: only a missing file ends the compilation before two thousand more errors
 #endif
 
+#if defined(__linux__)
+#include <features.h>  // __GLIBC__
+#endif
+
 #include <exception>
 #if defined(__cpp_rtti)
 #include <typeinfo>
@@ -19,10 +23,12 @@
 #include <atomic>
 #define AGEN_NOINLINE __declspec(noinline)
 #define AGEN_OUT_OF_LINE __declspec(noinline)
+#define AGEN_COLD
 #define AGEN_ALWAYS_INLINE __forceinline
 #else
 #define AGEN_NOINLINE __attribute__((noinline, cold))
 #define AGEN_OUT_OF_LINE __attribute__((noinline))  // as hot as its caller
+#define AGEN_COLD __attribute__((cold))             // may be inlined
 #define AGEN_ALWAYS_INLINE __attribute__((always_inline)) inline
 #endif
 
@@ -31,12 +37,14 @@
 #define AGEN_HAS_EXCEPTIONS true
 #define AGEN_TRY try
 #define AGEN_CATCH(...) catch (__VA_ARGS__)
+#define AGEN_CATCH_FIRST(...) catch (__VA_ARGS__)  // where another one follows
 #define AGEN_THROW(...) throw __VA_ARGS__
 #define AGEN_RETHROW throw
 #else
 #define AGEN_HAS_EXCEPTIONS false
 #define AGEN_TRY if constexpr (true)
 #define AGEN_CATCH(...) else
+#define AGEN_CATCH_FIRST(...) else if constexpr (false)
 #define AGEN_THROW(...) ::agen::detail::end_by(__VA_ARGS__)
 #define AGEN_RETHROW static_cast<void>(0)
 #endif
@@ -80,11 +88,13 @@
 #else
 #define AGEN_PYTHON_MODULE_LOCAL
 #endif
-// For a thread-local that every resumption reads: no call of __tls_get_addr where the platform can do without.
-#if defined(__ELF__)
-#define AGEN_PYTHON_FAST_TLS __attribute__((tls_model("initial-exec")))
+// For a thread-local that every resumption reads: found without a call of __tls_get_addr. Only glibc keeps room for
+// such a one in modules that are loaded later, for a few dozen bytes each; the loaders of musl and bionic refuse the
+// module.
+#if defined(__GLIBC__)
+#define AGEN_STATIC_TLS __attribute__((tls_model("initial-exec")))
 #else
-#define AGEN_PYTHON_FAST_TLS
+#define AGEN_STATIC_TLS
 #endif
 
 namespace agen::detail {

@@ -83,7 +83,7 @@ class inbox {
     void await_resume() {
       if (!leave()) return;
       this->stopped_waiting();
-      throw stopped("stopped while a source was awaited");
+      AGEN_THROW(stopped("stopped while a source was awaited"));
     }
 
    private:

@@ -109,7 +109,7 @@ AGEN_ALWAYS_INLINE void check_stop(frame& body) {
     return;
   if (operation.cancellation == nullptr || !operation.cancellation->must_stop()) return;
   operation.cancellation->deliver();
-  throw stopped("stopped before the next item");
+  AGEN_THROW(stopped("stopped before the next item"));
 }
 
 class source_group {
@@ -225,13 +225,9 @@ class source_group {
  private:
   static auto is_end(std::exception_ptr const& error) noexcept -> bool {
     if (is_exit(error)) return true;
-    try {
-      std::rethrow_exception(error);
-    } catch (stopped const&) {
-      return true;
-    } catch (...) {
-      return false;
-    }
+    AGEN_TRY { std::rethrow_exception(error); }
+    AGEN_CATCH_FIRST(stopped const&) { return true; }
+    AGEN_CATCH(...) { return false; }
   }
   AGEN_OUT_OF_LINE void ended(source_slot& slot) {
     --live_;

@@ -96,7 +96,7 @@ class resumption {
   std::exception_ptr thrown_;
   object thrown_object_;
 
-  static inline AGEN_PYTHON_MODULE_LOCAL AGEN_PYTHON_FAST_TLS constinit thread_local resumption* current_ = nullptr;
+  static inline AGEN_PYTHON_MODULE_LOCAL AGEN_STATIC_TLS constinit thread_local resumption* current_ = nullptr;
 };
 
 /// The awaiter of a Python awaitable.
