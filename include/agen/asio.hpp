@@ -415,7 +415,7 @@ auto executor_of(std::coroutine_handle<Promise> h) -> net::any_io_executor {
   return found;
 }
 struct executor_awaiter {
-  net::any_io_executor found{};
+  net::any_io_executor found;
   static auto await_ready() noexcept -> bool { return false; }
   template <class Promise>
   auto await_suspend(std::coroutine_handle<Promise> h) -> bool {
