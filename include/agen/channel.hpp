@@ -245,31 +245,6 @@ class attempt {
 template <class Make>
 attempt(Make) -> attempt<std::invoke_result_t<Make&>>;
 
-// How the consumer of a channel waits:
-//   begin(arm)   calls arm(bell) with the bell that it will hear; false if that says so: there is nothing to wait for
-//   operator()   after it, the awaitable; for_end(): the same where the end of the producers is awaited
-//   woken()      after that; gives_up(): whether the end has been awaited for long enough
-
-/// By a descriptor of its own, in a way that the user gives.
-template <class Wait>
-class waits_by_descriptor {
- public:
-  /// Throws std::system_error.
-  explicit waits_by_descriptor(Wait wait) : bell_(std::make_shared<own_bell>()), wait_(std::move(wait)) {}
-  template <class Arm>
-  auto begin(Arm arm) const -> bool {
-    return arm(bell_);
-  }
-  auto operator()() -> decltype(auto) { return wait_(bell_->wake().descriptor()); }
-  auto for_end() -> decltype(auto) { return (*this)(); }
-  void woken() const noexcept { bell_->wake().drain(); }
-  [[nodiscard]] static auto gives_up() noexcept -> bool { return false; }
-
- private:
-  std::shared_ptr<own_bell> bell_;
-  Wait wait_;  // ends before the descriptor does
-};
-
 template <class T, class Waits>
 auto channel_items(channel<T> from, Waits waits) -> async_generator<T>;
 
