@@ -1,4 +1,5 @@
-// One result from a thread: any C++ thread, without the GIL, gives a value or an exception to a coroutine that awaits it.
+// One result from a thread: any C++ thread, without the GIL, gives a value or an exception to a coroutine that awaits
+// it.
 //
 //     auto answer(engine& e, std::string question) -> agen::future<std::string> {
 //       agen::promise<std::string> promise;
@@ -74,7 +75,8 @@ class future_state {
   }
   void abandon() noexcept {
     if (forked()) return;
-    set_exception(std::make_exception_ptr(broken_promise("the promise of this result was destroyed without setting it")));
+    set_exception(
+        std::make_exception_ptr(broken_promise("the promise of this result was destroyed without setting it")));
   }
   [[nodiscard]] auto stopped() const noexcept -> bool { return stopped_.load(std::memory_order_acquire); }
 #ifdef __cpp_lib_jthread
@@ -147,10 +149,10 @@ class future_state {
   std::mutex mutex_;
   std::optional<stored> value_;
   std::exception_ptr error_;
-  bool taken_ = false;            ///< the future was made
-  bool done_ = false;             ///< there is a result, or none is wanted
-  bool waiting_ = false;          ///< the consumer waits, and was not woken yet
-  std::shared_ptr<bell> bell_;    ///< the bell that wakes the waiting consumer
+  bool taken_ = false;                 ///< the future was made
+  bool done_ = false;                  ///< there is a result, or none is wanted
+  bool waiting_ = false;               ///< the consumer waits, and was not woken yet
+  std::shared_ptr<bell> bell_;         ///< the bell that wakes the waiting consumer
   std::atomic<bool> stopped_ = false;  ///< no result is wanted; read without the lock, too
 #ifdef __cpp_lib_jthread
   std::stop_source stop_;
@@ -197,9 +199,9 @@ class [[nodiscard("a future that is destroyed stops its promise")]] future {
   [[nodiscard]] auto ready() const -> bool { return state_->ready(); }
 
   /// Awaitable once: gives the result, or throws what set_exception() was given, broken_promise or
-  /// forked_future; std::logic_error if it is false. `wait(fd)` gives an awaitable that completes when the file descriptor is readable, or earlier; what it throws
-  /// leaves the task. Without an argument the thread blocks. Throws std::system_error if the process has no file
-  /// descriptor left.
+  /// forked_future; std::logic_error if it is false. `wait(fd)` gives an awaitable that completes when the file
+  /// descriptor is readable, or earlier; what it throws leaves the task. Without an argument the thread blocks. Throws
+  /// std::system_error if the process has no file descriptor left.
   template <class Wait = blocking_wait>
   auto get(Wait wait = Wait()) && -> task<T> {
     return detail::future_result(std::move(*this), detail::waits_by_descriptor<Wait>(std::move(wait)));

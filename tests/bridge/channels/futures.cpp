@@ -51,7 +51,9 @@ auto answer(int question, std::chrono::microseconds after) -> agen::future<int> 
 }
 // [/answer]
 
-auto value(long n, long after) -> agen::future<int> { return answer(static_cast<int>(n), std::chrono::microseconds(after)); }
+auto value(long n, long after) -> agen::future<int> {
+  return answer(static_cast<int>(n), std::chrono::microseconds(after));
+}
 
 auto fails(long /*unused*/, long after) -> agen::future<int> {
   agen::promise<int> promise;
