@@ -155,7 +155,8 @@ auto make(PyObject* /*module*/, PyObject* args) -> PyObject* try {
 
 template <std::atomic<int>& Counter>
 auto count(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* {
-  return PyLong_FromLong(Counter.load());
+  int const now = Counter;
+  return PyLong_FromLong(now);
 }
 
 auto prepare(PyObject* /*module*/) -> int try {
