@@ -1,5 +1,5 @@
 // Everything but the headers for partners (asio.hpp, python.hpp), and those that need threads or clocks (channel.hpp,
-// fairness.hpp, streams.hpp, std_stop.hpp).
+// fairness.hpp, future.hpp, streams.hpp, std_stop.hpp).
 #ifndef AGEN_AGEN_HPP
 #define AGEN_AGEN_HPP
 

@@ -64,6 +64,22 @@ class forked_channel : public generator_error {
 template <class T>
 class channel;
 
+/// What became of an item that was to be pushed without waiting. True: it is in the channel.
+class push_result {
+ public:
+  enum kind : unsigned char { pushed, full, unwanted };
+  constexpr push_result(kind what) noexcept
+      : what_(what) {}  // NOLINT(google-explicit-constructor): an enumerator is one
+  constexpr operator bool() const noexcept { return what_ == pushed; }  // NOLINT(google-explicit-constructor): as bool
+  /// The channel is full: try again later.
+  [[nodiscard]] constexpr auto is_full() const noexcept -> bool { return what_ == full; }
+  /// The channel is closed or stopped: it takes no item any more.
+  [[nodiscard]] constexpr auto is_unwanted() const noexcept -> bool { return what_ == unwanted; }
+
+ private:
+  kind what_;
+};
+
 namespace detail {
 
 /// What the two ends share. Every member but the constants is guarded by the mutex.
@@ -76,26 +92,26 @@ class channel_state {
 
   // The producers' side.
 
-  /// Appends an item: true. False if no item is wanted, or, with `waits` false, if the channel is full. `value` is
-  /// untouched then, and also if making the item throws.
+  /// Appends an item, with `waits` false only if the channel is not full. `value` is untouched unless it is appended,
+  /// and also if making the item throws.
   template <class Value>
-  auto push(Value&& value, bool waits) -> bool {
+  auto push(Value&& value, bool waits) -> push_result {
     std::shared_ptr<bell> rung;
     {
       std::unique_lock lock(mutex_);
       if (!over() && items_.size() >= capacity_) {
-        if (!waits) return false;
+        if (!waits) return push_result::full;
         ++blocked_;
         changed_.wait(lock, [this] { return over() || items_.size() < capacity_; });
         --blocked_;
       }
-      if (over()) return false;
+      if (over()) return push_result::unwanted;
       items_.emplace_back(static_cast<Value&&>(value));
-      if (!std::exchange(waiting_, false)) return true;
+      if (!std::exchange(waiting_, false)) return push_result::pushed;
       rung = bell_;
     }
     rung->ring();  // outside the lock, which the woken consumer wants
-    return true;
+    return push_result::pushed;
   }
   void close(std::exception_ptr error) noexcept {
     change([&] {
@@ -245,31 +261,6 @@ class attempt {
 template <class Make>
 attempt(Make) -> attempt<std::invoke_result_t<Make&>>;
 
-// How the consumer of a channel waits:
-//   begin(arm)   calls arm(bell) with the bell that it will hear; false if that says so: there is nothing to wait for
-//   operator()   after it, the awaitable; for_end(): the same where the end of the producers is awaited
-//   woken()      after that; gives_up(): whether the end has been awaited for long enough
-
-/// By a descriptor of its own, in a way that the user gives.
-template <class Wait>
-class waits_by_descriptor {
- public:
-  /// Throws std::system_error.
-  explicit waits_by_descriptor(Wait wait) : bell_(std::make_shared<own_bell>()), wait_(std::move(wait)) {}
-  template <class Arm>
-  auto begin(Arm arm) const -> bool {
-    return arm(bell_);
-  }
-  auto operator()() -> decltype(auto) { return wait_(bell_->wake().descriptor()); }
-  auto for_end() -> decltype(auto) { return (*this)(); }
-  void woken() const noexcept { bell_->wake().drain(); }
-  [[nodiscard]] static auto gives_up() noexcept -> bool { return false; }
-
- private:
-  std::shared_ptr<own_bell> bell_;
-  Wait wait_;  // ends before the descriptor does
-};
-
 template <class T, class Waits>
 auto channel_items(channel<T> from, Waits waits) -> async_generator<T>;
 
@@ -301,9 +292,10 @@ class producer {
   auto push(Value&& value) const -> bool {
     return state_->push(static_cast<Value&&>(value), true);
   }
-  /// The same, but false at once where push() would wait.
+  /// The same, but false at once where push() would wait. What it returns tells a full channel from one that takes no
+  /// item any more.
   template <class Value = T>
-  [[nodiscard]] auto try_push(Value&& value) const -> bool {
+  [[nodiscard]] auto try_push(Value&& value) const -> push_result {
     return state_->push(static_cast<Value&&>(value), false);
   }
   /// There will be no more items, by any producer. The generator gives those that are there and ends.

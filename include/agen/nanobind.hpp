@@ -19,6 +19,9 @@
 
 namespace agen {
 
+template <class T>
+class future;  // agen/python/future.hpp
+
 /// Converts by nanobind's casters: see agen::python::conversions.
 struct nanobind_conversions {
   template <class T>
@@ -259,6 +262,19 @@ struct type_caster<agen::task<T>> {
   static auto from_cpp(agen::task<T>&& task, rv_policy, cleanup_list*) noexcept -> handle {
     return agen::python::to_python<agen::nanobind_conversions>(std::move(task), "task",
                                                                agen::python::detail::take_kept_by_call());
+  }
+};
+
+/// For functions that return a future; they include agen/python/future.hpp.
+template <class T>
+struct type_caster<agen::future<T>> {
+  NB_TYPE_CASTER(agen::future<T>,
+                 const_name("collections.abc.Coroutine[typing.Any, None, ") + agen_name<T>::name + const_name("]"))
+
+  auto from_python(handle source, std::uint32_t, cleanup_list*) noexcept -> bool = delete;
+  static auto from_cpp(agen::future<T>&& future, rv_policy, cleanup_list*) noexcept -> handle {
+    using adapter = agen::await_adapter<agen::future<T>>;
+    return agen::python::to_python<agen::nanobind_conversions>(adapter::adapt(std::move(future)), "future");
   }
 };
 

@@ -15,6 +15,9 @@
 
 namespace agen {
 
+template <class T>
+class future;  // agen/python/future.hpp
+
 /// Converts by pybind11's casters: see agen::python::conversions.
 struct pybind11_conversions {
   template <class T>
@@ -212,6 +215,19 @@ class type_caster<agen::task<T>> {
   static auto cast(agen::task<T>&& task, return_value_policy, handle parent) -> handle {
     return agen::python::to_python<agen::pybind11_conversions>(std::move(task), "task",
                                                                agen::detail::kept_by_pybind11(parent));
+  }
+};
+
+/// For functions that return a future; they include agen/python/future.hpp.
+template <class T>
+class type_caster<agen::future<T>> {
+ public:
+  static constexpr auto name =
+      const_name("collections.abc.Coroutine[typing.Any, None, ") + agen_name<T>::name + const_name("]");
+
+  static auto cast(agen::future<T>&& future, return_value_policy, handle) -> handle {
+    using adapter = agen::await_adapter<agen::future<T>>;
+    return agen::python::to_python<agen::pybind11_conversions>(adapter::adapt(std::move(future)), "future");
   }
 };
 

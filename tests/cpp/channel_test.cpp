@@ -509,3 +509,27 @@ TEST(Channel, NoDescriptorIsLeftOpen) {
 }
 
 }  // namespace
+
+TEST(Channel, TryPushTellsFullFromStopped) {
+  channel<int> channel(1);
+  auto const out = channel.producer();
+  auto const first = out.try_push(1);
+  EXPECT_TRUE(first);
+  EXPECT_FALSE(first.is_full());
+  EXPECT_FALSE(first.is_unwanted());
+  auto const second = out.try_push(2);
+  EXPECT_FALSE(second);
+  EXPECT_TRUE(second.is_full());
+  EXPECT_FALSE(second.is_unwanted());
+  out.close();
+  EXPECT_TRUE(out.try_push(3).is_unwanted());
+  EXPECT_FALSE(out.try_push(3).is_full());
+}
+
+TEST(Channel, TryPushIntoAStoppedChannelIsUnwanted) {
+  auto channel = std::make_unique<agen::channel<int>>(1);
+  auto const out = channel->producer();
+  EXPECT_TRUE(out.try_push(1));
+  channel.reset();
+  EXPECT_TRUE(out.try_push(2).is_unwanted());
+}

@@ -1,9 +1,15 @@
 // One C++ thread that hands integers to an event loop, in two ways: through a channel, and by calling a Python function
-// (call_soon_threadsafe) for each. Paced items are the time of their making, in nanoseconds of CLOCK_MONOTONIC.
+// (call_soon_threadsafe) for each; and results, one for each question, in the same two ways. Paced items are the time
+// of their making, in nanoseconds of CLOCK_MONOTONIC.
 #include <agen/python.hpp>
 #include <agen/python/channel.hpp>
+#include <agen/python/future.hpp>
 
 #include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
 #include <thread>
 
 namespace {
@@ -69,9 +75,76 @@ auto calls(PyObject* /*module*/, PyObject* args) -> PyObject* {
   Py_RETURN_NONE;
 }
 
+/// An engine's thread, which answers questions one after the other, and never ends.
+class engine {
+ public:
+  static auto running() -> engine& {
+    static auto* const one = new engine;
+    return *one;
+  }
+  void ask(std::function<void()> question) {
+    {
+      std::lock_guard const lock(mutex_);
+      questions_.push_back(std::move(question));
+    }
+    asked_.notify_one();
+  }
+
+ private:
+  engine() {
+    std::thread([this] {
+      for (;;) answer();
+    }).detach();
+  }
+  void answer() {
+    std::unique_lock lock(mutex_);
+    asked_.wait(lock, [this] { return !questions_.empty(); });
+    auto const question = std::move(questions_.front());
+    questions_.pop_front();
+    lock.unlock();
+    question();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable asked_;
+  std::deque<std::function<void()>> questions_;
+};
+
+/// result(): an awaitable of 1.
+auto result(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* try {
+  agen::promise<int> promise;
+  auto future = promise.get_future();
+  engine::running().ask([promise] { promise.set_value(1); });
+  return py::to_python(std::move(future));
+} catch (...) {
+  py::detail::raise_in_python(std::current_exception());
+  return nullptr;
+}
+
+/// result_by_call(call_soon_threadsafe, set_result): call_soon_threadsafe(set_result, 1).
+auto result_by_call(PyObject* /*module*/, PyObject* args) -> PyObject* {
+  PyObject* call = nullptr;
+  PyObject* function = nullptr;
+  if (PyArg_ParseTuple(args, "OO", &call, &function) == 0) return nullptr;
+  Py_INCREF(call);
+  Py_INCREF(function);
+  engine::running().ask([=] {
+    auto const gil = PyGILState_Ensure();
+    PyObject* const done = PyObject_CallFunction(call, "Oi", function, 1);
+    if (done == nullptr) PyErr_WriteUnraisable(call);
+    Py_XDECREF(done);
+    Py_DECREF(call);
+    Py_DECREF(function);
+    PyGILState_Release(gil);
+  });
+  Py_RETURN_NONE;
+}
+
 PyMethodDef functions[] = {
     {"channel", channel, METH_VARARGS, nullptr},
     {"calls", calls, METH_VARARGS, nullptr},
+    {"result", result, METH_NOARGS, nullptr},
+    {"result_by_call", result_by_call, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 PyModuleDef definition = {PyModuleDef_HEAD_INIT, "handoff", nullptr, 0, functions, nullptr, nullptr, nullptr, nullptr};

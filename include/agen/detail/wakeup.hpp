@@ -101,6 +101,32 @@ class own_bell final : public bell {
   wakeup const wakeup_;
 };
 
+// How the consumer of a channel, or of a future, waits:
+//   begin(arm)   calls arm(bell) with the bell that it will hear; false if that says so: there is nothing to wait for
+//   operator()   after it, the awaitable; for_end(): the same where the end of the producers is awaited
+//   woken()      after that; gives_up(): whether the end of a channel's producers has been awaited for
+//                long enough
+
+/// By a descriptor of its own, in a way that the user gives.
+template <class Wait>
+class waits_by_descriptor {
+ public:
+  /// Throws std::system_error.
+  explicit waits_by_descriptor(Wait wait) : bell_(std::make_shared<own_bell>()), wait_(std::move(wait)) {}
+  template <class Arm>
+  auto begin(Arm arm) const -> bool {
+    return arm(bell_);
+  }
+  auto operator()() -> decltype(auto) { return wait_(bell_->wake().descriptor()); }
+  auto for_end() -> decltype(auto) { return (*this)(); }
+  void woken() const noexcept { bell_->wake().drain(); }
+  [[nodiscard]] static auto gives_up() noexcept -> bool { return false; }
+
+ private:
+  std::shared_ptr<own_bell> bell_;
+  Wait wait_;  // ends before the descriptor does
+};
+
 }  // namespace detail
 
 /// A way to wait for programs without an event loop: blocks the thread until the descriptor is readable.

@@ -16,6 +16,7 @@ using conversions = agen::nanobind_conversions;
 #endif
 
 #include <agen/closing.hpp>
+#include <agen/python/future.hpp>
 #include <atomic>
 #include <system_error>
 #include <thread>
@@ -256,6 +257,20 @@ auto raises(std::string name) -> async_generator<int> {
   co_yield 1;
   throw_named(name);
 }
+/// Words of a thread. For `wrong` an exception that the tool translates.
+auto from_thread(std::string text, bool wrong) -> agen::future<std::string> {
+  agen::promise<std::string> promise;
+  auto future = promise.get_future();
+  std::thread([promise, text = std::move(text), wrong] {
+    if (wrong) {
+      promise.set_exception(std::make_exception_ptr(tool::value_error("wrong")));
+    } else {
+      promise.set_value(text);
+    }
+  }).detach();
+  return future;
+}
+
 auto raises_in_task(std::string name) -> agen::task<int> {
   throw_named(name);
   co_return 1;
@@ -335,6 +350,7 @@ BODIES_MODULE(m) {
   m.def("fetch_through", &fetch_through);
   m.def("two_at_once", &two_at_once);
   m.def("raises", &raises);
+  m.def("from_thread", &from_thread);
   m.def("raises_in_task", &raises_in_task);
   m.def("crosses_twice", &crosses_twice);
   m.def("rethrows_later", &rethrows_later);
