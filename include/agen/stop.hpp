@@ -82,8 +82,10 @@ class stop_callback : detail::stop_listener {
   detail::cancellation_scope* scope_;
   unsigned char called_ = 0;
 };
+/// \cond  a second function of that name, to Doxygen
 template <class Function>
 stop_callback(stop_token, Function) -> stop_callback<Function>;
+/// \endcond
 
 /// How a callback is registered with another type of token: the type of the callback. The default is
 /// `Token::callback_type<Function>`; agen/std_stop.hpp has that of std::stop_token.

@@ -464,6 +464,8 @@ auto scanned(Source source, Function function, Value so_far) -> async_generator<
 }
 
 template <class Container, class Source>
+using container_for = std::conditional_t<std::is_void_v<Container>, std::vector<value_of<Source>>, Container>;
+template <class Container, class Source>
 auto collected(Source source) -> task<Container> {
   Container all;
   std::exception_ptr error;
@@ -622,16 +624,11 @@ auto scan(Source&& source, Value initial, Function function) -> async_generator<
                                                   std::move(initial));
 }
 
-/// `co_await collect<Container>(source)`: all items in a container, with push_back() or insert(). An rvalue source is
-/// closed, also after an error.
-template <class Container, async_iterable Source>
-auto collect(Source&& source) -> task<Container> {
-  return detail::collected<Container, Source>(static_cast<Source&&>(source));
-}
-/// The same, in a std::vector.
-template <async_iterable Source>
-auto collect(Source&& source) -> task<std::vector<detail::value_of<Source>>> {
-  return detail::collected<std::vector<detail::value_of<Source>>, Source>(static_cast<Source&&>(source));
+/// `co_await collect(source)`: all items in a std::vector, or by `collect<Container>(source)` in another container with
+/// push_back() or insert(). An rvalue source is closed, also after an error.
+template <class Container = void, async_iterable Source>
+auto collect(Source&& source) -> task<detail::container_for<Container, Source>> {
+  return detail::collected<detail::container_for<Container, Source>, Source>(static_cast<Source&&>(source));
 }
 /// For a pipe: `co_await (source | to<std::set<int>>())`.
 template <class Container>

@@ -134,6 +134,8 @@ class isolated_body:
 
 @disjoint_base
 class isolated_generator:
+    __name__: str
+    __qualname__: str
     _body: Any
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Coroutine[Any, Any, Any]: ...

@@ -334,7 +334,7 @@ class Body(_engine.isolated_body):
         self.wait_a_turn()
         return None
 
-    def already_running(self, name: str) -> _engine.AlreadyRunning:
+    def already_running(self, name: str) -> RuntimeError:
         return already_running(name, self.generator, None if self.reader is None else self.reader.get_name())
 
     def is_task_to_run(self) -> bool:

@@ -134,7 +134,7 @@ class TrioBody:
         self.requested.set()
         return None
 
-    def already_running(self, name: str) -> _engine.AlreadyRunning:
+    def already_running(self, name: str) -> RuntimeError:
         return already_running(name, self.generator, None if self.reader is None else self.reader.name)
 
     async def wait(self, deadline: float) -> None:

@@ -12,6 +12,8 @@
 #include <memory>
 #include <numeric>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "support.hpp"
 
@@ -508,8 +510,6 @@ TEST(Channel, NoDescriptorIsLeftOpen) {
   until([&] { return open() <= before; });  // the last threads are about to let go
 }
 
-}  // namespace
-
 TEST(Channel, TryPushTellsFullFromStopped) {
   channel<int> channel(1);
   auto const out = channel.producer();
@@ -533,3 +533,21 @@ TEST(Channel, TryPushIntoAStoppedChannelIsUnwanted) {
   channel.reset();
   EXPECT_TRUE(out.try_push(2).is_unwanted());
 }
+
+// For the page on back-pressure: a producer that may not block.
+void offer(agen::producer<std::string> const& out, std::string row, std::vector<std::string>& later) {
+  // [offer]
+  auto const tried = out.try_push(std::move(row));
+  if (tried.is_full()) later.push_back(std::move(row));  // untouched: try again later
+  if (tried.is_unwanted()) return;                       // closed or stopped
+  // [/offer]
+}
+
+TEST(Channel, WhatDidNotFitIsKept) {
+  channel<std::string> channel(1);
+  std::vector<std::string> later;
+  for (auto const* row : {"first", "second"}) offer(channel.producer(), row, later);
+  EXPECT_EQ(later, std::vector<std::string>{"second"});
+}
+
+}  // namespace

@@ -181,8 +181,7 @@ def long_description(sdist):
 
 def test_no_link_of_the_long_description_is_relative(long_description):
     """PyPI shows it where the files of the repository are not."""
-    links = re.findall(r"\]\(([^)]*)\)", long_description)
-    assert links
+    links = re.findall(r"(?:\]\(|src=\"|srcset=\")([^)\"]*)", long_description)
     assert [link for link in links if not link.startswith("https://")] == []
     assert "whose name this is" in long_description  # the text of a link stays
 
@@ -193,6 +192,9 @@ def test_links_lead_below_the_address_that_is_set(load):
     absolute = "[a](https://y.org/v2/docs/a.md#b), [b](https://x.org), [c](#c), ![d](d.png)"
     assert module.with_absolute_links(text, "https://y.org/v2/") == absolute
     assert module.with_absolute_links(text, "") == "a, [b](https://x.org), [c](#c), ![d](d.png)"
+    picture = '<picture>\n<source srcset="a.svg">\n<img src="https://x.org/b.svg">\n</picture>\n\ntext'
+    assert module.with_absolute_links(picture, "") == "text"
+    assert 'srcset="https://y.org/a.svg"' in module.with_absolute_links(picture, "https://y.org")
 
 
 @pytest.fixture

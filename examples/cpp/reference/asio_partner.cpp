@@ -86,7 +86,7 @@ void dropped(asio::io_context& context) {
 // [awaitable]
 auto squared(int i) -> asio::awaitable<int> {
   co_await asio::post(asio::use_awaitable);
-  co_return i * i;
+  co_return i* i;
 }
 auto squares(int n) -> agen::async_generator<int> {
   asio::steady_timer timer(co_await agen::this_executor, 1ms);

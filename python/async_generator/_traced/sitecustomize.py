@@ -11,9 +11,10 @@ _spec = importlib.machinery.PathFinder.find_spec("sitecustomize", [entry for ent
 if _spec is not None and _spec.loader is not None:
     _spec.loader.exec_module(importlib.util.module_from_spec(_spec))
 
-try:
-    from async_generator._trace_report import in_child
-except ImportError:  # an interpreter that does not have the package
-    pass
-else:
-    in_child()
+if "ASYNC_GENERATOR_TRACE" in os.environ:
+    try:
+        from async_generator._trace_report import in_child
+    except ImportError:  # an interpreter that does not have the package
+        pass
+    else:
+        in_child()
