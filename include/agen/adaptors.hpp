@@ -202,11 +202,13 @@ struct pipe {
 template <class Make>
 pipe(Make) -> pipe<Make>;
 
+template <class Adaptor, class Source>
+concept adaptor_of = std::is_class_v<std::remove_cvref_t<Adaptor>> && std::is_invocable_v<Adaptor, Source>;
+
 }  // namespace detail
 
 /// `source | f` for an adaptor of one's own: f(source). `f` is an object, such as a lambda, that takes the source.
-template <async_iterable Source, class Adaptor>
-  requires(std::is_class_v<std::remove_cvref_t<Adaptor>> && std::is_invocable_v<Adaptor, Source>)
+template <async_iterable Source, detail::adaptor_of<Source> Adaptor>
 auto operator|(Source&& source, Adaptor&& adaptor) -> decltype(auto) {
   return static_cast<Adaptor&&>(adaptor)(static_cast<Source&&>(source));
 }

@@ -27,7 +27,7 @@ SCOPES = {"NamespaceDecl", "CXXRecordDecl", "ClassTemplateDecl", "EnumDecl"}
 
 class Declarations:
     """What a header's page has to show, by header: `task`, `task::done`, an overload as often as it is declared. Left out are
-    namespace detail, what is private, specializations, and what its comment marks as \\internal."""
+    namespace detail, what is private, specializations, deduction guides, and what its comment marks as \\internal."""
 
     def __init__(self, syntax):
         self.of, self.file, self.promised = {}, "", []
@@ -62,6 +62,8 @@ class Declarations:
     def add(self, one, owner):
         kind, name = one.get("kind"), one.get("name", "")
         if one.get("isImplicit") or not name or name == "detail" or marked_internal(one):
+            return
+        if name.startswith("<deduction guide"):
             return
         if kind == "ClassTemplateDecl":
             one = next(part for part in one["inner"] if part.get("kind") == "CXXRecordDecl")
