@@ -11,7 +11,6 @@ from typing import Any
 
 import trio
 
-from . import _implementation as _engine
 from ._isolated_outcome import GaveUp, Outcome, already_running, answer_ended, is_exit, is_finished, refuse_to_take
 
 
