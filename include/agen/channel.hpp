@@ -68,8 +68,8 @@ class channel;
 class push_result {
  public:
   enum kind : unsigned char { pushed, full, unwanted };
-  constexpr push_result(kind what) noexcept
-      : what_(what) {}  // NOLINT(google-explicit-constructor): an enumerator is one
+  // NOLINTNEXTLINE(google-explicit-constructor): an enumerator is one
+  constexpr push_result(kind what) noexcept : what_(what) {}
   constexpr operator bool() const noexcept { return what_ == pushed; }  // NOLINT(google-explicit-constructor): as bool
   /// The channel is full: try again later.
   [[nodiscard]] constexpr auto is_full() const noexcept -> bool { return what_ == full; }
