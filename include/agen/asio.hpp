@@ -221,14 +221,14 @@ struct asio_awaiter_state : stop_listener {
   completion<std::decay_t<Args>...> result;
   std::coroutine_handle<> waiting;
   net::cancellation_signal signal;
-  cancellation_scope* cancellation = nullptr;
+  cancellation_scope* cancellation = nullptr;  ///< that it listens to
   bool started = false;  ///< the initiation has returned: destroying the handler ends the operation
   bool gone = false;     ///< the coroutine was destroyed while it waited
   bool stopped = false;  ///< a token's request has come, which becomes agen::stopped
 
-  asio_awaiter_state() noexcept : stop_listener(&emit) {}
   void listen(cancellation_scope* to) noexcept {
     cancellation = to;
+    on_stop = &emit;
     to->always_add(*this);
   }
   void stop_listening() noexcept {

@@ -129,7 +129,7 @@ class Report:
                 "timeline": written or None,
                 **({"so far": True} if so_far else {}),
             }
-            print(json.dumps(told), file=sys.stderr)
+            _write(json.dumps(told) + "\n")
             return bool(named)
         begun = f"{_count(self.tracer.begun, 'async generator')}, {_count(self.tracer.items, 'item')}, {seconds:.3f} s"
         lines = [begun + (" so far" if so_far else "")]
@@ -142,7 +142,7 @@ class Report:
             lines.append(f"{others} more in libraries, which --mine leaves out")
         if not so_far:
             lines += self._about_timeline(written, wrong)
-        print("\n".join(f"{self._prefix}: {line}" for line in lines), file=sys.stderr, flush=True)
+        _write("".join(f"{self._prefix}: {line}\n" for line in lines))
         return bool(named)
 
     def _about_timeline(self, written: str, wrong: str) -> list[str]:
@@ -167,6 +167,16 @@ def in_child() -> None:
     # The environment has what this process hands on already.
     Report(tracer, path, Options(**{**asdict(options), "children": False}), child=True).install()
     tracer.start()
+
+
+def _write(text: str) -> None:
+    """Write to standard error past its file object: a signal may have come in the middle of the program's own output, or of
+    an earlier report, and a file object refuses to be entered twice."""
+    if sys.__stderr__ is None:  # a program without a console
+        return
+    left = text.encode(sys.__stderr__.encoding, "backslashreplace")
+    while left:
+        left = left[os.write(sys.__stderr__.fileno(), left) :]
 
 
 def _is_mine(file: str) -> bool:

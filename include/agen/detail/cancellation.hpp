@@ -45,14 +45,16 @@ inline auto this_thread() noexcept -> void const* {
 /// Hears of a request to stop while it is linked into a scope. It may be called again for each further request.
 struct stop_listener {
   explicit stop_listener(void (*call)(stop_listener&, unsigned) noexcept) noexcept  // NOLINT: `next` is set by link()
-      : on_stop(call) {}
+      : on_stop(call), at(nullptr) {}
+  /// For one that seldom listens: `on_stop` is set before it is linked, and it is unlinked only then.
+  stop_listener() noexcept {}  // NOLINT: see above
   stop_listener(stop_listener const&) = delete;
   auto operator=(stop_listener const&) -> stop_listener& = delete;
   ~stop_listener() = default;
 
   void (*on_stop)(stop_listener& self, unsigned kind) noexcept;
   stop_listener* next;
-  stop_listener** at = nullptr;  ///< what points here; null: linked nowhere
+  stop_listener** at;  ///< what points here; null: linked nowhere
 
   void link(stop_listener*& head) noexcept {
     next = head;
