@@ -46,6 +46,10 @@ class _Watch(_trace.Tracer):
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    try:
+        _guard.switch(_guard.switch("error"))  # is there one?
+    except RuntimeError as error:
+        raise pytest.UsageError(f"async_generator.pytest_plugin: {error}") from None
     config.addinivalue_line("markers", f"{_MARK}: the test may leave async generators unclosed.")
 
 

@@ -78,6 +78,15 @@ def test_the_guard_says_that_it_needs_the_engine():
     assert _plain.set_guard(None, False) is None
 
 
+def test_the_pytest_plugin_says_that_it_needs_the_engine(tmp_path):
+    command = (
+        "import pytest, sys; sys.exit(pytest.main(['-p', 'async_generator.pytest_plugin', '-p', 'no:cacheprovider']))"
+    )
+    status, _, errors = python(command, tmp_path, ASYNC_GENERATOR_ENGINE="plain")
+    assert status == pytest.ExitCode.USAGE_ERROR, errors
+    assert "async_generator.pytest_plugin: guard() needs the engine" in errors
+
+
 # Where frames of native async generators cannot run as those of coroutines ---------------------------------------------
 
 
