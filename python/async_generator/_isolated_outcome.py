@@ -4,7 +4,7 @@ import sys
 from collections import deque
 from typing import Any
 
-from . import _engine
+from . import _implementation as _engine
 
 
 class GaveUp(Exception):

@@ -91,6 +91,7 @@ def test_pdb_steps_through_a_structured_coroutine(tmp_path):
     assert "consumer()" in done.stdout and "total 3" in done.stdout
 
 
+@pytest.mark.engine(reason="the package's own Python has frames")
 def test_faulthandler_shows_the_body_above_its_consumer():
     """As long as the body yields at once, there is nothing between the two; else the frames that wait for it."""
     done = run_program(

@@ -514,6 +514,7 @@ def mypyc(compiled_by_mypyc):
     return compiled_by_mypyc
 
 
+@pytest.mark.engine(reason="what is thrown into a body of mypyc does not arrive as it should")
 def test_bodies_that_mypyc_compiled_are_generators(mypyc):
     async def main():
         for made in mypyc.numbers(3), mypyc.delegating(3):
@@ -571,6 +572,7 @@ def test_bodies_that_mypyc_compiled_with_an_environment(mypyc, options):
     assert asyncio.run(main()) == [0, 1, 2]
 
 
+@pytest.mark.engine(reason="what is thrown into a body of mypyc does not arrive as it should")
 def test_coroutines_that_mypyc_compiled_can_be_structured(mypyc):
     async def main():
         assert await structured(mypyc.first)(mypyc.numbers(3)) == 0
@@ -582,6 +584,7 @@ def test_coroutines_that_mypyc_compiled_can_be_structured(mypyc):
     asyncio.run(main())
 
 
+@pytest.mark.engine(reason="what is thrown into a body of mypyc does not arrive as it should")
 def test_a_body_that_mypyc_compiled_is_closed_when_it_is_dropped(mypyc):
     async def main():
         made = mypyc.numbers(3)
