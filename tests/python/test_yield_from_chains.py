@@ -1295,6 +1295,7 @@ def test_reference_counts_of_shared_objects_are_unchanged(own_chain):
     assert [sys.getrefcount(thing) for thing in shared] == before
 
 
+@pytest.mark.engine(reason="delegations nest: what __del__() gives up outside stays under way inside, and is refused")
 @pytest.mark.parametrize("ask", ["__anext__", "athrow"])
 def test_delegate_whose_closing_was_given_up_answers_for_itself(own_chain, ask):
     @own_chain.leaf
