@@ -10,13 +10,18 @@ from sys import get_asyncgen_hooks, set_asyncgen_hooks
 # What runs the generators. All modules take it from here: the engine, or where there is none the same in plain Python.
 if _os.environ.get("ASYNC_GENERATOR_ENGINE") == "plain":
     from . import _plain as _implementation
+
+    _has_engine = False
 else:
     try:
         import async_generator._engine as _implementation  # type: ignore[no-redef]
+
+        _has_engine = True
     except ImportError as _error:
         from . import _plain as _implementation
 
         _implementation.warn_of_broken_engine(_error)
+        _has_engine = False
 
 from . import _impl as _impl  # programs use async_generator._impl after a plain import
 from . import _running as _running  # the engine calls it

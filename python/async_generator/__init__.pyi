@@ -11,6 +11,7 @@ from ._util import aclosing, asynccontextmanager
 from ._version import __version__ as __version__
 
 _implementation = _engine
+_has_engine: bool
 
 __all__ = [
     "AlreadyRunning",

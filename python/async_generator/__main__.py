@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from . import _has_engine
 from . import _implementation as _engine
 from ._function import _rewriting
 from ._operators import yield_
@@ -57,7 +58,7 @@ def facts() -> dict[str, Any]:
 
 def _engine_or_why_not() -> str:
     """The engine's file; or a sentence that says why plain Python takes its place."""
-    if _engine.__name__ == "async_generator._engine":
+    if _has_engine:
         return str(_engine.__file__)
     if os.environ.get("ASYNC_GENERATOR_ENGINE") == "plain":
         why = "ASYNC_GENERATOR_ENGINE=plain asks for it"

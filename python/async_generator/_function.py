@@ -8,9 +8,10 @@ import weakref
 from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
+from . import _has_engine
 from . import _implementation as _engine
 
-if _engine.__name__ == "async_generator._engine":
+if _has_engine:
     from . import _rewriting as _rewriting
     from ._with_blocks import yields_in_with
 else:
@@ -176,8 +177,7 @@ def as_kind(code: CodeType, kind: int) -> CodeType:
 # do not have the engine's entry point, and tools that read it. Without the engine, the code calls the factory everywhere,
 # and has the flag where that is for show only.
 
-_HAS_ENTRY_POINT = _engine.__name__ == "async_generator._engine"
-_INLINES = sys.version_info[:2] == (3, 11) or not _HAS_ENTRY_POINT
+_INLINES = sys.version_info[:2] == (3, 11) or not _has_engine
 # Whether a call makes what the flags of the code say. Elsewhere an instruction does, and flags are for show.
 _BY_FLAGS = sys.version_info < (3, 11) or sys.implementation.name != "cpython"
 _CELL = "<factory>"
@@ -243,7 +243,7 @@ class _Signature:
 
 def _forwarding_function(function: Any, factory: Any, kind: int) -> FunctionType:
     """A function with the parameters and the cells of ``function``, which calls ``factory`` with its arguments."""
-    if _BY_FLAGS and not _HAS_ENTRY_POINT and kind == inspect.CO_ASYNC_GENERATOR:
+    if _BY_FLAGS and not _has_engine and kind == inspect.CO_ASYNC_GENERATOR:
         kind = 0  # its code runs, and must not make a native generator
     has_code = isinstance(function, FunctionType)
     if has_code and sys.version_info >= (3, 11):  # these versions count free variables in one byte

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
+from . import _has_engine
 from . import _implementation as _engine
 from ._util import _AsyncGeneratorContextManager
 
@@ -271,5 +272,5 @@ def _warn(message: str, frame: FrameType) -> BaseException | None:
     return None
 
 
-if sys.flags.dev_mode and _engine.__name__ == "async_generator._engine":
+if sys.flags.dev_mode and _has_engine:
     guard("warn")

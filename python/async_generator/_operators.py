@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Any
 
+from . import _has_engine
 from . import _implementation as _engine
 
 
@@ -64,7 +65,7 @@ async def yield_from_(delegate: AsyncIterable[Any]) -> Any:
 def _dress(operator: Any, prototype: Any) -> Any:
     """Give an operator of the engine the attributes of a coroutine function. Returns the operator."""
     names = ["__name__", "__qualname__", "__doc__", "__module__"]
-    if _engine.__name__ == "async_generator._engine":  # without it, the operators are Python functions
+    if _has_engine:  # without it, the operators are Python functions
         names += ["__code__", "__defaults__", "__kwdefaults__"]
     for name in names:
         setattr(operator, name, getattr(prototype, name))

@@ -161,11 +161,11 @@ def in_child() -> None:
 
     told = json.loads(os.environ[CHILDREN])
     base = Path(told.pop("out"))
-    options = Options(**{**told, "check": False})
+    # The environment has what this process hands on already.
+    options = Options(**{**told, "check": False, "children": False})
     tracer = Tracer()
     path = base.with_name(f"{base.name.removesuffix('.trace.json')}.{os.getpid()}.trace.json")
-    # The environment has what this process hands on already.
-    Report(tracer, path, Options(**{**asdict(options), "children": False}), child=True).install()
+    Report(tracer, path, options, child=True).install()
     tracer.start()
 
 

@@ -15,6 +15,7 @@ import weakref
 
 import pytest
 from async_generator import _event_loops, aclosing, isasyncgen
+from forking import assert_refused_in_a_child
 from loops import Curio, Loop, Trio, Uvloop, every_loop, open_descriptors
 
 
@@ -364,18 +365,7 @@ def test_a_forked_child_is_refused_and_ends(channels):
 
     loop = asyncio.new_event_loop()
     assert loop.run_until_complete(first()) == 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: fork() in a process with threads
-        child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            asyncio.run(collect(stream))
-        except RuntimeError as error:
-            status = 0 if "forked" in str(error) else 2
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert_refused_in_a_child(lambda: collect(stream))
     # The child has let go of what it shares with us: our loop still hears of the channel.
     assert loop.run_until_complete(asyncio.wait_for(first(), 60)) == 1
     loop.run_until_complete(stream.aclose())

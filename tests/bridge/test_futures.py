@@ -9,6 +9,7 @@ import warnings
 import extensions
 import pytest
 from conftest import HERE
+from forking import assert_refused_in_a_child
 from loops import Loop, Uvloop, every_loop, open_descriptors
 
 
@@ -141,18 +142,7 @@ def test_loops_in_threads_of_their_own(futures):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
 def test_a_forked_child_is_refused(futures):
     made = futures.value(7, 50_000)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: fork() in a process with threads
-        child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            asyncio.run(awaited(made))
-        except RuntimeError as error:
-            status = 0 if "forked" in str(error) else 2
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert_refused_in_a_child(lambda: awaited(made))
     assert asyncio.run(awaited(made)) == 7
 
 

@@ -20,7 +20,7 @@ FORMS = ("native", "coroutine", "syntax", "calls", "structured", "own", "layered
 if not CPYTHON:
     FORMS = ("coroutine", "syntax", "own", "layered")
 #: What answers in this process if it is not the engine: a name of the table's, which then stands for all forms of ours.
-WITHOUT_ENGINE = "" if package._implementation.__name__.endswith("._engine") else "plain" if CPYTHON else "pypy"
+WITHOUT_ENGINE = "" if package._has_engine else "plain" if CPYTHON else "pypy"
 #: Those that have answers in an event loop only (loop_runner.py), and all together; without the engine
 #: tests/python has those.
 ON_LOOPS = ("isolated", "isolated_trio")

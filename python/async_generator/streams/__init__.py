@@ -4,9 +4,9 @@ Each result is an async generator of this package. Sources are any async iterabl
 own. ``docs/streams.md`` has the rules, and what comes when.
 """
 
-from .. import _implementation
+from .. import _has_engine
 
-if not hasattr(_implementation, "stream_source"):
+if not _has_engine:
     raise ImportError(
         "async_generator.streams needs the package's engine, and this is the package in plain Python: `python -m "
         "async_generator` says why"
