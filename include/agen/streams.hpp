@@ -102,6 +102,17 @@ template <class Yield, class Source>
 using source_as = std::conditional_t<std::is_lvalue_reference_v<decltype(as_source<Yield>(std::declval<Source>()))>,
                                      decltype(as_source<Yield>(std::declval<Source>())),
                                      std::remove_cvref_t<decltype(as_source<Yield>(std::declval<Source>()))>>;
+/// All sources of a stream, with one Yield.
+template <class Yield, class... Sources>
+auto as_sources(Sources&&... sources) {
+  return std::tuple<source_as<Yield, Sources>...>(as_source<Yield>(static_cast<Sources&&>(sources))...);
+}
+/// The same, each with its own Yield.
+template <class... Sources>
+auto as_own_sources(Sources&&... sources) {
+  return std::tuple<source_as<streamed<Sources>, Sources>...>(
+      as_source<streamed<Sources>>(static_cast<Sources&&>(sources))...);
+}
 
 template <class... Generators>
 void add_all(source_group& group, std::tuple<Generators...>& sources) {
@@ -229,7 +240,7 @@ auto row_items(source_group& group, std::index_sequence<Index...> /*each*/) -> T
   return Tuple(item_of<Yields>(group.slots()[Index])...);
 }
 
-template <class Sources, class... Yields>
+template <class... Yields, class Sources>
 auto zipped_streams(Sources sources, bool strict) -> async_generator<std::tuple<reference_of<Yields>...>> {
   using tuple = std::tuple<reference_of<Yields>...>;
   source_group group;  // outlives the sources, which listen to its scopes
@@ -270,7 +281,7 @@ void keep_latest(std::tuple<std::optional<Values>...>& latest, source_group& gro
          ...);
 }
 
-template <class Sources, class... Values>
+template <class... Values, class Sources>
 auto zipped_latest(Sources sources) -> async_generator<std::tuple<Values...>> {
   source_group group;  // outlives the sources, which listen to its scopes
   Sources kept_sources(std::move(sources));
@@ -498,13 +509,12 @@ auto merge(Sources&&... sources)
   requires(sizeof...(Sources) != 0)
 {
   using yield = detail::streamed<Sources...>;
-  using tuple = std::tuple<detail::source_as<yield, Sources>...>;
-  return detail::merged<yield, tuple>(tuple(detail::as_source<yield>(static_cast<Sources&&>(sources))...));
+  return detail::merged<yield>(detail::as_sources<yield>(static_cast<Sources&&>(sources)...));
 }
 /// The same for any number of generators of one type, which are kept.
 template <class Yield, class Send, class Return>
 auto merge(std::vector<async_generator<Yield, Send, Return>> sources) -> async_generator<Yield> {
-  return detail::merged<Yield, decltype(sources)>(std::move(sources));
+  return detail::merged<Yield>(std::move(sources));
 }
 
 /// The items of the source that answers first, by an item or by its end; the others are closed before its first item is
@@ -514,13 +524,12 @@ auto race(Sources&&... sources)
   requires(sizeof...(Sources) != 0)
 {
   using yield = detail::streamed<Sources...>;
-  using tuple = std::tuple<detail::source_as<yield, Sources>...>;
-  return detail::raced<yield, tuple>(tuple(detail::as_source<yield>(static_cast<Sources&&>(sources))...));
+  return detail::raced<yield>(detail::as_sources<yield>(static_cast<Sources&&>(sources)...));
 }
 /// The same for any number of generators of one type, which are kept.
 template <class Yield, class Send, class Return>
 auto race(std::vector<async_generator<Yield, Send, Return>> sources) -> async_generator<Yield> {
-  return detail::raced<Yield, decltype(sources)>(std::move(sources));
+  return detail::raced<Yield>(std::move(sources));
 }
 
 /// With zip: all sources have to end at the same time.
@@ -531,17 +540,15 @@ inline constexpr strict_t strict{};
 template <async_iterable... Sources>
   requires(sizeof...(Sources) != 0)
 auto zip(Sources&&... sources) {
-  using tuple = std::tuple<detail::source_as<detail::streamed<Sources>, Sources>...>;
-  return detail::zipped_streams<tuple, detail::streamed<Sources>...>(
-      tuple(detail::as_source<detail::streamed<Sources>>(static_cast<Sources&&>(sources))...), false);
+  return detail::zipped_streams<detail::streamed<Sources>...>(
+      detail::as_own_sources(static_cast<Sources&&>(sources)...), false);
 }
 /// The same; throws uneven_zip if a source has an item where another one has ended.
 template <async_iterable... Sources>
   requires(sizeof...(Sources) != 0)
 auto zip(strict_t /*strict*/, Sources&&... sources) {
-  using tuple = std::tuple<detail::source_as<detail::streamed<Sources>, Sources>...>;
-  return detail::zipped_streams<tuple, detail::streamed<Sources>...>(
-      tuple(detail::as_source<detail::streamed<Sources>>(static_cast<Sources&&>(sources))...), true);
+  return detail::zipped_streams<detail::streamed<Sources>...>(
+      detail::as_own_sources(static_cast<Sources&&>(sources)...), true);
 }
 
 /// Tuples of copies of the latest items, one for each item that comes, as soon as each source has given one. Ends when
@@ -549,9 +556,8 @@ auto zip(strict_t /*strict*/, Sources&&... sources) {
 template <async_iterable... Sources>
   requires(sizeof...(Sources) != 0)
 auto zip_latest(Sources&&... sources) {
-  using tuple = std::tuple<detail::source_as<detail::streamed<Sources>, Sources>...>;
-  return detail::zipped_latest<tuple, detail::value_of<Sources>...>(
-      tuple(detail::as_source<detail::streamed<Sources>>(static_cast<Sources&&>(sources))...));
+  return detail::zipped_latest<detail::value_of<Sources>...>(
+      detail::as_own_sources(static_cast<Sources&&>(sources)...));
 }
 
 /// The items until `until`, anything awaitable, is done; what it raises is raised. It is begun with the first item, and
