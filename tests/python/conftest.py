@@ -65,11 +65,22 @@ def pytest_runtest_setup(item):
                 pytest.skip(f"{where}: {mark.kwargs['reason']}")
 
 
-def pytest_collection_finish(session):
-    # What is alive now stays: a collection after each test then looks only at what the tests made.
+def keep_what_is_alive():
+    """A collection then looks only at what is made from now on."""
     gc.collect()
     if hasattr(gc, "freeze"):  # CPython
         gc.freeze()
+
+
+def pytest_collection_finish(session):
+    keep_what_is_alive()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reports_are_kept():
+    """pytest keeps a report of each test: after some thousands, to look at them again takes longer than a test."""
+    yield
+    keep_what_is_alive()
 
 
 class Unraisable(list):
