@@ -38,7 +38,13 @@ class TrioBody:
     async def enter(self) -> None:
         nursery = await self.manager.__aenter__()
         name = f"generator {getattr(self.generator, '__qualname__', type(self.generator).__name__)}"
-        await nursery.start(self.serve, name=name)
+        try:
+            with trio.CancelScope(shield=True):  # the nursery is entered: a cancellation is for what comes in the block
+                await nursery.start(self.serve, name=name)
+        except BaseException as error:  # KeyboardInterrupt
+            self.scope.cancel()
+            if not await self.manager.__aexit__(type(error), error, error.__traceback__):
+                raise
 
     async def leave(self, handle: Any) -> None:
         """Close the body, and end its task. Even if this task is cancelled: the other one then is, too."""

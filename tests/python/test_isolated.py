@@ -1208,6 +1208,47 @@ async def test_trio_a_wait_that_is_given_up_loses_nothing():
 
 
 @in_trio
+async def test_trio_block_in_a_scope_that_is_cancelled():
+    log = []
+
+    @isolate
+    async def body():
+        try:
+            yield 1
+        finally:
+            log.append("closed")
+
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        async with body() as items:
+            log.append("entered")
+            await items.__anext__()
+            log.append("never")
+    assert scope.cancelled_caught and log == ["entered"], log
+
+    async with body() as items:
+        assert await items.__anext__() == 1
+    assert log == ["entered", "closed"]
+
+
+@in_trio
+async def test_trio_block_that_is_interrupted_at_its_beginning():
+    async def interrupted(nursery, function, *arguments, name):
+        raise KeyboardInterrupt
+
+    @isolate
+    async def body():
+        yield 1
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(BaseException) as raised:
+        patch.setattr(trio.Nursery, "start", interrupted)
+        async with body():
+            raise AssertionError("entered")
+    assert "KeyboardInterrupt" in repr(raised.value)
+    await trio.sleep(0)  # the nursery was left: trio's own state is whole
+
+
+@in_trio
 async def test_trio_cancelled_never_crosses():
     log = []
 
