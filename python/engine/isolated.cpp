@@ -36,6 +36,13 @@ auto swap_task(ModuleState& module, PyObject* loop, PyObject* task) -> Object {
 
 namespace {
 
+/// Makes the task that swap_task() has returned the current one again. False with an exception set.
+auto swap_task_back(ModuleState& module, PyObject* loop, PyObject* before) -> bool {
+  // What is replaced is not asked for: a look-up less for each item.
+  if (module.current_tasks && before != Py_None) return PyDict_SetItem(module.current_tasks.get(), loop, before) == 0;
+  return static_cast<bool>(swap_task(module, loop, before));
+}
+
 /// A step of a body, in its own task and context.
 class OwnTask {
  public:
@@ -75,7 +82,7 @@ class OwnTask {
 
  private:
   void leave_task() noexcept {
-    if (!swap_task(*body_.module, body_.loop.get(), before_.get())) compat::write_unraisable(body_.task.get());
+    if (!swap_task_back(*body_.module, body_.loop.get(), before_.get())) compat::write_unraisable(body_.task.get());
     before_.reset();
   }
 
