@@ -16,7 +16,8 @@
 //
 // Order
 //   A source is asked for one item, and for the next when the consumer asks the stream after that item: never further
-//   ahead. Sources are taken in turn. Items are passed by reference, as by an adaptor.
+//   ahead, but for prefetch(), broadcast and channel, by as much as you allow. Sources are taken in turn. Items are
+//   passed by reference, as by an adaptor.
 //
 // Threads
 //   Each source may be resumed on a thread of its own. The stream's consumer goes on where the item came.
@@ -31,6 +32,7 @@
 #include <vector>
 
 #include "adaptors.hpp"
+#include "detail/prefetched.hpp"
 #include "detail/source_group.hpp"
 
 namespace agen {
@@ -597,6 +599,31 @@ auto chunks(Source&& source, std::size_t size, std::chrono::nanoseconds within, 
   using kept = detail::source_as<yield, Source>;
   return detail::chunked_in_time<kept, detail::value_of<Source>, Sleep>(
       detail::as_source<yield>(static_cast<Source&&>(source)), size, within, std::move(sleep));
+}
+
+/// The same items, copies of the source's (moved if they cannot be copied, or if the source gives rvalues), fetched
+/// while the consumer works: the first operation begins, and from then on up to `n` are fetched before they are asked
+/// for, on whichever thread the source goes on. It is asked again when half of them are taken. What came before an
+/// error is given before the error; an error that nobody has come to is raised when the stream is closed.
+///
+/// \param left_over  is called when the stream has ended or was closed, not if it is dropped, with a std::vector of the
+///                   items that were fetched and not taken, if there are any
+///
+/// Throws std::invalid_argument if `n` is 0.
+template <async_iterable Source, class LeftOver = detail::drops_left_over>
+auto prefetch(Source&& source, std::size_t n, LeftOver left_over = LeftOver())
+    -> async_generator<detail::value_of<Source>> {
+  using yield = detail::streamed<Source>;
+  using ahead = detail::pulls<detail::items_ahead<detail::value_of<Source>>, detail::source_as<yield, Source>>;
+  return detail::prefetched(std::make_shared<ahead>(detail::as_source<yield>(static_cast<Source&&>(source)), n), n,
+                            std::move(left_over));
+}
+/// For a pipe: `source | prefetch(n)`.
+template <class LeftOver = detail::drops_left_over>
+auto prefetch(std::size_t n, LeftOver left_over = LeftOver()) {
+  return detail::pipe{[n, f = std::move(left_over)]<class Source>(Source&& source) mutable {
+    return prefetch(static_cast<Source&&>(source), n, std::move(f));
+  }};
 }
 
 /// The elements of a range. An rvalue is kept, an lvalue is referred to.
