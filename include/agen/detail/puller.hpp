@@ -33,7 +33,7 @@ class puller : public std::enable_shared_from_this<puller> {
   void pull() noexcept {
     {
       locked const guard(lock_);
-      if (busy_ || over_ || closing_ || !wants()) return;
+      if (!may_ask()) return;
       busy_ = true;
     }
     if (run()) wake();
@@ -99,7 +99,9 @@ class puller : public std::enable_shared_from_this<puller> {
     lock_.lock();
     waiting_.wake_all(lock_);
   }
+  // Under the lock.
   [[nodiscard]] auto over() const noexcept -> bool { return over_ || closing_; }
+  [[nodiscard]] auto may_ask() const noexcept -> bool { return !busy_ && !over() && wants(); }
 
   spin_lock lock_;  // NOLINT: these four are for what is derived
   bool over_ = false;
