@@ -33,6 +33,7 @@
 
 #include "adaptors.hpp"
 #include "broadcast.hpp"
+#include "coroutine_channel.hpp"
 #include "detail/as_source.hpp"
 #include "detail/prefetched.hpp"
 #include "detail/source_group.hpp"
