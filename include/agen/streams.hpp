@@ -508,6 +508,13 @@ auto take_until(Source&& source, Awaitable&& until) {
   return detail::taken_until<yield, detail::source_as<yield, Source>, Awaitable>(
       detail::as_source<yield>(static_cast<Source&&>(source)), static_cast<Awaitable&&>(until));
 }
+/// For a pipe: `source | take_until(awaitable)`.
+template <class Awaitable>
+auto take_until(Awaitable&& until) {
+  return detail::pipe{[u = std::tuple<Awaitable>(static_cast<Awaitable&&>(until))]<class Source>(Source&& source) mutable {
+    return take_until(static_cast<Source&&>(source), static_cast<Awaitable&&>(std::get<0>(u)));
+  }};
+}
 
 /// What timeout() does when an item takes too long.
 enum class when_late : unsigned char {
@@ -527,6 +534,13 @@ auto timeout(Source&& source, std::chrono::nanoseconds limit, Sleep sleep, when_
   return detail::timed<yield, detail::source_as<yield, Source>, Sleep>(
       detail::as_source<yield>(static_cast<Source&&>(source)), limit, std::move(sleep), then == when_late::raises);
 }
+/// For a pipe: `source | timeout(limit, sleep)`.
+template <class Sleep>
+auto timeout(std::chrono::nanoseconds limit, Sleep sleep, when_late then = when_late::raises) {
+  return detail::pipe{[limit, then, s = std::move(sleep)]<class Source>(Source&& source) mutable {
+    return timeout(static_cast<Source&&>(source), limit, std::move(s), then);
+  }};
+}
 
 /// Vectors of `size` items (at least 1), or of those that came in time: `within` after the source first waits for more.
 /// The last one may be shorter; what came before an error is given before that. For `sleep` see timeout(). Without a
@@ -537,6 +551,13 @@ auto chunks(Source&& source, std::size_t size, std::chrono::nanoseconds within, 
   using kept = detail::source_as<yield, Source>;
   return detail::chunked_in_time<kept, detail::value_of<Source>, Sleep>(
       detail::as_source<yield>(static_cast<Source&&>(source)), size, within, std::move(sleep));
+}
+/// For a pipe: `source | chunks(size, within, sleep)`.
+template <class Sleep>
+auto chunks(std::size_t size, std::chrono::nanoseconds within, Sleep sleep) {
+  return detail::pipe{[size, within, s = std::move(sleep)]<class Source>(Source&& source) mutable {
+    return chunks(static_cast<Source&&>(source), size, within, std::move(s));
+  }};
 }
 
 /// The same items, copies of the source's (moved if they cannot be copied, or if the source gives rvalues), fetched
@@ -593,6 +614,13 @@ template <async_iterable Source, class Value, class Function>
 auto scan(Source&& source, Value initial, Function function) -> async_generator<Value const&> {
   return detail::scanned<Source, Value, Function>(static_cast<Source&&>(source), std::move(function),
                                                   std::move(initial));
+}
+/// For a pipe: `source | scan(initial, function)`.
+template <class Value, class Function>
+auto scan(Value initial, Function function) {
+  return detail::pipe{[i = std::move(initial), f = std::move(function)]<class Source>(Source&& source) mutable {
+    return scan(static_cast<Source&&>(source), std::move(i), std::move(f));
+  }};
 }
 
 /// `co_await collect(source)`: all items in a std::vector, or by `collect<Container>(source)` in another container with

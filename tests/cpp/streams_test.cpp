@@ -394,6 +394,16 @@ TEST(TakeUntil, RaisesWhatTheAwaitableRaises) {
   EXPECT_THROW(all_of(streams::take_until(box.items(), fails())), std::runtime_error);
 }
 
+TEST(Streams, ThatTakeOneSourceArePartsOfPipes) {
+  virtual_clock clock;
+  EXPECT_EQ(all_of(numbers(1, 5) | streams::scan(0, [](int sum, int n) { return sum + n; })), (ints{1, 3, 6, 10}));
+  EXPECT_EQ(all_of(count(5) | streams::chunks(2, 1s, clock.sleep())), (std::vector<ints>{{0, 1}, {2, 3}, {4}}));
+  EXPECT_EQ(all_of(count(3) | streams::timeout(1s, clock.sleep()) | streams::prefetch(1)), (ints{0, 1, 2}));
+  agen::event until;
+  EXPECT_EQ(all_of(count(2) | streams::take_until(until)), (ints{0, 1}));
+  EXPECT_EQ(all_of(count(2) | streams::take_until(clock.sleep()(1s))), (ints{0, 1}));
+}
+
 // ------------------------------------------------------------------------------------------- cancellation, threads
 
 TEST(Merge, AStopClosesTheSourcesAwaited) {
