@@ -370,6 +370,14 @@ TEST(Chunks, WhatCameBeforeAnErrorIsGiven) {
   auto const consumer = writes(streams::chunks(failing(sources, 3, "failed", nullptr), 2, 1s, clock.sleep()), log);
   EXPECT_EQ(log, (journal{"01", "2", "failed"}));
 }
+TEST(Chunks, ClosedBeforeAnErrorThatHasComeRaiseThatAlone) {
+  virtual_clock clock;
+  tally sources;
+  auto stream = streams::chunks(failing(sources, 3, "failed", nullptr), 2, 1s, clock.sleep());
+  sync_wait(stream.anext());
+  EXPECT_EQ(sync_wait(stream.anext()) ? "an item" : "none", std::string("an item"));
+  EXPECT_THROW(sync_wait(stream.aclose()), std::runtime_error);
+}
 TEST(TakeUntil, EndsWhenTheAwaitableIsDone) {
   agen::event until;
   post_box box;

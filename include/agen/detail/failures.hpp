@@ -33,7 +33,11 @@ class failures {
   }
   /// After all were closed. An end is raised only if there is nothing else.
   void raise() {
-    if (errors_.size() > 1 && is_end(errors_.front())) errors_.erase(errors_.begin());
+    if (errors_.size() > 1) {
+      auto const end = errors_.front();
+      std::erase_if(errors_, is_end);
+      if (errors_.empty()) std::rethrow_exception(end);
+    }
     raise_all(errors_);
   }
 
