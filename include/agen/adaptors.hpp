@@ -237,8 +237,8 @@ auto operator|(Source&& source, Adaptor&& adaptor) -> decltype(auto) {
 }
 
 /// A stage of one's own for pipes: `source | stage(body)` iterates what `body(source)` returns, an async generator. The
-/// source comes as an lvalue. What was written on the left as an rvalue is kept, and closed in every case, awaited, as by
-/// the library's adaptors, after the generator of `body`. So is `body`: a lambda may have captures.
+/// source comes as an lvalue. What was written on the left as an rvalue is kept, and closed in every case, awaited, as
+/// by the library's adaptors, after the generator of `body`. So is `body`: a lambda may have captures.
 ///
 ///     auto sums() {
 ///       return agen::stage([](auto& source) -> agen::async_generator<int> {

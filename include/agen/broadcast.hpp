@@ -322,8 +322,10 @@ class broadcast {
  private:
   std::shared_ptr<detail::broadcasting<Value>> shared_;
 };
+/// \cond  a function of that name, to Doxygen
 template <async_iterable Source>
 broadcast(Source&&, std::size_t = 64, slow = slow::wait) -> broadcast<detail::value_of<Source>>;
+/// \endcond
 
 }  // namespace streams
 }  // namespace agen

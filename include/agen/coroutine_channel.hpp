@@ -21,11 +21,11 @@
 //   it then throws. Once it has ended, push() gives false.
 //
 // Closing
-//   aclose(), and any exception at one of the generator's awaits or yields, stops the producers and awaits that the last
-//   of them is gone: push() gives false, also where it waits; stop_requested() is true; stop_token() stops what else a
-//   producer awaits. So a coroutine that keeps a producer must not await the closing itself. Dropping the generator
-//   stops them, too, and waits for nothing. aclose() on a generator that never began does nothing, as PEP 525 has it:
-//   its producers are stopped when it is dropped.
+//   aclose(), and any exception at one of the generator's awaits or yields, stops the producers and awaits that the
+//   last of them is gone: push() gives false, also where it waits; stop_requested() is true; stop_token() stops what
+//   else a producer awaits. So a coroutine that keeps a producer must not await the closing itself. Dropping the
+//   generator stops them, too, and waits for nothing. aclose() on a generator that never began does nothing, as PEP 525
+//   has it: its producers are stopped when it is dropped.
 //
 // Threads
 //   Producers and the consumer may run on threads of their own. A coroutine goes on on the thread that woke it.
@@ -343,8 +343,8 @@ class producer {
   void fail(std::exception_ptr error = std::current_exception()) const noexcept { room_->close(std::move(error)); }
   /// No more items are wanted: the generator has ended, is being closed, or was dropped.
   [[nodiscard]] auto stop_requested() const noexcept -> bool { return room_->stopped(); }
-  /// The same as a token, for what else the producer awaits: `co_await with_stop(out.stop_token(), operation)`. Valid as
-  /// long as the producer.
+  /// The same as a token, for what else the producer awaits: `co_await with_stop(out.stop_token(), operation)`. Valid
+  /// as long as the producer.
   [[nodiscard]] auto stop_token() const noexcept -> agen::stop_token { return agen::stop_token(&room_->scope()); }
 
  private:

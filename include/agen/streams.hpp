@@ -511,9 +511,10 @@ auto take_until(Source&& source, Awaitable&& until) {
 /// For a pipe: `source | take_until(awaitable)`.
 template <class Awaitable>
 auto take_until(Awaitable&& until) {
-  return detail::pipe{[u = std::tuple<Awaitable>(static_cast<Awaitable&&>(until))]<class Source>(Source&& source) mutable {
-    return take_until(static_cast<Source&&>(source), static_cast<Awaitable&&>(std::get<0>(u)));
-  }};
+  return detail::pipe{
+      [u = std::tuple<Awaitable>(static_cast<Awaitable&&>(until))]<class Source>(Source&& source) mutable {
+        return take_until(static_cast<Source&&>(source), static_cast<Awaitable&&>(std::get<0>(u)));
+      }};
 }
 
 /// What timeout() does when an item takes too long.

@@ -17,12 +17,12 @@ namespace {
 using agen::async_generator;
 using agen::sync_wait;
 using agen::task;
+using agen::streams::channel;
+using agen::streams::producer;
 using agen_test::all_of;
 using agen_test::detached;
 using agen_test::ints;
 using agen_test::journal;
-using agen::streams::channel;
-using agen::streams::producer;
 
 /// Pushes numbers from `first`, and counts those that are in the channel.
 auto pushes(producer<int> from, int first, int n, int& pushed) -> detached {
@@ -324,7 +324,9 @@ class world {
     return false;
   }
   auto complaint() -> std::string {
-    auto const in_channel = [this] { return producers_[0].pushed + producers_[1].pushed - static_cast<int>(got_.size()); };
+    auto const in_channel = [this] {
+      return producers_[0].pushed + producers_[1].pushed - static_cast<int>(got_.size());
+    };
     if (in_channel() > static_cast<int>(capacity_)) return "more in the channel than its capacity";
     if (in_channel() > 0 && consuming_.busy() && !closing_) return "a consumer waits beside an item";
     stop_.request_stop();

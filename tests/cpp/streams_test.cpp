@@ -17,11 +17,11 @@ namespace {
 using agen::async_generator;
 using agen::sync_wait;
 using agen::task;
+using agen_test::all_of;
 using agen_test::count;
 using agen_test::detached;
-using agen_test::journal;
-using agen_test::all_of;
 using agen_test::ints;
+using agen_test::journal;
 using agen_test::scripted;
 namespace streams = agen::streams;
 

@@ -342,9 +342,8 @@ TEST_P(Memory, InStreamsOfOne) {
             }),
             15);
   EXPECT_GE(fail_stream([] {
-              return streams::scan(source(3), std::string(), [](std::string sum, std::string const& item) {
-                return sum.append(item);
-              });
+              return streams::scan(source(3), std::string(),
+                                   [](std::string sum, std::string const& item) { return sum.append(item); });
             }),
             15);
   EXPECT_GE(fail_stream([] {
@@ -440,8 +439,7 @@ TEST(Memory, AnItemNeedsNone) {
     for (int i = 0; i < 1000; ++i) co_await out.push(i);
   };
   auto out = produce(of.producer());
-  auto const [nothing, needed] =
-      sync_wait(agen::when_all(std::move(out), allocations_of(std::move(of).items(), 500)));
+  auto const [nothing, needed] = sync_wait(agen::when_all(std::move(out), allocations_of(std::move(of).items(), 500)));
   EXPECT_EQ(needed, 0);
 }
 
