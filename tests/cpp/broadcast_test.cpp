@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <stdexcept>
 
@@ -381,11 +382,8 @@ class world {
     return true;
   }
   auto complaint() -> std::string {
-    for (auto& each : readers_) {
-      if (source_.given - static_cast<int>(each.got.size()) > most_ && !each.stream.closed() &&
-          then_ == streams::slow::wait) {
-        return "too far ahead";
-      }
+    if (then_ == streams::slow::wait) {
+      if (auto const wrong = waiting(); !wrong.empty()) return wrong;
     }
     for (auto& each : readers_) {
       if (each.running.busy()) each.stop.request_stop();
@@ -411,6 +409,7 @@ class world {
     agen_test::operation running;
     std::stop_source stop;
     ints got;
+    bool began = false;
     bool raised = false;
 
     auto asks() -> bool {
@@ -421,6 +420,7 @@ class world {
     }
     auto ask_once() -> detached {
       stop = std::stop_source();
+      began = began || !stream.closed();
       try {
         if (auto answer = co_await agen::with_stop(stop.get_token(), stream.anext())) got.push_back(*answer);
       } catch (agen::stopped const&) {
@@ -437,6 +437,22 @@ class world {
       }
     }
   };
+  /// Where the others wait for a slow reader: what is wrong with who waits.
+  auto waiting() const -> std::string {
+    int most_kept = 0;
+    for (auto const& each : readers_) {
+      int const kept = source_.given - static_cast<int>(each.got.size());
+      if (each.began && each.stream.closed()) continue;  // it has left
+      if (kept > most_) return "too far ahead";
+      if (each.running.busy() && kept != 0) return "a reader waits beside an item";
+      most_kept = std::max(most_kept, kept);
+    }
+    for (auto const& each : readers_) {
+      if (each.running.busy() && most_kept < most_ && !source_.waits())
+        return "a reader waits, and nobody asks the source";
+    }
+    return "";
+  }
   auto closes_all() -> detached {
     try {
       co_await shared_.aclose();

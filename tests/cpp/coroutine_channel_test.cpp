@@ -329,6 +329,9 @@ class world {
     };
     if (in_channel() > static_cast<int>(capacity_)) return "more in the channel than its capacity";
     if (in_channel() > 0 && consuming_.busy() && !closing_) return "a consumer waits beside an item";
+    for (auto& each : producers_) {
+      if (each.running.busy() && in_channel() < static_cast<int>(capacity_)) return "a push waits beside room";
+    }
     stop_.request_stop();
     consuming_.start([this] { return close_once(); });
     if (!began_) items_ = {};  // closing it has done nothing

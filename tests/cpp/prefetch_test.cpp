@@ -66,7 +66,9 @@ TEST(Prefetch, AllItemsOfShortSources) {
   EXPECT_EQ(all_of(streams::prefetch(streams::merge(count(2), count(2)), 1)), (ints{0, 0, 1, 1}));
   EXPECT_EQ(all_of(count(3) | streams::prefetch(2)), (ints{0, 1, 2}));
 }
-TEST(Prefetch, OfNothingIsRefused) { EXPECT_THROW(streams::prefetch(count(1), 0), std::invalid_argument); }
+TEST(Prefetch, OfNothingIsRefused) {
+  EXPECT_THROW(static_cast<void>(streams::prefetch(count(1), 0)), std::invalid_argument);
+}
 
 TEST(Prefetch, HandsBackWhatWasFetchedAndNotTaken) {
   int asked = 0;
@@ -311,6 +313,8 @@ class world {
   auto complaint() -> std::string {
     int const ahead = source_.given - static_cast<int>(got_.size()) - static_cast<int>(left_.size());
     if (ahead > most_) return "too far ahead";
+    if (operation_.busy() && ahead != 0) return "a consumer waits beside an item";
+    if (operation_.busy() && !source_.waits()) return "a consumer waits, and nobody asks the source";
     if (operation_.busy()) stop_.request_stop();
     if (operation_.busy()) return "an operation that was stopped did not end: a wake was lost";
     operation_.start([this] { return closes(); });
