@@ -1,4 +1,4 @@
-// Streams: what a merge costs for an item that comes at once.
+// Streams: what an item costs that comes at once.
 #include <agen/streams.hpp>
 
 #include "cases.hpp"
@@ -23,6 +23,34 @@ auto merged(long items) -> long {
   return sum;
 }
 
+auto prefetched(long items) -> long {
+  long sum = 0;
+  sum_up(agen::streams::prefetch(numbers(static_cast<int>(items)), 64), sum);
+  return sum;
+}
+AGEN_BENCH_NOINLINE auto sum_up_shared(agen::async_generator<int const&> gen, long& sum) -> consumer {
+  while (auto item = co_await gen.anext()) sum += *item;
+}
+auto broadcast(long items) -> long {
+  long sum = 0;
+  agen::streams::broadcast shared(numbers(static_cast<int>(items)), 64);
+  sum_up_shared(shared.reader(), sum);
+  return sum;
+}
+AGEN_BENCH_NOINLINE auto produce(agen::streams::producer<int> out, int n) -> consumer {
+  for (int i = 0; i < n; ++i) co_await out.push(i);
+}
+auto channelled(long items) -> long {
+  long sum = 0;
+  agen::streams::channel<int> channel(64);
+  produce(channel.producer(), static_cast<int>(items));
+  sum_up(std::move(channel).items(), sum);
+  return sum;
+}
+
 bench::add const first("agen: merge of 10, item", &merged);
+bench::add const second("agen: prefetch of 64, item", &prefetched);
+bench::add const third("agen: broadcast to one reader, item", &broadcast);
+bench::add const fourth("agen: channel between coroutines, item", &channelled);
 
 }  // namespace

@@ -198,9 +198,32 @@ struct pipe {
   friend auto operator|(Source&& source, pipe&& self) {
     return self.make(static_cast<Source&&>(source));
   }
+  /// One that has a name can be used again.
+  template <async_iterable Source>
+  friend auto operator|(Source&& source, pipe const& self) {
+    return static_cast<Source&&>(source) | pipe(self);
+  }
 };
 template <class Make>
 pipe(Make) -> pipe<Make>;
+
+/// Two stages as one.
+template <class First, class Second>
+auto operator|(pipe<First> first, pipe<Second> second) {
+  return pipe{[f = std::move(first), s = std::move(second)]<class Source>(Source&& source) mutable {
+    return static_cast<Source&&>(source) | std::move(f) | std::move(s);
+  }};
+}
+
+template <class Generator, class Source, class Body>
+auto staged(Source source, Body body)
+    -> async_generator<typename Generator::yield_type, typename Generator::send_type> {
+  std::exception_ptr error;
+  AGEN_TRY { co_await yield_from(body(source)); }
+  AGEN_CATCH(...) { error = std::current_exception(); }
+  co_await close_owned<Source>(source);
+  if (error) std::rethrow_exception(std::move(error));
+}
 
 template <class Adaptor, class Source>
 concept adaptor_of = std::is_class_v<std::remove_cvref_t<Adaptor>> && std::is_invocable_v<Adaptor, Source>;
@@ -211,6 +234,34 @@ concept adaptor_of = std::is_class_v<std::remove_cvref_t<Adaptor>> && std::is_in
 template <async_iterable Source, detail::adaptor_of<Source> Adaptor>
 auto operator|(Source&& source, Adaptor&& adaptor) -> decltype(auto) {
   return static_cast<Adaptor&&>(adaptor)(static_cast<Source&&>(source));
+}
+
+/// A stage of one's own for pipes: `source | stage(body)` iterates what `body(source)` returns, an async generator. The
+/// source comes as an lvalue. What was written on the left as an rvalue is kept, and closed in every case, awaited, as
+/// by the library's adaptors, after the generator of `body`. So is `body`: a lambda may have captures.
+///
+///     auto sums() {
+///       return agen::stage([](auto& source) -> agen::async_generator<int> {
+///         int sum = 0;
+///         while (auto item = co_await source.anext()) co_yield sum += *item;
+///       });
+///     }
+///     auto stream = numbers() | agen::filter(even) | sums();
+///
+/// Stages make a stage: `auto both = filter(even) | sums()`. One that has a name can be used again, as often as its
+/// functions can be copied.
+template <class Body>
+auto stage(Body body) {
+  return detail::pipe{[b = std::move(body)]<class Source>(Source&& source) mutable {
+    using made = std::invoke_result_t<Body&, std::remove_reference_t<Source>&>;
+    constexpr bool fits = is_async_generator_v<made>;
+    static_assert(fits, "stage(body): what body(source) returns has to be an async_generator");
+    if constexpr (fits) {
+      return detail::staged<made, Source, Body>(static_cast<Source&&>(source), std::move(b));
+    } else {
+      return async_generator<async_reference_t<Source>>();
+    }
+  }};
 }
 
 /// Each item through `function`: what it returns (or what awaiting that gives) is the item.

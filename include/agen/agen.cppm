@@ -65,6 +65,7 @@ using agen::chain;
 using agen::chunk;
 using agen::enumerate;
 using agen::filter;
+using agen::stage;
 using agen::take;
 using agen::take_while;
 using agen::transform;

@@ -52,6 +52,7 @@
 
 #include "async_generator.hpp"
 #include "detail/wakeup.hpp"
+#include "push_result.hpp"
 
 namespace agen {
 
@@ -63,22 +64,6 @@ class forked_channel : public generator_error {
 
 template <class T>
 class channel;
-
-/// What became of an item that was to be pushed without waiting. True: it is in the channel.
-class push_result {
- public:
-  enum kind : unsigned char { pushed, full, unwanted };
-  // NOLINTNEXTLINE(google-explicit-constructor): an enumerator is one
-  constexpr push_result(kind what) noexcept : what_(what) {}
-  constexpr operator bool() const noexcept { return what_ == pushed; }  // NOLINT(google-explicit-constructor): as bool
-  /// The channel is full: try again later.
-  [[nodiscard]] constexpr auto is_full() const noexcept -> bool { return what_ == full; }
-  /// The channel is closed or stopped: it takes no item any more.
-  [[nodiscard]] constexpr auto is_unwanted() const noexcept -> bool { return what_ == unwanted; }
-
- private:
-  kind what_;
-};
 
 namespace detail {
 

@@ -16,7 +16,8 @@
 //
 // Order
 //   A source is asked for one item, and for the next when the consumer asks the stream after that item: never further
-//   ahead. Sources are taken in turn. Items are passed by reference, as by an adaptor.
+//   ahead, but for prefetch(), broadcast and channel, by as much as you allow. Sources are taken in turn. Items are
+//   passed by reference, as by an adaptor.
 //
 // Threads
 //   Each source may be resumed on a thread of its own. The stream's consumer goes on where the item came.
@@ -31,6 +32,10 @@
 #include <vector>
 
 #include "adaptors.hpp"
+#include "broadcast.hpp"
+#include "coroutine_channel.hpp"
+#include "detail/as_source.hpp"
+#include "detail/prefetched.hpp"
 #include "detail/source_group.hpp"
 
 namespace agen {
@@ -48,71 +53,6 @@ class uneven_zip : public generator_error {
 };
 
 namespace detail {
-
-/// The items of a source that is no async_generator, or has other items, as those of one.
-template <class Yield, class Source>
-auto converted(Source source) -> async_generator<Yield> {
-  std::exception_ptr error;
-  AGEN_TRY {
-    while (auto item = co_await source.anext()) co_yield forward_item(*item);
-  }
-  AGEN_CATCH(...) { error = std::current_exception(); }
-  co_await close_owned<Source>(source);
-  if (error) std::rethrow_exception(std::move(error));
-}
-
-/// The Yield of a stream over sources: theirs if it is the same, else what all their items convert to.
-template <class... Yields>
-struct common_yield {
-  using type = std::common_reference_t<reference_of<Yields>...>;
-};
-template <class Yield, class... Same>
-  requires(std::is_same_v<Yield, Same> && ...)
-struct common_yield<Yield, Same...> {
-  using type = Yield;
-};
-template <class Source>
-struct yield_of {
-  using type = async_reference_t<Source>;
-};
-template <class Yield, class Send, class Return>
-struct yield_of<async_generator<Yield, Send, Return>> {
-  using type = Yield;
-};
-template <class... Sources>
-using streamed = typename common_yield<typename yield_of<std::remove_cvref_t<Sources>>::type...>::type;
-
-/// A source as a generator of Yield: itself, by value or by reference, or a helper.
-template <class Yield, class Source>
-auto as_source(Source&& source) -> decltype(auto) {
-  constexpr bool fits = [] {
-    if constexpr (is_async_generator_v<Source>) {
-      return std::is_same_v<typename std::remove_cvref_t<Source>::yield_type, Yield>;
-    } else {
-      return false;
-    }
-  }();
-  if constexpr (fits) {
-    return static_cast<Source&&>(source);
-  } else {
-    return converted<Yield, Source>(static_cast<Source&&>(source));
-  }
-}
-template <class Yield, class Source>
-using source_as = std::conditional_t<std::is_lvalue_reference_v<decltype(as_source<Yield>(std::declval<Source>()))>,
-                                     decltype(as_source<Yield>(std::declval<Source>())),
-                                     std::remove_cvref_t<decltype(as_source<Yield>(std::declval<Source>()))>>;
-/// All sources of a stream, with one Yield.
-template <class Yield, class... Sources>
-auto as_sources(Sources&&... sources) {
-  return std::tuple<source_as<Yield, Sources>...>(as_source<Yield>(static_cast<Sources&&>(sources))...);
-}
-/// The same, each with its own Yield.
-template <class... Sources>
-auto as_own_sources(Sources&&... sources) {
-  return std::tuple<source_as<streamed<Sources>, Sources>...>(
-      as_source<streamed<Sources>>(static_cast<Sources&&>(sources))...);
-}
 
 template <class... Generators>
 void add_all(source_group& group, std::tuple<Generators...>& sources) {
@@ -568,6 +508,14 @@ auto take_until(Source&& source, Awaitable&& until) {
   return detail::taken_until<yield, detail::source_as<yield, Source>, Awaitable>(
       detail::as_source<yield>(static_cast<Source&&>(source)), static_cast<Awaitable&&>(until));
 }
+/// For a pipe: `source | take_until(awaitable)`.
+template <class Awaitable>
+auto take_until(Awaitable&& until) {
+  return detail::pipe{
+      [u = std::tuple<Awaitable>(static_cast<Awaitable&&>(until))]<class Source>(Source&& source) mutable {
+        return take_until(static_cast<Source&&>(source), static_cast<Awaitable&&>(std::get<0>(u)));
+      }};
+}
 
 /// What timeout() does when an item takes too long.
 enum class when_late : unsigned char {
@@ -587,6 +535,13 @@ auto timeout(Source&& source, std::chrono::nanoseconds limit, Sleep sleep, when_
   return detail::timed<yield, detail::source_as<yield, Source>, Sleep>(
       detail::as_source<yield>(static_cast<Source&&>(source)), limit, std::move(sleep), then == when_late::raises);
 }
+/// For a pipe: `source | timeout(limit, sleep)`.
+template <class Sleep>
+auto timeout(std::chrono::nanoseconds limit, Sleep sleep, when_late then = when_late::raises) {
+  return detail::pipe{[limit, then, s = std::move(sleep)]<class Source>(Source&& source) mutable {
+    return timeout(static_cast<Source&&>(source), limit, std::move(s), then);
+  }};
+}
 
 /// Vectors of `size` items (at least 1), or of those that came in time: `within` after the source first waits for more.
 /// The last one may be shorter; what came before an error is given before that. For `sleep` see timeout(). Without a
@@ -597,6 +552,38 @@ auto chunks(Source&& source, std::size_t size, std::chrono::nanoseconds within, 
   using kept = detail::source_as<yield, Source>;
   return detail::chunked_in_time<kept, detail::value_of<Source>, Sleep>(
       detail::as_source<yield>(static_cast<Source&&>(source)), size, within, std::move(sleep));
+}
+/// For a pipe: `source | chunks(size, within, sleep)`.
+template <class Sleep>
+auto chunks(std::size_t size, std::chrono::nanoseconds within, Sleep sleep) {
+  return detail::pipe{[size, within, s = std::move(sleep)]<class Source>(Source&& source) mutable {
+    return chunks(static_cast<Source&&>(source), size, within, std::move(s));
+  }};
+}
+
+/// The same items, copies of the source's (moved if they cannot be copied, or if the source gives rvalues), fetched
+/// while the consumer works: the first operation begins, and from then on up to `n` are fetched before they are asked
+/// for, on whichever thread the source goes on. It is asked again when half of them are taken. What came before an
+/// error is given before the error; an error that nobody has come to is raised when the stream is closed.
+///
+/// \param left_over  is called when the stream has ended or was closed, not if it is dropped, with a std::vector of the
+///                   items that were fetched and not taken, if there are any
+///
+/// Throws std::invalid_argument if `n` is 0.
+template <async_iterable Source, class LeftOver = detail::drops_left_over>
+auto prefetch(Source&& source, std::size_t n, LeftOver left_over = LeftOver())
+    -> async_generator<detail::value_of<Source>> {
+  using yield = detail::streamed<Source>;
+  using ahead = detail::pulls<detail::items_ahead<detail::value_of<Source>>, detail::source_as<yield, Source>>;
+  return detail::prefetched(std::make_shared<ahead>(detail::as_source<yield>(static_cast<Source&&>(source)), n), n,
+                            std::move(left_over));
+}
+/// For a pipe: `source | prefetch(n)`.
+template <class LeftOver = detail::drops_left_over>
+auto prefetch(std::size_t n, LeftOver left_over = LeftOver()) {
+  return detail::pipe{[n, f = std::move(left_over)]<class Source>(Source&& source) mutable {
+    return prefetch(static_cast<Source&&>(source), n, std::move(f));
+  }};
 }
 
 /// The elements of a range. An rvalue is kept, an lvalue is referred to.
@@ -628,6 +615,13 @@ template <async_iterable Source, class Value, class Function>
 auto scan(Source&& source, Value initial, Function function) -> async_generator<Value const&> {
   return detail::scanned<Source, Value, Function>(static_cast<Source&&>(source), std::move(function),
                                                   std::move(initial));
+}
+/// For a pipe: `source | scan(initial, function)`.
+template <class Value, class Function>
+auto scan(Value initial, Function function) {
+  return detail::pipe{[i = std::move(initial), f = std::move(function)]<class Source>(Source&& source) mutable {
+    return scan(static_cast<Source&&>(source), std::move(i), std::move(f));
+  }};
 }
 
 /// `co_await collect(source)`: all items in a std::vector, or by `collect<Container>(source)` in another container with

@@ -30,6 +30,18 @@ auto recorded(journal& log, std::string name, int n) -> async_generator<int> {
   if (error) std::rethrow_exception(error);
 }
 
+/// The same over a source.
+auto recorded_over(journal& log, async_generator<int>& source) -> async_generator<int> {
+  std::exception_ptr error;
+  try {
+    while (auto item = co_await source.anext()) co_yield *item;
+  } catch (...) {
+    error = std::current_exception();
+  }
+  log.emplace_back(error ? "stage closed" : "stage ended");
+  if (error) std::rethrow_exception(error);
+}
+
 using ints = std::vector<int>;
 
 TEST(Adaptors, TransformAppliesAFunctionOrAwaitsWhatItReturns) {
@@ -230,6 +242,72 @@ TEST(Adaptors, AnyFunctionOfASourceIsAnAdaptor) {
   auto source = count(9);
   EXPECT_EQ(sync_wait(collect(source | filter(even) | first_two)), (ints{0, 2}));
   EXPECT_EQ(sync_wait(collect(source | first_two)), (ints{3, 4}));  // an lvalue is only iterated
+}
+
+auto sums() {
+  return stage([](auto& source) -> async_generator<int> {
+    int sum = 0;
+    while (auto item = co_await source.anext()) co_yield sum += *item;
+  });
+}
+/// Its lambda has a capture that is no constant.
+auto repeated(std::vector<int> times) {
+  return stage([times = std::move(times)](auto& source) -> async_generator<int> {
+    for (int n : times) {
+      auto item = co_await source.anext();
+      for (int i = 0; i < n; ++i) co_yield *item;
+    }
+  });
+}
+TEST(Stage, IsAPartOfAPipe) {
+  EXPECT_EQ(sync_wait(collect(count(5) | filter(even) | sums())), (ints{0, 2, 6}));
+  EXPECT_EQ(sync_wait(collect(count(9) | sums() | repeated({2, 0, 1}) | take(9))), (ints{0, 0, 3}));
+}
+TEST(Stage, ClosesWhatItKeepsAfterItself) {
+  journal log;
+  {
+    auto gen = recorded(log, "source", 9) | stage([&log](auto& source) { return recorded_over(log, source); });
+    sync_wait(gen.anext());
+    sync_wait(gen.aclose());
+  }
+  EXPECT_EQ(log, (journal{"stage closed", "source closed"}));
+  log.clear();
+  auto fails = stage([](auto& source) -> async_generator<int> {
+    co_await source.anext();
+    throw std::runtime_error("stage");
+    co_yield 0;
+  });
+  auto gen = recorded(log, "source", 9) | std::move(fails);
+  EXPECT_THROW(sync_wait(gen.anext()), std::runtime_error);
+  EXPECT_EQ(log, journal{"source closed"});
+}
+TEST(Stage, OnlyIteratesAnLvalue) {
+  auto source = count(9);
+  auto gen = source | sums();
+  EXPECT_EQ(*sync_wait(gen.anext()), 0);
+  sync_wait(gen.aclose());
+  EXPECT_EQ(*sync_wait(source.anext()), 1);
+}
+TEST(Stage, TakesWhatIsSent) {
+  auto echo = stage([](auto& source) -> async_generator<int, int> {
+    int sent = 0;
+    while (auto item = co_await source.anext()) {
+      int const value = co_yield *item + sent;
+      sent = value;
+    }
+  });
+  auto gen = count(3) | std::move(echo);
+  EXPECT_EQ(*sync_wait(gen.anext()), 0);
+  EXPECT_EQ(*sync_wait(gen.asend(10)), 11);
+}
+TEST(Stage, IsUsedAgainAndComposed) {
+  auto const even_sums = filter(even) | sums();
+  EXPECT_EQ(sync_wait(collect(count(5) | even_sums)), (ints{0, 2, 6}));
+  EXPECT_EQ(sync_wait(collect(count(7) | even_sums | take(2))), (ints{0, 2}));
+  EXPECT_EQ(sync_wait(collect(count(7) | (even_sums | take(3) | enumerate() | transform([](auto const& pair) {
+                                            return static_cast<int>(pair.first) + pair.second;
+                                          })))),
+            (ints{0, 3, 8}));
 }
 
 }  // namespace

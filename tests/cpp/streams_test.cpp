@@ -3,6 +3,7 @@
 #include <agen/std_stop.hpp>
 #include <agen/streams.hpp>
 
+#include "streams_support.hpp"
 #include "support.hpp"
 
 #include <gtest/gtest.h>
@@ -16,16 +17,13 @@ namespace {
 using agen::async_generator;
 using agen::sync_wait;
 using agen::task;
+using agen_test::all_of;
 using agen_test::count;
 using agen_test::detached;
+using agen_test::ints;
 using agen_test::journal;
+using agen_test::scripted;
 namespace streams = agen::streams;
-
-template <class Stream>
-auto all_of(Stream stream) {
-  return sync_wait(agen_test::collect(std::move(stream)));
-}
-using ints = std::vector<int>;
 
 auto numbers(int from, int to) -> async_generator<int> {
   for (int i = from; i < to; ++i) co_yield i;
@@ -372,6 +370,14 @@ TEST(Chunks, WhatCameBeforeAnErrorIsGiven) {
   auto const consumer = writes(streams::chunks(failing(sources, 3, "failed", nullptr), 2, 1s, clock.sleep()), log);
   EXPECT_EQ(log, (journal{"01", "2", "failed"}));
 }
+TEST(Chunks, ClosedBeforeAnErrorThatHasComeRaiseThatAlone) {
+  virtual_clock clock;
+  tally sources;
+  auto stream = streams::chunks(failing(sources, 3, "failed", nullptr), 2, 1s, clock.sleep());
+  sync_wait(stream.anext());
+  EXPECT_EQ(sync_wait(stream.anext()) ? "an item" : "none", std::string("an item"));
+  EXPECT_THROW(sync_wait(stream.aclose()), std::runtime_error);
+}
 TEST(TakeUntil, EndsWhenTheAwaitableIsDone) {
   agen::event until;
   post_box box;
@@ -394,6 +400,16 @@ TEST(TakeUntil, RaisesWhatTheAwaitableRaises) {
     co_return;
   };
   EXPECT_THROW(all_of(streams::take_until(box.items(), fails())), std::runtime_error);
+}
+
+TEST(Streams, ThatTakeOneSourceArePartsOfPipes) {
+  virtual_clock clock;
+  EXPECT_EQ(all_of(numbers(1, 5) | streams::scan(0, [](int sum, int n) { return sum + n; })), (ints{1, 3, 6, 10}));
+  EXPECT_EQ(all_of(count(5) | streams::chunks(2, 1s, clock.sleep())), (std::vector<ints>{{0, 1}, {2, 3}, {4}}));
+  EXPECT_EQ(all_of(count(3) | streams::timeout(1s, clock.sleep()) | streams::prefetch(1)), (ints{0, 1, 2}));
+  agen::event until;
+  EXPECT_EQ(all_of(count(2) | streams::take_until(until)), (ints{0, 1}));
+  EXPECT_EQ(all_of(count(2) | streams::take_until(clock.sleep()(1s))), (ints{0, 1}));
 }
 
 // ------------------------------------------------------------------------------------------- cancellation, threads
@@ -480,54 +496,13 @@ TEST(MergeThreads, SourcesOnThreadsLoseNothing) {
 
 // ----------------------------------------------------------------------------------------------- the model checker
 
-/// A source whose every step is an event of the schedule.
-class scripted {
- public:
-  enum step { item, end, error };
-  /// The body waits for the next step; resumes it inside.
-  [[nodiscard]] auto waits() const noexcept -> bool { return waiting_; }
-  void go(step next) {
-    next_ = next;
-    go_.set();
-  }
-  auto generator(int first) -> async_generator<int> {
-    open = true;
-    std::exception_ptr leaving;
-    try {
-      for (int i = first;;) {
-        waiting_ = true;
-        co_await go_;
-        waiting_ = false;
-        go_.reset();
-        if (next_ == end) break;
-        if (next_ == error) throw std::runtime_error("scripted");
-        ++given;
-        co_yield i++;
-      }
-    } catch (...) {
-      leaving = std::current_exception();
-    }
-    waiting_ = false;
-    open = false;
-    if (leaving) std::rethrow_exception(leaving);
-  }
-
-  int given = 0;
-  bool open = false;
-
- private:
-  agen::event go_;
-  step next_ = item;
-  bool waiting_ = false;
-};
-
 /// One run: two sources, a consumer, and a schedule. Each event is a number; it is ignored where it cannot happen.
 class world {
  public:
   enum event { item, end, error, item_2, end_2, error_2, ask, cancel, close, events };
 
-  explicit world(bool race) {
-    if (race) {
+  explicit world(bool race) : race_(race) {
+    if (race_) {
       stream_ = streams::race(sources_[0].generator(0), sources_[1].generator(100));
     } else {
       stream_ = streams::merge(sources_[0].generator(0), sources_[1].generator(100));
@@ -548,7 +523,7 @@ class world {
     return true;
   }
   /// Ends everything and says what is wrong.
-  auto complaint(bool race) -> std::string {
+  auto complaint() -> std::string {
     if (busy()) stop_.request_stop();
     if (busy()) return "an operation that was stopped did not end: a wake was lost";
     start(true);
@@ -561,7 +536,7 @@ class world {
     }
     int const left = sources_[0].given + sources_[1].given - static_cast<int>(got_.size());
     if (left < 0 || left > 1) return "an item was made up, or more than one not taken";
-    if (race && expected[0] != 0 && expected[1] != 100) return "a race gave items of two";
+    if (race_ && expected[0] != 0 && expected[1] != 100) return "a race gave items of two";
     if (raised_ && !failed_) return "an error from nowhere";
     return "";
   }
@@ -588,6 +563,7 @@ class world {
     }
   }
 
+  bool race_;
   scripted sources_[2];
   async_generator<int> stream_;
   std::stop_source stop_;
@@ -597,32 +573,7 @@ class world {
   bool raised_ = false;
 };
 
-void check_all(bool race, int depth) {
-  long checked = 0;
-  std::vector<int> schedule;
-  // Every schedule that can happen: one that has an event which cannot is not extended.
-  auto const extend = [&](auto const& self) -> void {
-    for (int next = 0; next < world::events; ++next) {
-      schedule.push_back(next);
-      world w(race);
-      bool possible = true;
-      for (int what : schedule) possible = possible && w.happens(static_cast<world::event>(what));
-      auto const wrong = w.complaint(race);
-      std::string text;
-      for (int what : schedule) text += std::to_string(what) + " ";
-      EXPECT_EQ(wrong, "") << "race " << race << ", events " << text;
-      if (!wrong.empty()) throw std::runtime_error("stop at the first one");
-      if (possible) {
-        ++checked;
-        if (static_cast<int>(schedule.size()) < depth) self(self);
-      }
-      schedule.pop_back();
-    }
-  };
-  extend(extend);
-  EXPECT_GT(checked, 300);  // so many schedules were possible
-}
-TEST(Model, EveryOrderOfEventsOfAMerge) { check_all(false, 6); }
-TEST(Model, EveryOrderOfEventsOfARace) { check_all(true, 6); }
+TEST(Model, EveryOrderOfEventsOfAMerge) { EXPECT_GT(agen_test::check_all_orders<world>(6, false), 300); }
+TEST(Model, EveryOrderOfEventsOfARace) { EXPECT_GT(agen_test::check_all_orders<world>(6, true), 300); }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <agen/agen.hpp>
 #include <cstdio>
 #include <string>
+#include <utility>
 
 auto count(int n) -> agen::async_generator<int> {
   for (int i = 0; i < n; ++i) co_yield i;
@@ -48,8 +49,32 @@ auto more() -> agen::task<> {
 }
 // [/adaptors]
 
+// [stage]
+/// The items until they have come to a sum, each with that sum.
+auto up_to(int most) {
+  return agen::stage(
+      [most](auto& source) -> agen::async_generator<std::pair<int, int>> {
+        int sum = 0;
+        while (auto item = co_await source.anext()) {
+          sum += *item;
+          if (sum > most) co_return;  // the source is closed
+          co_yield std::pair(*item, sum);
+        }
+      });
+}
+
+auto staged() -> agen::task<> {
+  auto const odd_up_to =
+      agen::filter([](int i) { return i % 2 == 1; }) | up_to(20);  // a stage, too
+  auto gen = count(100) | odd_up_to;
+  while (auto item = co_await gen.anext())
+    std::printf("%d: %d\n", item->first, item->second);
+}
+// [/stage]
+
 auto main() -> int {
   agen::sync_wait(loops());
   agen::sync_wait(adapted());
   agen::sync_wait(more());
+  agen::sync_wait(staged());
 }

@@ -67,8 +67,10 @@ auto text(std::tuple<T...> const& items) {
                     items);
 }
 
+/// Draws what a stream yields to a consumer that works for so long on each item.
 template <class Stream>
-auto draw(Stream stream) -> agen::task<> {
+auto draw(Stream stream, std::string name = "yields",
+          std::chrono::nanoseconds work = {}) -> agen::task<> {
   std::string line;
   auto const fill = [&line] {
     if (line.size() < time_.column()) line.resize(time_.column(), '-');
@@ -77,6 +79,7 @@ auto draw(Stream stream) -> agen::task<> {
     while (auto item = co_await stream.anext()) {
       fill();
       line += text(*item);
+      if (work.count() != 0) co_await time_.sleep(work);
     }
     fill();
     line += '|';
@@ -86,27 +89,34 @@ auto draw(Stream stream) -> agen::task<> {
   } catch (agen::timed_out const&) {
     fill();
     line += "timed_out";
+  } catch (agen::slow_reader const&) {
+    fill();
+    line += "slow_reader";
   }
-  std::printf("yields   %s\n", line.c_str());
+  std::printf("%-8s %s\n", name.c_str(), line.c_str());
 }
 // [/source]
 
 /// Starts a task and runs the clock until nobody waits.
-template <class Stream>
-void show(std::vector<std::string> marbles, Stream stream) {
-  for (auto const& each : marbles) std::printf("source   %s\n", each.c_str());
+void run(agen::task<> drawn) {
   bool done = false;
-  auto run = [](auto drawn, bool& at_end) -> agen::task<> {
-    co_await std::move(drawn);
+  auto draws = [](agen::task<> drawing, bool& at_end) -> agen::task<> {
+    co_await std::move(drawing);
     at_end = true;
   };
-  agen::sync_wait(agen::when_all(run(draw(std::move(stream)), done),
-                                 [](bool& at_end) -> agen::task<> {
-                                   time_.run();
-                                   if (!at_end) std::printf("it hangs\n");
-                                   co_return;
-                                 }(done)));
+  auto runs = [](bool& at_end) -> agen::task<> {
+    time_.run();
+    if (!at_end) std::printf("it hangs\n");
+    co_return;
+  };
+  agen::sync_wait(agen::when_all(draws(std::move(drawn), done), runs(done)));
   time_ = virtual_clock();
+}
+template <class Stream>
+void show(std::vector<std::string> marbles, Stream stream,
+          std::chrono::nanoseconds work = {}) {
+  for (auto const& each : marbles) std::printf("source   %s\n", each.c_str());
+  run(draw(std::move(stream), "yields", work));
   std::printf("\n");
 }
 
@@ -134,6 +144,48 @@ auto chunked() {
 auto late() { return streams::timeout(source("a--b------c|"), 40ms, time_.sleeper()); }
 auto until() { return streams::take_until(source("a-b-c-d-e-f|"), time_.sleep(55ms)); }
 // [/timed]
+// [prefetch]
+auto plain() { return source("--a--b--c|"); }
+auto ahead() { return source("--a--b--c|") | streams::prefetch(2); }
+
+auto left_over() -> agen::task<> {
+  auto letters = streams::from_iterable(std::vector<char>{'a', 'b', 'c', 'd', 'e'});
+  auto stream = std::move(letters) | streams::prefetch(3, [](std::vector<char> left) {
+                  std::printf("left over: %s\n", text(left).c_str());
+                });
+  co_await stream.anext();
+  co_await stream.aclose();
+}
+// [/prefetch]
+
+// [broadcast]
+auto two_readers(streams::slow then, std::string name) -> agen::task<> {
+  streams::broadcast shared(source("a-b-c-d-e|"), 2, then);
+  auto fast = draw(shared.reader(), std::move(name));
+  co_await agen::when_all(std::move(fast), draw(shared.reader(), "  slow", 50ms));
+}
+// [/broadcast]
+
+// [channel]
+auto produce(streams::producer<int> from, int first) -> agen::task<> {
+  auto const out = std::move(from);  // a parameter would live as long as the task
+  for (int n = first; n < first + 3; ++n) {
+    if (!co_await out.push(n)) co_return;  // no more are wanted
+  }
+}
+auto consume(agen::async_generator<int> items) -> agen::task<> {
+  while (auto item = co_await items.anext()) std::printf("%d ", *item);
+  std::printf("\n");
+}
+auto channelled() -> agen::task<> {
+  streams::channel<int> channel(2);
+  auto one = produce(channel.producer(), 0);
+  auto other = produce(channel.producer(), 10);
+  auto consuming = consume(std::move(channel).items());
+  co_await agen::when_all(std::move(one), std::move(other), std::move(consuming));
+}
+// [/channel]
+
 // [simple]
 auto simple() -> agen::task<> {
   auto numbers = streams::from_iterable(std::vector<int>{3, 1, 2});
@@ -143,8 +195,8 @@ auto simple() -> agen::task<> {
                           }) |
                           streams::to<std::multiset<int>>());
   for (int n : sorted) std::printf("%d ", n);
-  auto sums = streams::scan(streams::from_iterable(std::vector<int>{1, 2, 3}), 0,
-                            [](int sum, int n) { return sum + n; });
+  auto sums = streams::from_iterable(std::vector<int>{1, 2, 3}) |
+              streams::scan(0, [](int sum, int n) { return sum + n; });
   for (int n : co_await streams::collect(std::move(sums))) std::printf("%d ", n);
   std::printf("\n");
 }
@@ -167,6 +219,15 @@ auto main() -> int {
   show({"a-b-c------d-------e|"}, chunked());
   show({"a--b------c|"}, late());
   show({"a-b-c-d-e-f|"}, until());
+  show({"--a--b--c|"}, plain(), 30ms);
+  show({"--a--b--c|"}, ahead(), 30ms);
+  agen::sync_wait(left_over());
+  std::printf("\n");
+  run(two_readers(streams::slow::wait, "wait"));
+  run(two_readers(streams::slow::drop, "drop"));
+  run(two_readers(streams::slow::error, "error"));
+  std::printf("\n");
+  agen::sync_wait(channelled());
   agen::sync_wait(simple());
   agen::sync_wait(when());
 }

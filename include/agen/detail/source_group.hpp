@@ -6,13 +6,12 @@
 
 #include <cstddef>
 #include <deque>
-#include <vector>
 
 #include "../closing.hpp"
 #include "../driver.hpp"
-#include "../exception_group.hpp"
 #include "../stop.hpp"
 #include "branch.hpp"
+#include "failures.hpp"
 #include "inbox.hpp"
 
 namespace agen::detail {
@@ -115,7 +114,7 @@ AGEN_ALWAYS_INLINE void check_stop(frame& body) {
 class source_group {
  public:
   /// Makes room for whatever can fail later.
-  void expect(std::size_t sources) { errors_.reserve(sources + 2); }
+  void expect(std::size_t sources) { failures_.expect(sources + 2); }
   /// `owned`: the source is closed with the group.
   auto add(frame& f, bool sends_nothing, bool owned) -> source_slot& {
     source_slot& slot = slots_.emplace_back(f, sends_nothing, owned, inbox_);
@@ -215,29 +214,18 @@ class source_group {
     }
   }
   /// The exception that ends the stream, in its handler.
-  void failed() noexcept { errors_.push_back(std::current_exception()); }
+  void failed() noexcept { failures_.failed(); }
   /// After close().
-  void raise() {
-    if (errors_.size() > 1 && is_end(errors_.front())) errors_.erase(errors_.begin());
-    raise_all(errors_);
-  }
+  void raise() { failures_.raise(); }
 
  private:
-  static auto is_end(std::exception_ptr const& error) noexcept -> bool {
-    if (is_exit(error)) return true;
-    AGEN_TRY { std::rethrow_exception(error); }
-    AGEN_CATCH_FIRST(stopped const&) { return true; }
-    AGEN_CATCH(...) { return false; }
-  }
   AGEN_OUT_OF_LINE void ended(source_slot& slot) {
     --live_;
     slot.give();
     if (slot.answer() == step::raised) std::rethrow_exception(slot.take_error());
   }
   void closed(source_slot& slot) noexcept {
-    if (slot.answer() != step::raised) return;
-    auto error = slot.take_error();
-    if (!is_end(error)) errors_.push_back(std::move(error));
+    if (slot.answer() == step::raised) failures_.closing_raised(slot.take_error());
   }
 
   inbox inbox_;
@@ -246,7 +234,7 @@ class source_group {
   branch_base* beside_ = nullptr;
   std::size_t live_ = 0;
   bool ends_at_first_ = false;
-  std::vector<std::exception_ptr> errors_;
+  failures failures_;
 };
 
 }  // namespace agen::detail

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <agen/agen.hpp>
+#include <agen/streams.hpp>
 #include <cstddef>
 #include <cstdlib>
 #include <functional>
@@ -280,6 +281,166 @@ TEST_P(Memory, InLoopsScopesAndContextManagers) {
               }));
             }),
             8);  // a compiler may leave out what it sees freed again: clang does at -O2
+}
+
+// Streams: their sources, those that have begun, are closed whatever fails.
+
+/// How many sources are in their bodies.
+long open_sources = 0;
+
+auto source(int to) -> async_generator<std::string> {
+  struct here {
+    here() { ++open_sources; }
+    here(here const&) = delete;
+    auto operator=(here const&) -> here& = delete;
+    ~here() { --open_sources; }
+  } const guard;
+  for (int i = 0; i < to; ++i) {
+    std::string const item = words(i);
+    co_yield item;
+  }
+}
+namespace streams = agen::streams;
+
+/// Iterates a stream to its end, and another one for one item, and closes that.
+template <class Make>
+auto fail_stream(Make make) -> int {
+  return fail_everywhere([&](trial&) {
+    {
+      auto whole = make();
+      while (auto item = sync_wait(whole.anext())) static_cast<void>(*item);
+    }
+    EXPECT_EQ(open_sources, 0);
+    {
+      auto closed = make();
+      sync_wait(closed.anext());
+      sync_wait(closed.aclose());
+    }
+    EXPECT_EQ(open_sources, 0);
+  });
+}
+
+TEST_P(Memory, InStreamsOfSeveral) {
+  EXPECT_GE(fail_stream([] { return streams::merge(source(2), source(3)); }), 20);
+  EXPECT_GE(fail_stream([] { return streams::race(source(2), source(3)); }), 20);
+  EXPECT_GE(fail_stream([] { return streams::zip(source(2), source(3)); }), 20);
+  EXPECT_GE(fail_stream([] { return streams::zip(streams::strict, source(2), source(2)); }), 20);
+  EXPECT_GE(fail_stream([] { return streams::zip_latest(source(2), source(3)); }), 20);
+  EXPECT_EQ(open_sources, 0);
+}
+TEST_P(Memory, InStreamsOfOne) {
+  auto sleep = [](std::chrono::nanoseconds) -> task<> { co_return; };
+  using namespace std::chrono_literals;
+  agen::event never;
+  EXPECT_GE(fail_stream([&] { return streams::take_until(source(2), never); }), 20);
+  EXPECT_GE(fail_stream([&] { return streams::timeout(source(2), 1s, sleep); }), 15);
+  EXPECT_GE(fail_stream([&] { return streams::chunks(source(3), 2, 1s, sleep); }), 15);
+  EXPECT_GE(fail_stream([] {
+              return streams::flat_map(source(2), [](std::string const& item) {
+                return streams::from_iterable(std::vector<std::string>{item});
+              });
+            }),
+            15);
+  EXPECT_GE(fail_stream([] {
+              return streams::scan(source(3), std::string(),
+                                   [](std::string sum, std::string const& item) { return sum.append(item); });
+            }),
+            15);
+  EXPECT_GE(fail_stream([] {
+              return source(3) | agen::stage([](auto& from) -> async_generator<std::string> {
+                       while (auto item = co_await from.anext()) co_yield *item + words(0);
+                     });
+            }),
+            15);
+  EXPECT_GE(fail_everywhere([](trial&) { sync_wait(streams::collect(source(3))); }), 8);
+  EXPECT_EQ(open_sources, 0);
+}
+TEST_P(Memory, InPrefetch) {
+  EXPECT_GE(fail_stream([] { return streams::prefetch(source(5), 2); }), 20);
+  // What was fetched is taken or handed back, or it is the one whose copy failed.
+  EXPECT_GE(fail_everywhere([](trial&) {
+              std::size_t left = 0;
+              auto stream = streams::prefetch(source(9), 3, [&left](auto const& items) { left = items.size(); });
+              if (!sync_wait(stream.anext())) return;
+              sync_wait(stream.aclose());
+              EXPECT_EQ(left, 2U);
+            }),
+            10);
+  EXPECT_EQ(open_sources, 0);
+}
+TEST_P(Memory, InBroadcast) {
+  for (auto then : {streams::slow::wait, streams::slow::drop, streams::slow::error}) {
+    EXPECT_GE(fail_everywhere([then](trial&) {
+                {
+                  streams::broadcast shared(source(5), 2, then);
+                  auto one = shared.reader();
+                  auto other = shared.reader();
+                  for (int i = 0; i < 2; ++i) {
+                    sync_wait(one.anext());
+                    sync_wait(other.anext());
+                  }
+                  sync_wait(one.aclose());
+                  sync_wait(other.aclose());
+                  EXPECT_EQ(open_sources, 0);
+                  sync_wait(shared.aclose());
+                }
+                EXPECT_EQ(open_sources, 0);
+              }),
+              15);
+  }
+}
+TEST_P(Memory, InChannels) {
+  auto produce = [](streams::producer<std::string> from) -> task<> {
+    auto const out = std::move(from);
+    try {
+      for (int i = 0; i < 4; ++i) co_await out.push(words(i));
+    } catch (...) {
+      out.fail();
+    }
+  };
+  auto consume = [](async_generator<std::string> items) -> task<> {
+    while (auto item = co_await items.anext()) static_cast<void>(*item);
+  };
+  EXPECT_GE(fail_everywhere([&](trial&) {
+              streams::channel<std::string> of(2);
+              auto out = produce(of.producer());
+              sync_wait(agen::when_all(std::move(out), consume(std::move(of).items())));
+            }),
+            10);
+}
+
+// Once a stream has been under way for a while, an item needs no memory.
+
+/// Takes items, and gives how many allocations the last `n` of them needed.
+template <class Stream>
+auto allocations_of(Stream stream, int n) -> task<long> {
+  for (int i = 0; i < n; ++i) co_await stream.anext();
+  long const before = counted;
+  for (int i = 0; i < n; ++i) {
+    if (!co_await stream.anext()) ADD_FAILURE() << "an early end";
+  }
+  co_return counted - before;
+}
+auto endless() -> async_generator<int> {
+  for (int i = 0;; ++i) co_yield i;
+}
+TEST(Memory, AnItemNeedsNone) {
+  EXPECT_EQ(sync_wait(allocations_of(streams::merge(endless(), endless()), 500)), 0);
+  EXPECT_EQ(sync_wait(allocations_of(streams::prefetch(endless(), 1), 500)), 0);
+  EXPECT_EQ(sync_wait(allocations_of(streams::prefetch(endless(), 200), 500)), 0);
+  streams::broadcast alone(endless());
+  EXPECT_EQ(sync_wait(allocations_of(alone.reader(), 500)), 0);
+  streams::broadcast dropping(endless(), 100, streams::slow::drop);
+  auto slow = dropping.reader();
+  EXPECT_EQ(sync_wait(allocations_of(dropping.reader(), 500)), 0);
+  streams::channel<int> of(3);
+  auto produce = [](streams::producer<int> from) -> task<> {
+    auto const out = std::move(from);
+    for (int i = 0; i < 1000; ++i) co_await out.push(i);
+  };
+  auto out = produce(of.producer());
+  auto const [nothing, needed] = sync_wait(agen::when_all(std::move(out), allocations_of(std::move(of).items(), 500)));
+  EXPECT_EQ(needed, 0);
 }
 
 }  // namespace
