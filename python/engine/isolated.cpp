@@ -34,6 +34,11 @@ auto swap_task(ModuleState& module, PyObject* loop, PyObject* task) -> Object {
   return steal(PyObject_Vectorcall(module.task_swap.get(), arguments.data(), arguments.size(), nullptr));
 }
 
+auto set_task(ModuleState& module, PyObject* loop, PyObject* task) -> bool {
+  if (module.current_tasks && task != Py_None) return PyDict_SetItem(module.current_tasks.get(), loop, task) == 0;
+  return static_cast<bool>(swap_task(module, loop, task));
+}
+
 namespace {
 
 /// A step of a body, in its own task and context.
@@ -75,7 +80,7 @@ class OwnTask {
 
  private:
   void leave_task() noexcept {
-    if (!swap_task(*body_.module, body_.loop.get(), before_.get())) compat::write_unraisable(body_.task.get());
+    if (!set_task(*body_.module, body_.loop.get(), before_.get())) compat::write_unraisable(body_.task.get());
     before_.reset();
   }
 
