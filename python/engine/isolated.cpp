@@ -34,14 +34,13 @@ auto swap_task(ModuleState& module, PyObject* loop, PyObject* task) -> Object {
   return steal(PyObject_Vectorcall(module.task_swap.get(), arguments.data(), arguments.size(), nullptr));
 }
 
-namespace {
-
-/// Makes the task that swap_task() has returned the current one again. False with an exception set.
-auto swap_task_back(ModuleState& module, PyObject* loop, PyObject* before) -> bool {
+auto set_task(ModuleState& module, PyObject* loop, PyObject* task) -> bool {
   // What is replaced is not asked for: a look-up less for each item.
-  if (module.current_tasks && before != Py_None) return PyDict_SetItem(module.current_tasks.get(), loop, before) == 0;
-  return static_cast<bool>(swap_task(module, loop, before));
+  if (module.current_tasks && task != Py_None) return PyDict_SetItem(module.current_tasks.get(), loop, task) == 0;
+  return static_cast<bool>(swap_task(module, loop, task));
 }
+
+namespace {
 
 /// A step of a body, in its own task and context.
 class OwnTask {
@@ -82,7 +81,7 @@ class OwnTask {
 
  private:
   void leave_task() noexcept {
-    if (!swap_task_back(*body_.module, body_.loop.get(), before_.get())) compat::write_unraisable(body_.task.get());
+    if (!set_task(*body_.module, body_.loop.get(), before_.get())) compat::write_unraisable(body_.task.get());
     before_.reset();
   }
 

@@ -28,6 +28,8 @@ extern PyType_Spec isolated_body_spec;
 
 /// Makes a task the current one of a loop, or none (None). Returns the one before; null with an exception set.
 auto swap_task(ModuleState& module, PyObject* loop, PyObject* task) -> Object;
+/// The same for one that takes the place of another, which the caller knows. False with an exception set.
+auto set_task(ModuleState& module, PyObject* loop, PyObject* task) -> bool;
 
 /// For types below `isolated_body`.
 auto body_traverse(PyObject* self, visitproc visit, void* arg) -> int;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "awaiting.hpp"
 #include "errors.hpp"
@@ -60,11 +61,11 @@ auto notify(StreamSource& source) -> bool {
 /// again. So a walk through many sources sets each once. The exception that is current stays so.
 class TaskScope {
  public:
-  explicit TaskScope(StreamQueue& queue) : queue_(Ref<StreamQueue>::borrow(&queue)) {}
+  TaskScope(ModuleState& module, StreamQueue& queue) : module_(module), queue_(Ref<StreamQueue>::borrow(&queue)) {}
   ~TaskScope() {
     if (!before_) return;
     auto error = compat::take_exception();
-    if (!swap(before_.get())) compat::write_unraisable(queue_.object());
+    if (!set(before_.get())) compat::write_unraisable(queue_.object());
     if (error) compat::restore_exception(std::move(error));
   }
   TaskScope(TaskScope const&) = delete;
@@ -72,15 +73,15 @@ class TaskScope {
 
   /// False with an exception set.
   auto enter(PyObject* task) -> bool {
-    auto before = swap(task);
-    if (!before) return false;
-    if (!before_) before_ = std::move(before);
-    return true;
+    if (before_) return set(task);
+    before_ = swap_task(module_, queue_->loop.get(), task);
+    return static_cast<bool>(before_);
   }
 
  private:
-  auto swap(PyObject* task) -> Object { return swap_task(state_of(queue_.object()), queue_->loop.get(), task); }
+  auto set(PyObject* task) -> bool { return set_task(module_, queue_->loop.get(), task); }
 
+  ModuleState& module_;
   Ref<StreamQueue> const queue_;
   Object before_;
 };
@@ -117,19 +118,19 @@ class InSource {
   bool entered_;
 };
 
-/// Lets the source wait until the loop comes round: with all others that do, by one call of the loop's.
-auto wait_a_turn(StreamSource& source) -> bool {
-  StreamQueue& queue = *source.queue;
-  if (!append(queue.turn, source)) return false;
-  if (queue.turn.size() > 1) return true;
+/// The loop calls come_round() for the sources that wait for a turn, unless a consumer waits for the same turn. False
+/// with an exception set.
+auto expect_turn(StreamQueue& queue) -> bool {
+  if (queue.turn.empty() || queue.expected) return true;
   auto const come_round = steal(PyObject_GetAttrString(object_of(queue), "come_round"));
-  return come_round && steal(PyObject_CallMethod(queue.loop.get(), "call_soon", "O", come_round.get()));
+  queue.expected = come_round && steal(PyObject_CallMethod(queue.loop.get(), "call_soon", "O", come_round.get()));
+  return queue.expected;
 }
 
 /// What the operation hands up to the loop. False with an exception set, which the operation gets.
 auto wait_for(ModuleState& module, StreamSource& source, Object answer) -> bool {
   source.arrived = false;
-  if (answer.get() == Py_None) return wait_a_turn(source);
+  if (answer.get() == Py_None) return append(source.queue->turn, source);
   auto const blocking = steal(PyObject_GetAttr(answer.get(), module.names.future_blocking.get()));
   if (!blocking) PyErr_Clear();
   if (!blocking || PyObject_IsTrue(blocking.get()) != 1) {
@@ -230,8 +231,11 @@ auto source_poll(PyObject* self, PyObject*) -> PyObject* {
     return nullptr;
   }
   if (!check_thread(*source.queue)) return nullptr;
-  TaskScope tasks(*source.queue);
-  return poll(state_of(source.queue.object()), source, tasks);
+  auto const queue = Ref<StreamQueue>::borrow(source.queue.get());
+  ModuleState& module = state_of(queue.object());
+  TaskScope tasks(module, *queue);
+  auto item = steal(poll(module, source, tasks));
+  return !item || expect_turn(*queue) ? item.release() : nullptr;
 }
 
 auto source_notify(PyObject* self, PyObject*) -> PyObject* {
@@ -333,6 +337,7 @@ auto queue_new(PyTypeObject* type, PyObject* arguments, PyObject*) -> PyObject* 
   queue.ring = borrow(ring);
   queue.waiting = borrow(waiting);
   queue.open = borrow(open);
+  queue.expected = queue.begun = queue.pausing = false;
   queue.in_a_row = 0;
   queue.thread = PyThread_get_thread_ident();
   new (&queue.ready) std::deque<Ref<StreamSource>>();
@@ -360,14 +365,25 @@ auto queue_take(PyObject* self, PyObject*) -> PyObject* {
 /// So many items in a row may come at once before the loop gets a turn, if a source waits for that.
 constexpr int most_in_a_row = 64;
 
-/// Whether it is time for the others of the loop. Then the bell is rung when they have had their turn. False with an
-/// exception set, too.
+/// Whether it is time for the others of the loop.
 auto gives_a_turn(StreamQueue& queue) -> bool {
   if (++queue.in_a_row < most_in_a_row) [[likely]]
     return false;
   queue.in_a_row = 0;
-  if (PyDict_GET_SIZE(queue.open.get()) <= static_cast<Py_ssize_t>(queue.ready.size())) return false;
-  return static_cast<bool>(steal(PyObject_CallMethod(queue.loop.get(), "call_soon", "O", queue.ring.get())));
+  queue.pausing = PyDict_GET_SIZE(queue.open.get()) > static_cast<Py_ssize_t>(queue.ready.size());
+  return queue.pausing;
+}
+
+/// The loop has come round.
+void come_round(StreamQueue& queue) {
+  auto turn = std::exchange(queue.turn, {});
+  queue.expected = queue.begun = false;
+  for (auto const& source : turn) {
+    source->arrived = true;
+    if (!notify(*source)) compat::write_unraisable(source.object());
+  }
+  turn.clear();
+  if (queue.turn.empty()) queue.turn = std::move(turn);  // whose memory is used again
 }
 
 /// An item of whichever source has one, in turn. The source is the last one of the queue then.
@@ -375,9 +391,10 @@ auto queue_next(PyObject* self, PyObject*) -> PyObject* {
   auto& queue = as<StreamQueue>(self);
   ModuleState& module = state_of(self);
   if (!check_thread(queue)) return nullptr;
+  if (queue.begun) [[unlikely]]
+    come_round(queue);  // the consumer has waited for that
   if (gives_a_turn(queue)) return Py_NewRef(module.pending.get());
-  if (PyErr_Occurred() != nullptr) return nullptr;
-  TaskScope tasks(queue);
+  TaskScope tasks(module, queue);
   while (!queue.ready.empty()) {
     auto source = take(queue);
     auto item = steal(poll(module, *source, tasks));
@@ -390,21 +407,29 @@ auto queue_next(PyObject* self, PyObject*) -> PyObject* {
         if (!append(queue.ready, *source)) return nullptr;
         source->queued = true;
       }
-      return item.release();
+      return expect_turn(queue) ? item.release() : nullptr;
     }
   }
   queue.in_a_row = 0;
   return Py_NewRef(module.pending.get());
 }
 
-/// The loop has come round.
+/// Whether the consumer is to wait for a turn of the loop, and nothing else. Then it asks for an item, or gives up.
+auto queue_begin_turn(PyObject* self, PyObject*) -> PyObject* {
+  auto& queue = as<StreamQueue>(self);
+  if (!queue.turn.empty() && !queue.expected) queue.expected = queue.begun = true;
+  return PyBool_FromLong(std::exchange(queue.pausing, false) || queue.begun);
+}
+
+auto queue_give_up_turn(PyObject* self, PyObject*) -> PyObject* {
+  auto& queue = as<StreamQueue>(self);
+  if (!std::exchange(queue.begun, false)) return Py_NewRef(Py_None);
+  queue.expected = false;
+  return expect_turn(queue) ? Py_NewRef(Py_None) : nullptr;
+}
+
 auto queue_come_round(PyObject* self, PyObject*) -> PyObject* {
-  auto const turn = std::move(as<StreamQueue>(self).turn);
-  as<StreamQueue>(self).turn.clear();
-  for (auto const& source : turn) {
-    source->arrived = true;
-    if (!notify(*source)) compat::write_unraisable(source.object());
-  }
+  come_round(as<StreamQueue>(self));
   return Py_NewRef(Py_None);
 }
 
@@ -457,6 +482,9 @@ PyMethodDef queue_methods[] = {
     {"next", queue_next, METH_NOARGS, PyDoc_STR("next() -> an item of whichever source has one, or PENDING.")},
     {"last", queue_last, METH_NOARGS, PyDoc_STR("last() -> the source that next() has had an item of.")},
     {"clear", queue_clear_ready, METH_NOARGS, PyDoc_STR("clear() -> no source is in the queue.")},
+    {"begin_turn", queue_begin_turn, METH_NOARGS,
+     PyDoc_STR("begin_turn() -> whether to wait for a turn of the event loop, and nothing else, before next().")},
+    {"give_up_turn", queue_give_up_turn, METH_NOARGS, PyDoc_STR("give_up_turn() -> who has begun it waits no longer.")},
     {"come_round", queue_come_round, METH_NOARGS, PyDoc_STR("come_round() -> the event loop has come round.")},
     {nullptr, nullptr, 0, nullptr},
 };

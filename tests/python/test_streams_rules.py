@@ -67,6 +67,72 @@ def test_a_source_with_items_at_once_keeps_no_other_from_its_turn():
     run_on("asyncio", main)
 
 
+def test_sources_that_wait_for_a_turn_take_one_turn_of_the_loop_together():
+    async def main():
+        turns = 0
+
+        async def count():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.ensure_future(count())
+        got = await all_of(streams.merge(*[Source(*[None, name] * 50) for name in "abc"]))
+        counting.cancel()
+        assert "".join(got) == "abc" * 50
+        assert 50 <= turns <= 60
+
+    run_on("asyncio", main)
+
+
+def test_the_loop_comes_round_for_a_source_while_the_consumer_works():
+    async def main():
+        async def waits():
+            nonlocal waiting
+            yield 0
+            waiting = True
+            await asyncio.sleep(0)
+            yield 1
+
+        waiting = False
+        async with aclosing(streams.merge(waits(), Source(*"abcdefgh"))) as items:
+            while not waiting:
+                await items.__anext__()
+            await asyncio.sleep(0.01)
+            at_once = []
+            for _ in range(2):
+                with pytest.raises(StopIteration) as stopped:  # it does not wait
+                    items.__anext__().__await__().send(None)
+                at_once.append(stopped.value.value)
+            assert 1 in at_once
+
+    run_on("asyncio", main)
+
+
+def test_a_wait_for_a_turn_that_is_given_up_is_waited_for_by_the_next_operation():
+    async def main():
+        happened = []
+
+        async def waits():
+            yield 0
+            await asyncio.sleep(0)
+            happened.append("goes on")
+            yield 1
+
+        async with aclosing(streams.merge(waits())) as items:
+            assert await items.__anext__() == 0
+            operation = items.__anext__().__await__()
+            operation.send(None)
+            asyncio.get_running_loop().call_soon(happened.append, "the loop")
+            with pytest.raises(TimeoutError):
+                operation.throw(TimeoutError())
+            assert await items.__anext__() == 1
+        assert happened == ["the loop", "goes on"]
+
+    run_on("asyncio", main)
+
+
 def test_race_yields_the_items_of_whichever_answers_first_and_closes_the_others_before(run):
     async def main():
         fast, slow, empty = Source(0.01, 1, 2, 3), Source(0.5, "slow"), Source()

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _implementation as _engine
-from .._isolated import Body, _cancellations, _complete
+from .._isolated import Body, _cancellations, _complete, _turn
 from .._isolated_outcome import Outcome, is_exit
 from ._sources import PENDING
 
 
 def queue_of(bell: "Bell", open: dict[Any, None]) -> Any:
-    return _engine.stream_queue(bell.loop, bell.ring, bell.waiting, open)
+    bell.queue = _engine.stream_queue(bell.loop, bell.ring, bell.waiting, open)
+    return bell.queue
 
 
 class Source(_engine.stream_source, Body):
@@ -161,6 +162,7 @@ class Bell:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.waiting: list[asyncio.Future[None]] = []
+        self.queue: Any = None  # of the sources that are waited for, if it is known
         self.dismantled = False
 
     def ring(self) -> None:
@@ -176,14 +178,27 @@ class Bell:
     def time(self) -> float:
         return self.loop.time()
 
+    def check_loop(self) -> None:
+        if asyncio._get_running_loop() is not self.loop:
+            raise RuntimeError("a stream belongs to the event loop that it was first iterated on; this is another one")
+
     def wait(self, deadline: float | None = None) -> Any:
         """Await the result, to wait until the bell rings, or the deadline. A future that nobody waits for any more stays
         until then."""
-        if asyncio._get_running_loop() is not self.loop:
-            raise RuntimeError("a stream belongs to the event loop that it was first iterated on; this is another one")
+        self.check_loop()
+        if deadline is None and self.queue is not None and self.queue.begin_turn():
+            return _turn()  # without a future, as all that can be waited for comes then
+        return self.wait_for_ring(deadline)
+
+    def wait_for_ring(self, deadline: float | None = None) -> Any:
         future = self.loop.create_future()
         self.waiting.append(future)
         return future if deadline is None else self.wait_until(deadline, future)
+
+    def gave_up(self) -> None:
+        """What ``wait()`` has returned is not awaited to its end."""
+        if self.queue is not None:
+            self.queue.give_up_turn()
 
     async def wait_until(self, deadline: float, future: Any) -> None:
         timer = self.loop.call_at(deadline, _complete, future)
@@ -196,8 +211,9 @@ class Bell:
         """Wait until ``done()``. Returns the cancellation that has arrived meanwhile, if any, and was put off."""
         cancelled: BaseException | None = None
         while not done():
+            self.check_loop()
             try:
-                await self.wait()
+                await self.wait_for_ring()
             except CancelledError as error:
                 cancelled = error
         return cancelled

@@ -28,12 +28,14 @@ def merge(*sources: Any) -> Any:
 async def _merge(iterables: list[Any]) -> Any:
     async with Sources(iterables) as sources:
         open, next = sources.open, sources.next
-        while open:
+        while True:
             item = next()
             if item is not PENDING:
                 yield item
             elif open:
                 await sources.wait()
+            else:
+                return
 
 
 def race(*sources: Any) -> Any:

@@ -213,6 +213,9 @@ class Bell:
             if event in self.waiting:
                 self.waiting.remove(event)
 
+    def gave_up(self) -> None:
+        """It has forgotten its event already."""
+
     async def wait_shielded(self, done: Callable[[], bool], sources: list[Any]) -> BaseException | None:
         """Wait until ``done()``. What cancels this task cancels the cleanup of the sources, too."""
         while not done():
