@@ -57,6 +57,21 @@ auto many(long producers, long each, long capacity) -> agen::async_generator<int
 }
 // [/many]
 
+/// An engine whose thread never blocks in push(): it is called back when there is space, or no more are wanted.
+auto offered(long n, long capacity, long /*unused*/) -> agen::async_generator<int> {
+  agen::channel<int> channel(static_cast<std::size_t>(capacity));
+  start(channel.producer(), [n](auto const& out) {
+    std::binary_semaphore again(0);
+    for (int i = 0; i < n;) {
+      auto const tried = out.try_push(i);
+      if (tried.is_unwanted()) return;
+      if (tried) ++i;
+      if (tried.is_full() && out.when_space([&again] { again.release(); })) again.acquire();
+    }
+  });
+  return py::items(std::move(channel));
+}
+
 auto paced(long n, long microseconds, long /*unused*/) -> agen::async_generator<int> {
   agen::channel<int> channel(16);
   start(channel.producer(), [n, microseconds](auto const& out) {
@@ -245,6 +260,7 @@ auto prepare(PyObject* /*module*/) -> int try {
 PyMethodDef functions[] = {
     {"numbers", make<numbers>, METH_VARARGS, nullptr},
     {"many", make<many>, METH_VARARGS, nullptr},
+    {"offered", make<offered>, METH_VARARGS, nullptr},
     {"paced", make<paced>, METH_VARARGS, nullptr},
     {"failing", make<failing>, METH_VARARGS, nullptr},
     {"busy", make<busy>, METH_VARARGS, nullptr},
