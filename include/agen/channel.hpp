@@ -37,12 +37,14 @@
 #ifndef AGEN_CHANNEL_HPP
 #define AGEN_CHANNEL_HPP
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -335,6 +337,8 @@ attempt(Make) -> attempt<std::invoke_result_t<Make&>>;
 
 template <class T, class Waits>
 auto channel_items(channel<T> from, Waits waits) -> async_generator<T>;
+template <class T, class Waits>
+auto channel_batches(channel<T> from, Waits waits, std::size_t most) -> async_generator<std::vector<T>>;
 
 }  // namespace detail
 
@@ -431,13 +435,30 @@ class channel {
   auto items(Wait wait = Wait()) && -> async_generator<T> {
     return detail::channel_items(std::move(*this), detail::waits_by_descriptor<Wait>(std::move(wait)));
   }
+  /// The same in batches: what is there, up to `most` items, at least one. Throws std::invalid_argument if that is 0.
+  template <class Wait = blocking_wait>
+  auto batches(std::size_t most, Wait wait = Wait()) && -> async_generator<std::vector<T>> {
+    return detail::channel_batches(std::move(*this), detail::waits_by_descriptor<Wait>(std::move(wait)), most);
+  }
 
  private:
   template <class Item, class Waits>
   friend auto detail::channel_items(channel<Item> from, Waits waits) -> async_generator<Item>;
+  template <class Item, class Waits>
+  friend auto detail::channel_batches(channel<Item> from, Waits waits, std::size_t most)
+      -> async_generator<std::vector<Item>>;
 
-  template <class Waits>
-  static auto iterate(channel from, Waits how) -> async_generator<T> {
+  /// Up to `most` items, which are moved out of `from`.
+  static auto first_of(std::deque<T>& from, std::size_t most) -> std::vector<T> {
+    auto const end = from.begin() + static_cast<std::ptrdiff_t>(std::min(most, from.size()));
+    std::vector<T> batch(std::make_move_iterator(from.begin()), std::make_move_iterator(end));
+    from.erase(from.begin(), end);
+    return batch;
+  }
+
+  template <bool InBatches, class Waits>
+  static auto iterate(channel from, Waits how, std::size_t most)
+      -> async_generator<std::conditional_t<InBatches, std::vector<T>, T>> {
     // Locals end with the body, parameters with the generator.
     channel const self = std::move(from);
     Waits wait = std::move(how);
@@ -450,7 +471,11 @@ class channel {
           co_await wait();
           wait.woken();
         }
-        for (; !batch.empty(); batch.pop_front()) co_yield batch.front();
+        if constexpr (InBatches) {
+          while (!batch.empty()) co_yield first_of(batch, most);
+        } else {
+          for (; !batch.empty(); batch.pop_front()) co_yield batch.front();
+        }
       }
       error = state.error();
       state.stop();
@@ -481,7 +506,14 @@ class channel {
 template <class T, class Waits>
 auto detail::channel_items(channel<T> from, Waits waits) -> async_generator<T> {
   from.state_->consume();
-  return channel<T>::iterate(std::move(from), std::move(waits));
+  return channel<T>::template iterate<false>(std::move(from), std::move(waits), 1);
+}
+/// The same for channel::batches().
+template <class T, class Waits>
+auto detail::channel_batches(channel<T> from, Waits waits, std::size_t most) -> async_generator<std::vector<T>> {
+  if (most == 0) AGEN_THROW(std::invalid_argument("agen::channel: a batch has at least 1 item"));
+  from.state_->consume();
+  return channel<T>::template iterate<true>(std::move(from), std::move(waits), most);
 }
 
 }  // namespace agen

@@ -423,6 +423,22 @@ def test_all_streams_of_a_loop_have_one_descriptor(loop, channels):
     assert loop.run(streams_at_once, loop, channels, 40) == 1
 
 
+@pytest.mark.parametrize("kind", [Loop, Uvloop], ids=lambda kind: kind.name)
+def test_a_thousand_open_streams_have_few_descriptors(loop, channels):
+    async def main():
+        before = open_descriptors()
+        streams = [channels.quiet() for _ in range(1000)]
+        waiting = [asyncio.ensure_future(stream.__anext__()) for stream in streams]
+        await asyncio.sleep(0.05)
+        added = open_descriptors() - before
+        channels.speak()
+        assert await asyncio.gather(*waiting) == [7] * 1000
+        await asyncio.gather(*(stream.aclose() for stream in streams))
+        return added
+
+    assert loop.run(main) <= 8
+
+
 @pytest.mark.parametrize("kind", [Trio, Curio], ids=lambda kind: kind.name)
 def test_a_stream_has_one_descriptor_elsewhere(loop, channels):
     assert loop.run(streams_at_once, loop, channels, 40) == 40

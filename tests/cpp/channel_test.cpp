@@ -544,6 +544,29 @@ void offer(agen::producer<std::string> const& out, std::string row, std::vector<
   // [/offer]
 }
 
+TEST(Channel, GivesBatchesOfWhatIsThere) {
+  channel<std::unique_ptr<int>> c(10);
+  auto const out = c.producer();
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(out.push(std::make_unique<int>(i)));
+  auto gen = std::move(c).batches(3);
+  std::vector<int> got;
+  for (std::size_t const expected : {3U, 2U}) {
+    auto batch = sync_wait(gen.anext());
+    EXPECT_EQ((*batch).size(), expected);
+    for (auto const& each : *batch) got.push_back(*each);
+  }
+  EXPECT_EQ(got, (std::vector<int>{0, 1, 2, 3, 4}));
+  EXPECT_TRUE(out.push(std::make_unique<int>(5)));
+  try {
+    throw std::runtime_error("the end");
+  } catch (...) {
+    out.fail();
+  }
+  EXPECT_EQ((*sync_wait(gen.anext())).size(), 1U);
+  EXPECT_THROW(sync_wait(gen.anext()), std::runtime_error);
+  EXPECT_THROW(channel<int>(1).batches(0), std::invalid_argument);
+}
+
 // [space]
 /// An engine that answers on one thread and must not block there.
 class pump : public std::enable_shared_from_this<pump> {

@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -142,6 +144,24 @@ auto silent(long /*unused*/, long /*unused*/, long /*unused*/) -> agen::async_ge
   return py::items(std::move(channel));
 }
 
+/// Producers of streams that have no thread: speak() pushes one item into each, and lets them go.
+std::vector<agen::producer<int>> quiet_ones;
+
+auto quiet(long /*unused*/, long /*unused*/, long /*unused*/) -> agen::async_generator<int> {
+  agen::channel<int> channel(1);
+  quiet_ones.push_back(channel.producer());
+  return py::items(std::move(channel));
+}
+
+auto speak(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* {
+  py::without_gil([speaking = std::exchange(quiet_ones, {})] {
+    std::thread([&speaking] {
+      for (auto const& out : speaking) out.push(7);
+    }).join();
+  });
+  Py_RETURN_NONE;
+}
+
 /// A channel whose consumer is a C++ body in between: delegation, and an await of Python besides.
 auto delegating(long n, long capacity, long slice) -> agen::async_generator<int> {
   co_yield -1;
@@ -267,6 +287,8 @@ PyMethodDef functions[] = {
     {"stubborn", make<stubborn>, METH_VARARGS, nullptr},
     {"wakeups", make<wakeups>, METH_VARARGS, nullptr},
     {"silent", make<silent>, METH_VARARGS, nullptr},
+    {"quiet", make<quiet>, METH_VARARGS, nullptr},
+    {"speak", speak, METH_NOARGS, nullptr},
     {"delegating", make<delegating>, METH_VARARGS, nullptr},
     {"bytes", make<bytes>, METH_VARARGS, nullptr},
     {"writes", make<writes>, METH_VARARGS, nullptr},

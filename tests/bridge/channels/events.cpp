@@ -1,12 +1,17 @@
 // Events and notifiers for the tests in tests/bridge, by the plain C API.
 #include <agen/python.hpp>
+#include <agen/python/first_of.hpp>
+#include <agen/python/future.hpp>
 #include <agen/python/thread_event.hpp>
 
 #include <atomic>
 #include <deque>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
+#include <string>
 #include <thread>
+#include <variant>
 
 namespace {
 
@@ -107,6 +112,45 @@ auto counts(long number, long /*unused*/) -> agen::async_generator<int> {
   }
 }
 
+// [first]
+/// Which comes first: a descriptor that is readable, a time, or an event.
+auto first(long fd, long microseconds) -> agen::task<int> {
+  auto const came = co_await py::first_of(py::readable(static_cast<int>(fd)),
+                                          py::sleep(std::chrono::microseconds(microseconds)), events[0]);
+  co_return static_cast<int>(came.index());
+}
+// [/first]
+
+/// Tasks that have ended, in the order of their ends, and how.
+std::string ends;
+
+auto noted(char name, long microseconds, bool fails, bool fails_late) -> agen::task<int> {
+  try {
+    co_await py::sleep(std::chrono::microseconds(microseconds));
+    ends += name;
+  } catch (...) {
+    ends += '-';
+    ends += name;
+    if (fails_late) throw std::invalid_argument("late");
+    throw;
+  }
+  if (fails) throw std::out_of_range("first");
+  co_return name;
+}
+
+/// What the first of a task and a future gives: mode 1: the task fails, 2: another one does when it is cancelled,
+/// 3: the future is there already.
+auto first_result(long mode, long microseconds) -> agen::task<std::string> {
+  ends.clear();
+  agen::promise<std::string> const promise;
+  auto future = promise.get_future();
+  if (mode == 3) promise.set_value("there");
+  auto const came = co_await py::first_of(noted('a', microseconds, mode == 1, false),
+                                          noted('b', 3'600'000'000, false, mode == 2), std::move(future));
+  if (came.index() == 2) co_return std::get<2>(came) + ends;
+  co_return std::string(1, static_cast<char>(std::get<0>(came))) + ends;
+}
+
 template <auto Make>
 auto make(PyObject* /*module*/, PyObject* args) -> PyObject* try {
   long a = 0;
@@ -135,6 +179,8 @@ void set(long number) { events[number].set(); }
 void reset(long number) { events[number].reset(); }
 void notify(long number) { notifiers[number].notify(); }
 
+auto what_ended(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* { return PyUnicode_FromString(ends.c_str()); }
+
 auto count_running(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* { return PyLong_FromLong(running.load()); }
 
 auto prepare(PyObject* /*module*/) -> int try {
@@ -150,10 +196,13 @@ PyMethodDef functions[] = {
     {"set_after", make<set_after>, METH_VARARGS, nullptr},
     {"event", make<event>, METH_VARARGS, nullptr},
     {"notified", make<notified>, METH_VARARGS, nullptr},
+    {"first", make<first>, METH_VARARGS, nullptr},
+    {"first_result", make<first_result>, METH_VARARGS, nullptr},
     {"counts", make<counts>, METH_VARARGS, nullptr},
     {"set", signals<set>, METH_VARARGS, nullptr},
     {"reset", signals<reset>, METH_VARARGS, nullptr},
     {"notify", signals<notify>, METH_VARARGS, nullptr},
+    {"ends", what_ended, METH_NOARGS, nullptr},
     {"running", count_running, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
