@@ -57,6 +57,9 @@ bench-streams:  ## streams against queues, tasks and threads by hand, and aiostr
 bench-handoff:  ## items from a C++ thread to an event loop: CPU and latency against call_soon_threadsafe; fairness
 	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13)) bench/bridge/handoff.py --json bench/bridge/results.json
 
+bench-result:  ## one result of a C++ thread: CPU against call_soon_threadsafe(future.set_result)
+	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13)) bench/bridge/results.py --json bench/bridge/one_result.json
+
 bench-threads:  ## how two threads scale without the GIL, beside native (needs two free processors)
 	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13t)) -X gil=0 bench/python/threads.py --json bench/python/results/threads.json
 

@@ -41,7 +41,5 @@ def one_result(rows):
     ]
     for row in rows:
         future, call = row["future_ns"] / 1000, row["call_soon_threadsafe_ns"] / 1000
-        lines.append(
-            f"| {row['loop']} | {row['at_once']} | {future:.1f} µs | {call:.1f} µs | {future / call:.2f} |"
-        )
+        lines.append(f"| {row['loop']} | {row['at_once']} | {future:.1f} µs | {call:.1f} µs | {future / call:.2f} |")
     return "\n".join(lines)

@@ -296,11 +296,11 @@ class channel_state {
   std::condition_variable changed_;  ///< what producers blocked in push() wait for
   std::deque<T> items_;              ///< a deque, because emplace_back leaves it unchanged if making the item throws
   std::size_t producers_ = 0;
-  std::size_t blocked_ = 0;         ///< producers in push() that wait for space
-  std::uint64_t numbers_ = 0;       ///< given to producers
-  std::vector<space_call> calls_;   ///< those that are due come first
-  std::uint64_t called_ = 0;        ///< the producer whose call is under way
-  void const* caller_ = nullptr;    ///< the thread that makes it
+  std::size_t blocked_ = 0;        ///< producers in push() that wait for space
+  std::uint64_t numbers_ = 0;      ///< given to producers
+  std::vector<space_call> calls_;  ///< those that are due come first
+  std::uint64_t called_ = 0;       ///< the producer whose call is under way
+  void const* caller_ = nullptr;   ///< the thread that makes it
   bool consumed_ = false;
   bool closed_ = false;                ///< no item will come
   bool waiting_ = false;               ///< the consumer waits, and was not woken yet

@@ -156,9 +156,9 @@ auto signalled(std::shared_ptr<signal_state> of, Waits how) -> task<> {
 /// What both kinds have in common.
 class signal_handle {
  public:
-  /// Awaitable once: completes at the signal, and at once if that is there. `wait(fd)` gives an awaitable that completes
-  /// when the file descriptor is readable, or earlier; what it throws leaves the task. Without an argument the thread
-  /// blocks. Throws std::system_error if the process has no file descriptor left, and the task forked_event.
+  /// Awaitable once: completes at the signal, and at once if that is there. `wait(fd)` gives an awaitable that
+  /// completes when the file descriptor is readable, or earlier; what it throws leaves the task. Without an argument
+  /// the thread blocks. Throws std::system_error if the process has no file descriptor left, and the task forked_event.
   ///
   /// In a body that Python drives, `co_await` the event itself: agen/python/thread_event.hpp.
   template <class Wait = blocking_wait>
@@ -179,8 +179,8 @@ class signal_handle {
 
 }  // namespace detail
 
-/// An event: any thread sets it, any number of coroutines await it. Copies share it. Every member may be called from any
-/// thread, also at the same time; none blocks or throws.
+/// An event: any thread sets it, any number of coroutines await it. Copies share it. Every member may be called from
+/// any thread, also at the same time; none blocks or throws.
 class thread_event : public detail::signal_handle {
  public:
   /// It is not set. Throws std::bad_alloc.
@@ -194,15 +194,15 @@ class thread_event : public detail::signal_handle {
   [[nodiscard]] auto is_set() const noexcept -> bool { return state_->is_set(); }
 };
 
-/// Says that there is something to do: any thread notifies, and one coroutine goes on. Copies share it. Every member may
-/// be called from any thread, also at the same time; none blocks or throws.
+/// Says that there is something to do: any thread notifies, and one coroutine goes on. Copies share it. Every member
+/// may be called from any thread, also at the same time; none blocks or throws.
 class notifier : public detail::signal_handle {
  public:
   /// There is no notification. Throws std::bad_alloc.
   notifier() : signal_handle(true) {}
 
-  /// Ends one wait, that of the coroutine that has waited longest. If there is none, the next one does not wait; several
-  /// notifications before it count as one. A wait that was cancelled passes its notification on.
+  /// Ends one wait, that of the coroutine that has waited longest. If there is none, the next one does not wait;
+  /// several notifications before it count as one. A wait that was cancelled passes its notification on.
   void notify() const noexcept { state_->set(); }
 };
 

@@ -10,6 +10,7 @@ import pytest
 from async_generator import aclosing, async_generator, bridge, isasyncgen
 from loops import Curio, Loop, Uvloop, every_loop
 
+
 async def collect(stream):
     return [item async for item in stream]
 

@@ -37,8 +37,9 @@ struct body_class {
 
   // Members that came later: `size` says whether a module has them.
 
-  /// Makes the body give its items in batches of up to `most` from now on; called between two operations. Gives the kind
-  /// of such a body, by which it is resumed then, or null with an exception set. The member is null where that cannot be.
+  /// Makes the body give its items in batches of up to `most` from now on; called between two operations. Gives the
+  /// kind of such a body, by which it is resumed then, or null with an exception set. The member is null where that
+  /// cannot be.
   body_class const* (*in_batches)(void* body, Py_ssize_t most, int array);
   /// The format of the items in an array, as the struct module has it; null if they are not arithmetic.
   char const* item_format;

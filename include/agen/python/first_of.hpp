@@ -57,9 +57,9 @@ auto first_of_all(std::index_sequence<Index...> /*each*/, Awaitables... awaited)
 
 }  // namespace detail
 
-/// `co_await first_of(awaitables...)` in a body that Python drives: what the first to end gives, as a std::variant whose
-/// index() says which one it was; std::monostate for nothing. Awaitable are those of event_loop.hpp, tasks, futures,
-/// events and notifiers:
+/// `co_await first_of(awaitables...)` in a body that Python drives: what the first to end gives, as a std::variant
+/// whose index() says which one it was; std::monostate for nothing. Awaitable are those of event_loop.hpp, tasks,
+/// futures, events and notifiers:
 ///
 ///     auto const first = co_await py::first_of(py::readable(fd), py::sleep(1s), stop);
 ///     if (first.index() == 1) throw late();
@@ -72,8 +72,7 @@ template <class... Awaitables>
   requires(sizeof...(Awaitables) != 0)
 auto first_of(Awaitables&&... awaitables) {
   return detail::first_of_all<detail::as_awaitable_t<Awaitables>...>(
-      std::index_sequence_for<Awaitables...>(),
-      detail::as_awaitable(static_cast<Awaitables&&>(awaitables))...);
+      std::index_sequence_for<Awaitables...>(), detail::as_awaitable(static_cast<Awaitables&&>(awaitables))...);
 }
 
 }  // namespace agen::python

@@ -149,7 +149,8 @@ class channel_waits {
   auto begin(Arm arm) -> bool {
     if (!bells_.holds()) bells_.keep(make());
     auto answer = called(PyObject_CallNoArgs(bells_.get()));
-    if (PyTuple_CheckExact(answer.get()) != 0) {  // of a loop that this channel was not on before: its hub, and a future
+    if (PyTuple_CheckExact(answer.get()) !=
+        0) {  // of a loop that this channel was not on before: its hub, and a future
       heard_ = std::make_shared<hub_bell>(hub_of(PyTuple_GET_ITEM(answer.get(), 0)), number_);
       answer = object::borrow(PyTuple_GET_ITEM(answer.get(), 1));
     }

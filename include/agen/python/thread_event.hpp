@@ -1,5 +1,5 @@
-// Events and notifiers that Python awaits, or a C++ body that Python drives: signals from C++ threads, which never touch
-// Python, on any event loop.
+// Events and notifiers that Python awaits, or a C++ body that Python drives: signals from C++ threads, which never
+// touch Python, on any event loop.
 #ifndef AGEN_PYTHON_THREAD_EVENT_HPP
 #define AGEN_PYTHON_THREAD_EVENT_HPP
 

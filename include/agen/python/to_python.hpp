@@ -333,9 +333,8 @@ class body : resumption {
 };
 
 template <class Yield, class Send, class Return, class Converter>
-abi::body_class const body<Yield, Send, Return, Converter>::kind = {sizeof(abi::body_class), &body::resume,
-                                                                    &body::destroy, &body::traverse,
-                                                                    batches_function(), format};
+abi::body_class const body<Yield, Send, Return, Converter>::kind = {
+    sizeof(abi::body_class), &body::resume, &body::destroy, &body::traverse, batches_function(), format};
 template <class Yield, class Send, class Return, class Converter>
 abi::body_class const body<Yield, Send, Return, Converter>::keeping = kind;
 template <class Yield, class Send, class Return, class Converter>
