@@ -5,7 +5,7 @@ CHECK ?=
 BENCH = $(PYTHON) bench/python/bench.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-web test check test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-bridge bench-handoff bench-instructions bench-threads docs lint clean bench-streams wheels
+.PHONY: help demo demo-web test check test-all test-cpp conformance fuzz real-code build bench bench-python bench-cpp bench-bridge bench-handoff bench-instructions bench-result bench-threads docs lint clean bench-streams wheels
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' Makefile
@@ -43,7 +43,7 @@ build:  ## build the package for every interpreter found, into environments unde
 wheels:  ## build the sdist and the wheels that this machine can, for others by zig; check them, print a table (VERSIONS=3.13)
 	@$(PYTHON) tools/wheels $(VERSIONS)
 
-bench: bench-instructions bench-python bench-cpp bench-bridge bench-handoff  ## the figures of both faces, each beside its peers
+bench: bench-instructions bench-python bench-cpp bench-bridge bench-handoff bench-result  ## the figures of both faces, each beside its peers
 
 bench-python:  ## nanoseconds per item against native and 1.10
 	@$(BENCH) time --python $(VERSIONS)
@@ -56,6 +56,9 @@ bench-streams:  ## streams against queues, tasks and threads by hand, and aiostr
 
 bench-handoff:  ## items from a C++ thread to an event loop: CPU and latency against call_soon_threadsafe; fairness
 	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13)) bench/bridge/handoff.py --json bench/bridge/results.json
+
+bench-result:  ## one result of a C++ thread: CPU against call_soon_threadsafe(future.set_result)
+	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13)) bench/bridge/results.py --json bench/bridge/one_result.json
 
 bench-threads:  ## how two threads scale without the GIL, beside native (needs two free processors)
 	@$$($(PYTHON) tools/environment $(or $(VERSIONS),3.13t)) -X gil=0 bench/python/threads.py --json bench/python/results/threads.json

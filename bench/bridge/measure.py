@@ -57,6 +57,8 @@ def main():
 
     cases = [
         ("items", native_items, bodies.items, ()),
+        ("items, in lists of 64", native_items, lambda n: bodies.items(n).batches(64), ()),
+        ("items, in arrays of 64", native_items, lambda n: bodies.items(n).batches(64, array=True), ()),
         ("await a coroutine that answers at once", native_awaiting, bodies.awaiting, (ready,)),
         ("await a coroutine that suspends", native_awaiting, bodies.awaiting, (suspending,)),
     ]

@@ -1,6 +1,6 @@
 """One result of a C++ thread: a future against call_soon_threadsafe(future.set_result), in the same run.
 
-  results.py [--rounds N] [--results N]
+  results.py [--json FILE] [--rounds N] [--results N]
 
 Run it with the Python of an environment (tools/environment). The figures: CPU of the whole process per result, with 1 and
 with 100 awaited at a time. The two take turns; the smallest of each counts.
@@ -8,6 +8,8 @@ with 100 awaited at a time. The two take turns; the smallest of each counts.
 
 import argparse
 import asyncio
+import json
+import platform
 import sys
 import time
 from pathlib import Path
@@ -16,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import extensions  # noqa: E402
+import machine  # noqa: E402
+import tables  # noqa: E402
 
 handoff = extensions.load(ROOT / "bench" / "bridge" / "handoff", "handoff")
 
@@ -52,24 +56,38 @@ def loops():
         yield "uvloop", uvloop.new_event_loop
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=int, default=5000)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
+def measure(n, rounds):
+    rows = []
     for name, new_loop in loops():
         for at_once in (1, 100):
             cost = {by_future: [], by_call: []}
-            for _ in range(arguments.rounds):
+            for _ in range(rounds):
                 for ask, measured in cost.items():
                     loop = new_loop()
-                    measured.append(loop.run_until_complete(results(ask, at_once, arguments.results)))
+                    measured.append(loop.run_until_complete(results(ask, at_once, n)))
                     loop.close()
-            future, call = (min(measured) / 1000 for measured in cost.values())
-            print(
-                f"{name}, {at_once} at a time: future {future:.2f} µs, call_soon_threadsafe {call:.2f} µs,"
-                f" ratio {future / call:.2f}"
+            rows.append(
+                {
+                    "loop": name,
+                    "at_once": at_once,
+                    "future_ns": min(cost[by_future]),
+                    "call_soon_threadsafe_ns": min(cost[by_call]),
+                }
             )
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    parser.add_argument("--results", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    rows = measure(arguments.results, arguments.rounds)
+    print(tables.one_result(rows))
+    if arguments.json:
+        result = {**machine.describe(), "python": platform.python_version(), "rows": rows}
+        Path(arguments.json).write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

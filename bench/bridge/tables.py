@@ -1,4 +1,4 @@
-"""The tables of what bench.py and handoff.py measured, in Markdown: for their output and for tools/figures."""
+"""The tables of what bench.py, handoff.py and results.py measured, in Markdown: for their output and for tools/figures."""
 
 
 def instructions(results):
@@ -31,4 +31,15 @@ def fairness(rows):
     for row in rows:
         figures = (f"{row[f'late_us_{which}'] / 1000:.1f} ms" for which in ("median", "99", "worst"))
         lines.append(f"| {row['slice']} | " + " | ".join(figures) + " |")
+    return "\n".join(lines)
+
+
+def one_result(rows):
+    lines = [
+        "| loop | results at a time | future | `call_soon_threadsafe(future.set_result)` | future against it |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        future, call = row["future_ns"] / 1000, row["call_soon_threadsafe_ns"] / 1000
+        lines.append(f"| {row['loop']} | {row['at_once']} | {future:.1f} µs | {call:.1f} µs | {future / call:.2f} |")
     return "\n".join(lines)

@@ -17,7 +17,8 @@
 //   readable. So a wait costs one wakeup, an item costs none.
 //
 // Bounds
-//   `capacity` items wait in the channel; beside them the consumer may hold as many that it has taken already.
+//   `capacity` items wait in the channel; beside them the consumer may hold as many that it has taken already. A
+//   producer that may not block is called back when there is space again: when_space().
 //
 // Ending
 //   When the last producer is gone, or one has called close(), the generator gives what is left and ends; after fail()
@@ -36,21 +37,27 @@
 #ifndef AGEN_CHANNEL_HPP
 #define AGEN_CHANNEL_HPP
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <functional>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <type_traits>
+#include <vector>
 #include <version>
 #ifdef __cpp_lib_jthread
 #include <stop_token>
 #endif
 
 #include "async_generator.hpp"
+#include "detail/cancellation.hpp"
 #include "detail/wakeup.hpp"
 #include "push_result.hpp"
 
@@ -104,16 +111,33 @@ class channel_state {
       return closed_ = true;
     });
   }
-  void join() noexcept {
+  /// Gives the new producer's number.
+  auto join() noexcept -> std::uint64_t {
     std::lock_guard const lock(mutex_);
     ++producers_;
+    return ++numbers_;
   }
-  void leave() noexcept {
+  void leave(std::uint64_t number) noexcept {
+    if (forked()) return;
+    drop_call(number);
     change([&] {
       if (--producers_ != 0) return false;
       if (consumed_) closed_ = true;
       return true;
     });
+  }
+  /// True: `call` is called once, when there is space or the channel is over. False: that is so already.
+  auto when_space(std::uint64_t number, std::function<void()> call) -> bool {
+    std::lock_guard const lock(mutex_);
+    if (over() || items_.size() < capacity_) return false;
+    for (auto& each : calls_) {
+      if (each.number == number) {
+        each.call.swap(call);  // the former is destroyed after the lock is released
+        return true;
+      }
+    }
+    calls_.push_back({number, false, std::move(call)});
+    return true;
   }
   [[nodiscard]] auto stopped() const noexcept -> bool { return stopped_.load(std::memory_order_acquire); }
 #ifdef __cpp_lib_jthread
@@ -135,13 +159,16 @@ class channel_state {
           forked_channel("anext(): this generator's channel belongs to the process that this one was forked from"));
     }
     bool wake = false;
+    bool call = false;
     {
       std::lock_guard const lock(mutex_);
       if (items_.empty()) return !closed_;
       batch.swap(items_);
       wake = blocked_ != 0;
+      call = !calls_.empty();
     }
     if (wake) changed_.notify_all();
+    if (call) call_back();
     return true;
   }
   /// True: the next change rings `heard`. False: take() has an answer at once.
@@ -171,6 +198,7 @@ class channel_state {
       unwanted.swap(items_);
     }
     changed_.notify_all();
+    call_back();
 #ifdef __cpp_lib_jthread
     stop_.request_stop();
 #endif
@@ -201,9 +229,51 @@ class channel_state {
       if (make() && std::exchange(waiting_, false)) rung = bell_;
       closed = closed_;
     }
-    if (closed) changed_.notify_all();
+    if (closed) {
+      changed_.notify_all();
+      call_back();
+    }
     if (rung) rung->ring();
   }
+
+  /// Calls what when_space() has kept until now, one after the other, without the lock.
+  void call_back() noexcept {
+    std::unique_lock lock(mutex_);
+    for (auto& each : calls_) each.due = true;
+    if (caller_ != nullptr) return;  // that thread, which may be this one, calls these, too
+    while (!calls_.empty() && calls_.front().due) {
+      auto call = std::move(calls_.front().call);
+      called_ = calls_.front().number;
+      calls_.erase(calls_.begin());  // what is kept meanwhile comes at the end, and is not due
+      caller_ = this_thread();
+      lock.unlock();
+      if (call) call();
+      call = nullptr;  // what it kept may be a producer of this channel
+      lock.lock();
+      caller_ = nullptr;
+      called_ = 0;
+      changed_.notify_all();
+    }
+  }
+  /// Afterwards the call of this producer is not under way on another thread, and never begins.
+  void drop_call(std::uint64_t number) noexcept {
+    std::function<void()> dropped;  // destroyed after the lock is released
+    std::unique_lock lock(mutex_);
+    for (auto each = calls_.begin(); each != calls_.end(); ++each) {
+      if (each->number != number) continue;
+      dropped = std::move(each->call);
+      calls_.erase(each);
+      break;
+    }
+    if (called_ == number && caller_ != this_thread()) changed_.wait(lock, [&] { return called_ != number; });
+    lock.unlock();
+  }
+
+  struct space_call {
+    std::uint64_t number;  ///< the producer's
+    bool due;
+    std::function<void()> call;
+  };
 
   std::size_t const capacity_;
   ::pid_t const process_ = ::getpid();
@@ -211,7 +281,11 @@ class channel_state {
   std::condition_variable changed_;  ///< what producers blocked in push() wait for
   std::deque<T> items_;              ///< a deque, because emplace_back leaves it unchanged if making the item throws
   std::size_t producers_ = 0;
-  std::size_t blocked_ = 0;  ///< producers in push() that wait for space
+  std::size_t blocked_ = 0;        ///< producers in push() that wait for space
+  std::uint64_t numbers_ = 0;      ///< given to producers
+  std::vector<space_call> calls_;  ///< those that are due come first
+  std::uint64_t called_ = 0;       ///< the producer whose call is under way
+  void const* caller_ = nullptr;   ///< the thread that makes it
   bool consumed_ = false;
   bool closed_ = false;                ///< no item will come
   bool waiting_ = false;               ///< the consumer waits, and was not woken yet
@@ -248,6 +322,8 @@ attempt(Make) -> attempt<std::invoke_result_t<Make&>>;
 
 template <class T, class Waits>
 auto channel_items(channel<T> from, Waits waits) -> async_generator<T>;
+template <class T, class Waits>
+auto channel_batches(channel<T> from, Waits waits, std::size_t most) -> async_generator<std::vector<T>>;
 
 }  // namespace detail
 
@@ -258,15 +334,16 @@ template <class T>
 class producer {
  public:
   producer(producer const& other) noexcept : state_(other.state_) {
-    if (state_) state_->join();
+    if (state_) number_ = state_->join();
   }
   producer(producer&&) noexcept = default;
   auto operator=(producer other) noexcept -> producer& {
     state_.swap(other.state_);
+    std::swap(number_, other.number_);
     return *this;
   }
   ~producer() {
-    if (state_) state_->leave();
+    if (state_) state_->leave(number_);
   }
 
   /// Appends an item, made of `value`, waiting for space while the channel is full. False if it is closed or stopped:
@@ -282,6 +359,16 @@ class producer {
   template <class Value = T>
   [[nodiscard]] auto try_push(Value&& value) const -> push_result {
     return state_->push(static_cast<Value&&>(value), false);
+  }
+  /// For a producer that may not block, after try_push() has said that the channel is full. True: `callback()` will be
+  /// called once, when there is space again, or when the channel is closed or stopped; then ask try_push() again.
+  /// False: that is so already, and it will not be called.
+  ///
+  /// It is called on the thread that iterates, closes or drops the generator, or closes the channel, and may call any
+  /// member of a producer but push(). It must neither block nor throw. A later call of when_space() replaces it. This
+  /// producer's destructor drops it, and waits for it if another thread is in the middle of it. Throws std::bad_alloc.
+  [[nodiscard]] auto when_space(std::function<void()> callback) const -> bool {
+    return state_->when_space(number_, std::move(callback));
   }
   /// There will be no more items, by any producer. The generator gives those that are there and ends.
   void close() const noexcept { state_->close(nullptr); }
@@ -300,11 +387,11 @@ class producer {
  private:
   template <class>
   friend class channel;
-  explicit producer(std::shared_ptr<detail::channel_state<T>> state) noexcept : state_(std::move(state)) {
-    state_->join();
-  }
+  explicit producer(std::shared_ptr<detail::channel_state<T>> state) noexcept
+      : state_(std::move(state)), number_(state_->join()) {}
 
   std::shared_ptr<detail::channel_state<T>> state_;
+  std::uint64_t number_ = 0;  ///< by which the channel knows the callback
 };
 
 /// The receiving end of a channel: first it makes producers, then it becomes a generator. Move-only. Destroying it
@@ -333,13 +420,30 @@ class channel {
   auto items(Wait wait = Wait()) && -> async_generator<T> {
     return detail::channel_items(std::move(*this), detail::waits_by_descriptor<Wait>(std::move(wait)));
   }
+  /// The same in batches: what is there, up to `most` items, at least one. Throws std::invalid_argument if that is 0.
+  template <class Wait = blocking_wait>
+  auto batches(std::size_t most, Wait wait = Wait()) && -> async_generator<std::vector<T>> {
+    return detail::channel_batches(std::move(*this), detail::waits_by_descriptor<Wait>(std::move(wait)), most);
+  }
 
  private:
   template <class Item, class Waits>
   friend auto detail::channel_items(channel<Item> from, Waits waits) -> async_generator<Item>;
+  template <class Item, class Waits>
+  friend auto detail::channel_batches(channel<Item> from, Waits waits, std::size_t most)
+      -> async_generator<std::vector<Item>>;
 
-  template <class Waits>
-  static auto iterate(channel from, Waits how) -> async_generator<T> {
+  /// Up to `most` items, which are moved out of `from`.
+  static auto first_of(std::deque<T>& from, std::size_t most) -> std::vector<T> {
+    auto const end = from.begin() + static_cast<std::ptrdiff_t>(std::min(most, from.size()));
+    std::vector<T> batch(std::make_move_iterator(from.begin()), std::make_move_iterator(end));
+    from.erase(from.begin(), end);
+    return batch;
+  }
+
+  template <bool InBatches, class Waits>
+  static auto iterate(channel from, Waits how, std::size_t most)
+      -> async_generator<std::conditional_t<InBatches, std::vector<T>, T>> {
     // Locals end with the body, parameters with the generator.
     channel const self = std::move(from);
     Waits wait = std::move(how);
@@ -352,7 +456,11 @@ class channel {
           co_await wait();
           wait.woken();
         }
-        for (; !batch.empty(); batch.pop_front()) co_yield batch.front();
+        if constexpr (InBatches) {
+          while (!batch.empty()) co_yield first_of(batch, most);
+        } else {
+          for (; !batch.empty(); batch.pop_front()) co_yield batch.front();
+        }
       }
       error = state.error();
       state.stop();
@@ -383,7 +491,14 @@ class channel {
 template <class T, class Waits>
 auto detail::channel_items(channel<T> from, Waits waits) -> async_generator<T> {
   from.state_->consume();
-  return channel<T>::iterate(std::move(from), std::move(waits));
+  return channel<T>::template iterate<false>(std::move(from), std::move(waits), 1);
+}
+/// The same for channel::batches().
+template <class T, class Waits>
+auto detail::channel_batches(channel<T> from, Waits waits, std::size_t most) -> async_generator<std::vector<T>> {
+  if (most == 0) AGEN_THROW(std::invalid_argument("agen::channel: a batch has at least 1 item"));
+  from.state_->consume();
+  return channel<T>::template iterate<true>(std::move(from), std::move(waits), most);
 }
 
 }  // namespace agen

@@ -12,6 +12,7 @@
 //     co_await agen::python::checkpoint()                   gives the event loop a turn; fair(gen) does it in time
 //     agen::python::items(channel)                          items from C++ threads: agen/python/channel.hpp
 //     agen::python::result(future)                          one result from a thread: agen/python/future.hpp
+//     agen::python::wait(event)                             a signal from a thread: agen/python/thread_event.hpp
 //     agen::python::error                                   a Python exception in C++
 //     agen::python::without_gil(f)                          runs f without the GIL
 //     agen::python::import_engine()                         checks versions, for a module's initialisation

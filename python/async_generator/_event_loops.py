@@ -14,7 +14,7 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -43,7 +43,7 @@ __all__ = [
 class EventLoop:
     """The functions by which the bridge uses one kind of event loop. Each argument is kept as an attribute.
 
-    ``wait_writable``, ``sleep`` and ``shielded`` may be left out. Code that needs one of them then gets a RuntimeError.
+    ``wait_writable``, ``sleep``, ``shielded`` and ``first_of`` may be left out. Code that needs one of them then gets a RuntimeError.
 
     Args:
         name: the name of the loop, for error messages.
@@ -56,6 +56,9 @@ class EventLoop:
         shielded: ``shielded(awaitable, limit)`` returns an awaitable, which awaits ``awaitable`` and has its result. A
             cancellation that has already arrived must not arrive in ``awaitable`` again. After ``limit`` seconds, if
             ``limit`` is not None, it cancels ``awaitable`` and raises TimeoutError.
+        first_of: ``first_of(coroutines)`` returns an awaitable, which runs the coroutines at the same time, cancels those
+            that have not ended when the first has, awaits their end, and has the index of the first. It raises what the
+            first raises, or else what another one raises at its end.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class EventLoop:
         wait_writable: Callable[[int], Awaitable[object]] | None = None,
         sleep: Callable[[float], Awaitable[object]] | None = None,
         shielded: Callable[[Awaitable[Any], float | None], Awaitable[Any]] | None = None,
+        first_of: Callable[[Sequence[Coroutine[Any, Any, object]]], Awaitable[int]] | None = None,
     ) -> None:
         self.name = name
         self.wait_readable = wait_readable
@@ -76,6 +80,7 @@ class EventLoop:
         self.wait_writable = wait_writable
         self.sleep = sleep
         self.shielded = shielded
+        self.first_of = first_of
 
     def __repr__(self) -> str:
         return f"<EventLoop {self.name}>"
@@ -162,6 +167,30 @@ async def _asyncio_shielded(awaitable: Awaitable[Any], limit: float | None) -> A
         raise TimeoutError(_late(limit)) from error
 
 
+async def _asyncio_first_of(coroutines: Sequence[Coroutine[Any, Any, object]]) -> int:
+    asyncio = sys.modules["asyncio"]
+    tasks = [asyncio.ensure_future(one) for one in coroutines]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        running = [task for task in tasks if not task.done()]
+        for task in running:
+            task.cancel()
+        if running:
+            await _asyncio_shielded(asyncio.wait(running), None)
+        errors = [None if task.cancelled() else task.exception() for task in tasks]  # each is seen, as asyncio wants it
+    first: int = next(index for index, task in enumerate(tasks) if task in ended)
+    tasks[first].result()
+    return _unless_failed(first, errors)
+
+
+def _unless_failed(first: int, errors: Sequence[BaseException | None]) -> int:
+    for error in (errors[first], *errors):
+        if error is not None:
+            raise error
+    return first
+
+
 async def _in_scope(library: Any, awaitable: Awaitable[Any], limit: float | None) -> Any:
     """Await in a shielded scope of trio or anyio."""
     with library.CancelScope(shield=True) as scope:
@@ -184,6 +213,47 @@ def _in_trio_task() -> bool:
     except (RuntimeError, AttributeError):
         return False
     return True
+
+
+async def _trio_first_of(coroutines: Sequence[Coroutine[Any, Any, object]]) -> int:
+    trio = sys.modules["trio"]
+    errors: list[BaseException | None] = [None] * len(coroutines)
+    ended = []
+
+    async def run(index: int, coroutine: Coroutine[Any, Any, object]) -> None:
+        try:
+            await coroutine
+        except trio.Cancelled:
+            raise
+        except BaseException as error:  # a nursery would put it into a group
+            errors[index] = error
+        ended.append(index)
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for index, coroutine in enumerate(coroutines):
+            nursery.start_soon(run, index, coroutine)
+    return _unless_failed(ended[0], errors)
+
+
+async def _curio_first_of(coroutines: Sequence[Coroutine[Any, Any, object]]) -> int:
+    curio = sys.modules["curio"]
+    errors: list[BaseException | None] = [None] * len(coroutines)
+    ended = []
+
+    async def run(index: int, coroutine: Coroutine[Any, Any, object]) -> None:
+        try:
+            await coroutine
+        except curio.CancelledError:
+            raise
+        except BaseException as error:
+            errors[index] = error
+        ended.append(index)
+
+    async with curio.TaskGroup(wait=any) as group:
+        for index, coroutine in enumerate(coroutines):
+            await group.spawn(run, index, coroutine)
+    return _unless_failed(ended[0], errors)
 
 
 def _in_curio() -> bool:
@@ -218,6 +288,7 @@ _ASYNCIO = EventLoop(
     checkpoint=functools.partial(_asyncio_sleep, 0),
     sleep=_asyncio_sleep,
     shielded=_asyncio_shielded,
+    first_of=_asyncio_first_of,
 )
 _FOUND = [
     _ASYNCIO,
@@ -229,6 +300,7 @@ _FOUND = [
         checkpoint=lambda: sys.modules["trio"].lowlevel.checkpoint(),
         sleep=lambda seconds: sys.modules["trio"].sleep(seconds),
         shielded=lambda awaitable, limit: _in_scope(sys.modules["trio"], awaitable, limit),
+        first_of=_trio_first_of,
     ),
     EventLoop(
         "curio",
@@ -238,6 +310,7 @@ _FOUND = [
         checkpoint=lambda: sys.modules["curio"].sleep(0),
         sleep=lambda seconds: sys.modules["curio"].sleep(seconds),
         shielded=_curio_shielded,
+        first_of=_curio_first_of,
     ),
     EventLoop(
         "asyncio, outside a task",
@@ -247,6 +320,7 @@ _FOUND = [
         checkpoint=_ASYNCIO.checkpoint,
         sleep=_ASYNCIO.sleep,
         shielded=_ASYNCIO.shielded,
+        first_of=_ASYNCIO.first_of,
     ),
 ]
 _registered: list[EventLoop] = []
@@ -495,8 +569,11 @@ class _Hub:
         handle: the object by which C++ knows the hub.
     """
 
+    __slots__ = ("__weakref__", "_take", "handle", "loop", "process", "waiting")
+
     def __init__(self, loop: AbstractEventLoop, fd: int, take: Callable[[], list[int]], handle: object) -> None:
         self.handle = handle
+        self.loop = weakref.ref(loop)
         self.process = os.getpid()
         self.waiting: dict[int, Future[None]] = {}
         self._take = take
@@ -510,7 +587,19 @@ class _Hub:
                 future.set_result(None)
 
 
+_last_hubs: dict[int, weakref.ref[_Hub]] = {}  # of each module, the one that was asked for last
+
+
 def _hub_of(loop: AbstractEventLoop, module: int, make: Callable[[], tuple[int, Any, object]]) -> _Hub:
+    last = _last_hubs.get(module)
+    hub = last() if last is not None else None
+    if hub is None or hub.loop() is not loop or hub.process != os.getpid():
+        hub = _find_hub(loop, module, make)
+        _last_hubs[module] = weakref.ref(hub)
+    return hub
+
+
+def _find_hub(loop: AbstractEventLoop, module: int, make: Callable[[], tuple[int, Any, object]]) -> _Hub:
     hubs = _hubs.setdefault(loop, {})
     known = hubs.get(module)
     hub = known[0]() if known is not None else None
@@ -533,6 +622,8 @@ class _Bells:
             were rung, and the handle by which C++ knows the hub.
     """
 
+    __slots__ = ("_hub", "_loop", "_make", "_module", "_number")
+
     def __init__(self, number: int, module: int, make: Callable[[], tuple[int, Any, object]]) -> None:
         self._number = number
         self._module = module
@@ -544,8 +635,9 @@ class _Bells:
         """Start to wait.
 
         Returns:
-            A future that the hub completes. If the hub is not that of the previous call: the handle of the new hub. If
-            the loop needs a descriptor for each channel: the function that waits until a descriptor is readable.
+            A future that the hub completes. If the hub is not that of the previous call: the handle of the new hub, and
+            a future. If the loop needs a descriptor for each channel: the function that waits until a descriptor is
+            readable.
 
         Raises:
             RuntimeError: if no known event loop runs here, or this loop cannot watch descriptors.
@@ -554,14 +646,15 @@ class _Bells:
         if loop is None:
             return _current().wait_readable
         hub = self._hub
-        if hub is None or loop is not self._loop or _chosen.get() is not None or not _in_asyncio_task():
-            return self._elsewhere(loop)
+        usual = _chosen.get() is None and sys.modules["asyncio"].current_task(loop) is not None
+        if hub is None or loop is not self._loop or not usual:
+            return self._elsewhere(loop, usual and not _registered)
         future: Future[None] = loop.create_future()
         hub.waiting[self._number] = future
         return future
 
-    def _elsewhere(self, loop: AbstractEventLoop) -> object:
-        current = _current()
+    def _elsewhere(self, loop: AbstractEventLoop, in_task: bool) -> object:
+        current = _ASYNCIO if in_task else _current()
         if current is not _ASYNCIO:
             return current.wait_readable
         self._forget()
@@ -570,7 +663,9 @@ class _Bells:
         except TypeError:  # a loop without weak references
             return current.wait_readable
         self._loop = loop
-        return self._hub.handle
+        future: Future[None] = loop.create_future()
+        self._hub.waiting[self._number] = future
+        return self._hub.handle, future
 
     def _forget(self) -> None:
         if self._hub is not None:
@@ -598,6 +693,27 @@ def _closing(awaitable: Awaitable[object], limit: float | None) -> Awaitable[obj
     if shield is None:
         return awaitable
     return shield(awaitable, None) if limit is None else _patiently(shield(awaitable, limit), limit)
+
+
+def _first_of(coroutines: Sequence[Coroutine[Any, Any, object]]) -> Awaitable[int]:
+    """Run coroutines until the first has ended, for ``agen/python/first_of.hpp``.
+
+    Args:
+        coroutines: what C++ awaits. They are closed if this loop cannot run them.
+
+    Returns:
+        An awaitable of the index of the first to end; it raises what that raises.
+
+    Raises:
+        RuntimeError: if no known event loop runs here, or its ``EventLoop`` was made without ``first_of``.
+    """
+    try:
+        run = _ability("first_of")
+    except RuntimeError:
+        for one in coroutines:
+            one.close()
+        raise
+    return run(coroutines)
 
 
 async def _patiently(shielded: Awaitable[object], limit: float) -> None:

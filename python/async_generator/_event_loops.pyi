@@ -1,4 +1,4 @@
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +27,7 @@ class EventLoop:
     wait_writable: Callable[[int], Awaitable[object]] | None
     sleep: Callable[[float], Awaitable[object]] | None
     shielded: Callable[[Awaitable[Any], float | None], Awaitable[Any]] | None
+    first_of: Callable[[Sequence[Coroutine[Any, Any, object]]], Awaitable[int]] | None
     def __init__(
         self,
         name: str,
@@ -37,6 +38,7 @@ class EventLoop:
         wait_writable: Callable[[int], Awaitable[object]] | None = None,
         sleep: Callable[[float], Awaitable[object]] | None = None,
         shielded: Callable[[Awaitable[Any], float | None], Awaitable[Any]] | None = None,
+        first_of: Callable[[Sequence[Coroutine[Any, Any, object]]], Awaitable[int]] | None = None,
     ) -> None: ...
 
 class Watch:

@@ -10,7 +10,9 @@ An extension module that includes ``agen/python.hpp`` is built with one of::
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterable
 from pathlib import Path
+from typing import Any
 
 from ._event_loops import (
     EventLoop,
@@ -25,10 +27,12 @@ from ._event_loops import (
 )
 from ._event_loops import _Bells as _Bells  # for agen/python/hub.hpp
 from ._event_loops import _closing as _closing
+from ._event_loops import _first_of as _first_of
 
 __all__ = [
     "EventLoop",
     "Watch",
+    "batches",
     "checkpoint",
     "get_cmake_dir",
     "get_include",
@@ -39,6 +43,33 @@ __all__ = [
     "wait_readable",
     "wait_writable",
 ]
+
+
+def batches(generator: AsyncIterable[Any], most: int, *, array: bool = False) -> AsyncGenerator[Any, None]:
+    """``generator.batches(most)``, for type checkers, which do not know that method (``docs/bridge/batches.md``).
+
+    What the generator has without waiting goes into a batch, up to ``most`` items.
+
+    Args:
+        generator: a generator written in C++, which is not in use. It is closed: the result has taken over its body.
+        most: how many items a batch has at most.
+        array: make each batch a ``memoryview`` of numbers, with memory of its own, instead of a list. The items have to be
+            numbers in C++.
+
+    Returns:
+        An async generator of the batches.
+
+    Raises:
+        TypeError: if ``generator`` was not written in C++, its items cannot be sent for without a value, or ``array`` is
+            true and they are no numbers.
+        ValueError: if ``most`` is less than 1.
+        RuntimeError: if ``generator`` is in use, or was closed.
+    """
+    method = getattr(generator, "batches", None)
+    if method is None:
+        raise TypeError(f"batches(): {type(generator).__name__!r} is no generator written in C++; see streams.chunks()")
+    made: AsyncGenerator[Any, None] = method(most, array=array)
+    return made
 
 
 def get_include() -> str:

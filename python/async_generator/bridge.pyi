@@ -1,3 +1,6 @@
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Literal, TypeVar, overload
+
 from ._event_loops import (
     EventLoop,
     Watch,
@@ -13,6 +16,7 @@ from ._event_loops import (
 __all__ = [
     "EventLoop",
     "Watch",
+    "batches",
     "checkpoint",
     "get_cmake_dir",
     "get_include",
@@ -24,5 +28,15 @@ __all__ = [
     "wait_writable",
 ]
 
+_Item = TypeVar("_Item")
+
+@overload
+def batches(
+    generator: AsyncIterable[_Item], most: int, *, array: Literal[False] = False
+) -> AsyncGenerator[list[_Item]]: ...
+@overload
+def batches(
+    generator: AsyncIterable[_Item], most: int, *, array: Literal[True]
+) -> AsyncGenerator[memoryview]: ...
 def get_include() -> str: ...
 def get_cmake_dir() -> str: ...

@@ -367,6 +367,45 @@ PyType_Spec cpp_body_spec = {
     cpp_body_slots,
 };
 
+auto new_batches(PyObject* self, Py_ssize_t most, bool array) -> PyObject* {
+  auto& generator = as<Generator>(self);
+  if (!generator.state.is_cpp()) {
+    PyErr_SetString(PyExc_TypeError,
+                    "batches(): only a generator written in C++ gives its items in batches; see streams.chunks()");
+    return nullptr;
+  }
+  auto& body = as<CppBody>(generator.body.get());
+  auto const& kind = *body.kind;
+  bool const can = kind.size >= offsetof(abi::body_class, item_format) + sizeof kind.item_format;
+  if (!can || kind.in_batches == nullptr) {
+    PyErr_SetString(PyExc_TypeError,
+                    can ? "batches(): this generator is one of batches, or takes Python objects"
+                        : "batches(): the module of this generator was compiled with older headers; rebuild it");
+    return nullptr;
+  }
+  if (array && kind.item_format == nullptr) {
+    PyErr_SetString(PyExc_TypeError, "batches(): there are arrays of numbers only; leave out array=True");
+    return nullptr;
+  }
+  if (!generator.state.take_body()) {
+    PyErr_SetString(PyExc_RuntimeError, "batches(): the generator is in use, or was closed");
+    return nullptr;
+  }
+  body.progress = Progress::finished;
+  void* const taken = std::exchange(body.self, nullptr);
+  auto const* const batching = kind.in_batches(taken, most, array ? 1 : 0);
+  if (batching == nullptr) {
+    kind.destroy(taken);
+    return nullptr;
+  }
+  char const* const name = PyUnicode_AsUTF8(body.qualified_name.get());
+  if (name == nullptr) {
+    batching->destroy(taken);
+    return nullptr;
+  }
+  return make_generator(batching, taken, name);
+}
+
 auto new_bridge() -> Object {
   return steal(PyCapsule_New(const_cast<abi::engine*>(&functions), abi::capsule, nullptr));
 }

@@ -87,6 +87,10 @@ auto cpp_throw(CppBody& body, Object exception) -> Step;
 /// Destroys the body, which must not be executing.
 void cpp_drop(CppBody& body) noexcept;
 
+/// A generator of the items of another one in batches of up to `most`, as lists or arrays. It takes over the body, and
+/// the other one is closed. Null with an exception set, and then nothing has changed unless there is no memory.
+auto new_batches(PyObject* generator, Py_ssize_t most, bool array) -> PyObject*;
+
 /// The engine's functions, in a capsule, for the module's attribute `bridge`.
 auto new_bridge() -> Object;
 

@@ -3,6 +3,7 @@
 
 #include "body.hpp"
 #include "chain.hpp"
+#include "cpp_body.hpp"
 #include "hooks.hpp"
 #include "operations.hpp"
 
@@ -99,6 +100,19 @@ auto generator_athrow(PyObject* self, PyObject* const* given, Py_ssize_t count, 
   auto const packed = steal(
       PyTuple_Pack(3, found[0], found[1] != nullptr ? found[1] : Py_None, found[2] != nullptr ? found[2] : Py_None));
   return packed ? new_awaitable(as<Generator>(self), operation::athrow, packed.get(), true, true) : nullptr;
+}
+
+auto generator_batches(PyObject* self, PyObject* arguments, PyObject* keywords) -> PyObject* {
+  static char const* names[] = {"", "array", nullptr};
+  Py_ssize_t most = 0;
+  int array = 0;
+  if (PyArg_ParseTupleAndKeywords(arguments, keywords, "n|$p:batches", const_cast<char**>(names), &most, &array) == 0)
+    return nullptr;
+  if (most < 1) {
+    PyErr_Format(PyExc_ValueError, "batches() of %zd items: at least 1 is needed", most);
+    return nullptr;
+  }
+  return new_batches(self, most, array != 0);
 }
 
 // Attributes ----------------------------------------------------------------------------------------------------------
@@ -342,6 +356,12 @@ PyMethodDef generator_methods[] = {
      PyDoc_STR("aclose($self, /)\n--\n\naclose() -> awaitable that raises GeneratorExit at the yield and awaits the "
                "end of the body.\n\n"
                "Raises RuntimeError if the body yields again (PEP 525).")},
+    {"batches", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(generator_batches)),
+     METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("batches($self, most, /, *, array=False)\n--\n\nbatches(most) -> async generator of lists of up to "
+               "`most` items, which takes over a generator written in C++.\n\n"
+               "With array=True the batches are memoryviews of numbers. Raises TypeError for a generator that is not\n"
+               "written in C++, RuntimeError for one that is in use (docs/bridge/batches.md).")},
     {"__anext__", generator_anext_method, METH_NOARGS | METH_COEXIST,
      PyDoc_STR("__anext__($self, /)\n--\n\n__anext__() -> awaitable of the next item, as asend(None).")},
     {"__del__", generator_del, METH_NOARGS | METH_COEXIST,

@@ -50,6 +50,31 @@ def test_nothing_is_lost_or_doubled_of_many_producers(loop, channels):
 
 
 @every_loop
+def test_a_producer_that_may_not_block_is_called_back(loop, channels):
+    assert loop.run(collect, channels.offered(5000, 7)) == list(range(5000))
+
+
+@every_loop
+def test_a_producer_that_awaits_space_hears_of_the_end(loop, channels):
+    async def main():
+        stream = channels.offered(10**9, 4)
+        assert await stream.__anext__() == 0
+        time.sleep(0.01)  # it is full now
+        await stream.aclose()
+        assert channels.producers() == 0
+
+    loop.run(main)
+
+
+def test_a_producer_that_awaits_space_hears_that_the_generator_was_dropped(channels):
+    stream = channels.offered(10**9, 4)
+    time.sleep(0.02)
+    assert channels.producers() == 1
+    del stream
+    until(lambda: channels.producers() == 0)
+
+
+@every_loop
 def test_the_loop_is_free_while_the_generator_waits(loop, channels):
     async def main():
         ticks = 0
@@ -396,6 +421,22 @@ async def streams_at_once(loop, channels, n):
 @pytest.mark.parametrize("kind", [Loop, Uvloop], ids=lambda kind: kind.name)
 def test_all_streams_of_a_loop_have_one_descriptor(loop, channels):
     assert loop.run(streams_at_once, loop, channels, 40) == 1
+
+
+@pytest.mark.parametrize("kind", [Loop, Uvloop], ids=lambda kind: kind.name)
+def test_a_thousand_open_streams_have_few_descriptors(loop, channels):
+    async def main():
+        before = open_descriptors()
+        streams = [channels.quiet() for _ in range(1000)]
+        waiting = [asyncio.ensure_future(stream.__anext__()) for stream in streams]
+        await asyncio.sleep(0.05)
+        added = open_descriptors() - before
+        channels.speak()
+        assert await asyncio.gather(*waiting) == [7] * 1000
+        await asyncio.gather(*(stream.aclose() for stream in streams))
+        return added
+
+    assert loop.run(main) <= 8
 
 
 @pytest.mark.parametrize("kind", [Trio, Curio], ids=lambda kind: kind.name)

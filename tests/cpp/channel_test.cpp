@@ -11,6 +11,7 @@
 #include <iterator>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -541,6 +542,140 @@ void offer(agen::producer<std::string> const& out, std::string row, std::vector<
   if (tried.is_full()) later.push_back(std::move(row));  // untouched: try again later
   if (tried.is_unwanted()) return;                       // closed or stopped
   // [/offer]
+}
+
+TEST(Channel, GivesBatchesOfWhatIsThere) {
+  channel<std::unique_ptr<int>> c(10);
+  auto const out = c.producer();
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(out.push(std::make_unique<int>(i)));
+  auto gen = std::move(c).batches(3);
+  std::vector<int> got;
+  for (std::size_t const expected : {3U, 2U}) {
+    auto batch = sync_wait(gen.anext());
+    EXPECT_EQ((*batch).size(), expected);
+    for (auto const& each : *batch) got.push_back(*each);
+  }
+  EXPECT_EQ(got, (std::vector<int>{0, 1, 2, 3, 4}));
+  EXPECT_TRUE(out.push(std::make_unique<int>(5)));
+  try {
+    throw std::runtime_error("the end");
+  } catch (...) {
+    out.fail();
+  }
+  EXPECT_EQ((*sync_wait(gen.anext())).size(), 1U);
+  EXPECT_THROW(sync_wait(gen.anext()), std::runtime_error);
+  EXPECT_THROW(channel<int>(1).batches(0), std::invalid_argument);
+}
+
+// [space]
+/// An engine that answers on one thread and must not block there.
+class pump : public std::enable_shared_from_this<pump> {
+ public:
+  pump(agen::producer<int> out, int n) : out_(std::move(out)), n_(n) {}
+  /// Pushes until the channel is full, and goes on when there is space again.
+  void run() {
+    for (; next_ != n_; ++next_) {
+      auto tried = out_->try_push(next_);
+      while (tried.is_full()) {
+        if (out_->when_space([self = shared_from_this()] { self->run(); })) return;
+        tried = out_->try_push(next_);
+      }
+      if (tried.is_unwanted()) break;
+    }
+    out_.reset();  // no more items
+  }
+
+ private:
+  std::optional<agen::producer<int>> out_;
+  int n_;
+  int next_ = 0;
+};
+// [/space]
+
+TEST(Channel, CallsBackAProducerThatMayNotBlock) {
+  channel<int> c(3);
+  std::make_shared<pump>(c.producer(), 1000)->run();
+  auto const got = sync_wait(collect(std::move(c).items()));
+  ASSERT_EQ(got.size(), 1000U);
+  EXPECT_TRUE(std::is_sorted(got.begin(), got.end()));
+}
+
+TEST(Channel, CallsBackOnceWhenThereIsSpace) {
+  channel<int> c(2);
+  auto const out = c.producer();
+  int calls = 0;
+  int replaced = 0;
+  EXPECT_FALSE(out.when_space([&] { ++calls; })) << "there is space";
+  EXPECT_TRUE(out.push(1));
+  EXPECT_TRUE(out.push(2));
+  EXPECT_TRUE(out.when_space([&] { ++replaced; }));
+  EXPECT_TRUE(out.when_space([&] { ++calls; }));
+  EXPECT_EQ(calls, 0);
+  auto gen = std::move(c).items();
+  EXPECT_EQ(*sync_wait(gen.anext()), 1);
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(*sync_wait(gen.anext()), 2);
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(replaced, 0);
+}
+
+TEST(Channel, CallsBackWhenNoItemIsWanted) {
+  for (bool const closed : {true, false}) {
+    std::optional<channel<int>> c(1);
+    auto const out = c->producer();
+    auto const other = out;
+    EXPECT_TRUE(out.push(1));
+    int calls = 0;
+    EXPECT_TRUE(out.when_space([&] { calls += out.try_push(2).is_unwanted() ? 1 : 100; }));
+    EXPECT_TRUE(other.when_space([&] { calls += other.when_space({}) ? 100 : 1; }));
+    if (closed) {
+      other.close();
+    } else {
+      c.reset();
+    }
+    EXPECT_EQ(calls, 2);
+    EXPECT_FALSE(out.when_space([] {}));
+  }
+}
+
+TEST(Channel, DropsTheCallbackOfAProducerThatIsGone) {
+  channel<int> c(1);
+  auto const held = std::make_shared<int>(0);
+  auto const other = c.producer();
+  {
+    auto const out = c.producer();
+    EXPECT_TRUE(out.push(1));
+    EXPECT_TRUE(out.when_space([held] { ++*held; }));
+    EXPECT_EQ(held.use_count(), 2);
+  }
+  EXPECT_EQ(held.use_count(), 1);
+  EXPECT_TRUE(other.when_space([held, other] { ++*held; })) << "it may keep a producer";
+  auto gen = std::move(c).items();
+  EXPECT_EQ(*sync_wait(gen.anext()), 1);
+  EXPECT_EQ(*held, 1);
+  EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST(Channel, CallsBackManyProducersWhileTheyComeAndGo) {
+  for (int round = 0; round < 20; ++round) {
+    channel<int> c(2);
+    std::vector<std::thread> threads;
+    for (int p = 0; p < 4; ++p) {
+      threads.emplace_back([out = c.producer()]() mutable {
+        for (int i = 0; i < 50; ++i) {
+          auto const mine = out;
+          std::atomic<int> calls = 0;  // gone with `mine`
+          auto const full = mine.try_push(i).is_full();
+          if (full && mine.when_space([&calls] { ++calls; })) std::this_thread::yield();
+          EXPECT_LE(calls.load(), 1);
+        }
+        std::make_shared<pump>(std::move(out), 100)->run();
+      });
+    }
+    auto const got = sync_wait(collect(std::move(c).items()));
+    EXPECT_GE(got.size(), 400U);
+    for (auto& thread : threads) thread.join();
+  }
 }
 
 TEST(Channel, WhatDidNotFitIsKept) {

@@ -34,6 +34,15 @@ struct body_class {
   void (*destroy)(void* body);
   /// Shows the Python objects that the body owns to the cyclic collector; may be null.
   int (*traverse)(void* body, visitproc visit, void* arg);
+
+  // Members that came later: `size` says whether a module has them.
+
+  /// Makes the body give its items in batches of up to `most` from now on; called between two operations. Gives the
+  /// kind of such a body, by which it is resumed then, or null with an exception set. The member is null where that
+  /// cannot be.
+  body_class const* (*in_batches)(void* body, Py_ssize_t most, int array);
+  /// The format of the items in an array, as the struct module has it; null if they are not arithmetic.
+  char const* item_format;
 };
 
 /// The functions of the engine. All need the GIL, and find the interpreter that they are called in.

@@ -148,18 +148,17 @@ class channel_waits {
   template <class Arm>
   auto begin(Arm arm) -> bool {
     if (!bells_.holds()) bells_.keep(make());
-    for (;;) {
-      auto answer = called(PyObject_CallNoArgs(bells_.get()));
-      if (PyCapsule_CheckExact(answer.get()) != 0) {  // the hub of a loop that this channel was not on before
-        heard_ = std::make_shared<hub_bell>(hub_of(answer.get()), number_);
-        continue;
-      }
-      bool const by_hub = PyCallable_Check(answer.get()) == 0;  // it is a future then
-      if (!by_hub && !own_) own_ = std::make_shared<agen::detail::own_bell>();
-      if (!(by_hub ? arm(heard_) : arm(own_))) return false;
-      (by_hub ? future_ : wait_readable_) = std::move(answer);
-      return true;
+    auto answer = called(PyObject_CallNoArgs(bells_.get()));
+    if (PyTuple_CheckExact(answer.get()) !=
+        0) {  // of a loop that this channel was not on before: its hub, and a future
+      heard_ = std::make_shared<hub_bell>(hub_of(PyTuple_GET_ITEM(answer.get(), 0)), number_);
+      answer = object::borrow(PyTuple_GET_ITEM(answer.get(), 1));
     }
+    bool const by_hub = PyCallable_Check(answer.get()) == 0;  // it is a future then
+    if (!by_hub && !own_) own_ = std::make_shared<agen::detail::own_bell>();
+    if (!(by_hub ? arm(heard_) : arm(own_))) return false;
+    (by_hub ? future_ : wait_readable_) = std::move(answer);
+    return true;
   }
   auto operator()() -> awaiting { return awaitable(begun()); }
   auto for_end() -> awaiting {

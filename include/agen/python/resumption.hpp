@@ -34,6 +34,9 @@ class resumption {
   /// because it would count what the other body owns as owned by this one.
   inline void forget_visible() noexcept;
 
+  /// Its generator gives batches, so its body cannot delegate to Python, whose items would not be in one.
+  [[nodiscard]] auto collects() const noexcept -> bool { return collects_; }
+
   /// Makes the resumption the current one, until leave(). It is not entered again meanwhile.
   void enter() noexcept { outer_ = std::exchange(current_, this); }
   void leave() noexcept { current_ = outer_; }
@@ -79,6 +82,21 @@ class resumption {
 
   inline auto traverse_visible(visitproc visit, void* arg) const -> int;
 
+  // For a body that collects items: what it awaits waits until they are given.
+
+  /// Until hold_no_more() a Python awaitable that the body awaits is not begun: the body is suspended there.
+  void hold() noexcept { waiting_ = holding(); }
+  void hold_no_more() noexcept {
+    if (waiting_ == holding()) waiting_ = nullptr;
+  }
+  /// The body is suspended at an awaitable that was not begun.
+  [[nodiscard]] auto holds_await() const noexcept -> bool { return held_; }
+  /// Begins that; gives the coroutine that waits, to be resumed, or null if it waits for the event loop now.
+  inline auto begin_held() -> std::coroutine_handle<>;
+  /// It will never be begun.
+  inline void drop_held() noexcept;
+  void begin_collecting() noexcept { collects_ = true; }
+
  private:
   friend awaiting;
   friend visible;
@@ -88,11 +106,22 @@ class resumption {
     thrown_object_ = object();
   }
 
+  /// Stands in waiting_ for no awaiting, so that those who hold nothing back are not asked.
+  auto holding() noexcept -> awaiting* { return reinterpret_cast<awaiting*>(this); }
+  /// For an awaiting that finds another one in its place: true if it is to wait without having begun.
+  auto holds_back(awaiting& one) noexcept -> bool {
+    if (waiting_ != holding()) return false;
+    waiting_ = &one;
+    return held_ = true;
+  }
+
   awaiting* waiting_ = nullptr;
   resumption* outer_;  ///< while it is the current one: the one before
   visible* visible_ = nullptr;
   agen::detail::resuming_driver& drive_;
   bool delegates_;
+  bool collects_ = false;
+  bool held_ = false;
   std::exception_ptr thrown_;
   object thrown_object_;
 
@@ -119,6 +148,10 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
                   "async_generator or task to Python, and await it there");
     }
     if (now->waiting_ != nullptr) {
+      if (now->holds_back(*this)) {
+        resumption_ = now;
+        return false;
+      }
       throw error(PyExc_RuntimeError,
                   "a C++ body awaits one Python awaitable at a time; gather several in Python and await that");
     }
@@ -152,6 +185,15 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
     return result;
   }
 
+  void close() noexcept {
+    without_exception const aside;
+    PyObject* const awaitable = awaitable_.get();  // a coroutine that is dropped without this warns
+    if (PyObject_HasAttrString(awaitable, "close") != 0) {
+      if (!object::steal(PyObject_CallMethod(awaitable, "close", nullptr))) PyErr_WriteUnraisable(awaitable);
+    }
+    awaitable_ = object();
+  }
+
   object awaitable_;  ///< then its iterator, for the engine
   object object_;     ///< for the event loop, then the result
   std::coroutine_handle<> body_;
@@ -175,6 +217,22 @@ inline auto resumption::wake(PyObject* result, PyObject* exception) -> std::coro
   return woken.body_;
 }
 
+inline auto resumption::begin_held() -> std::coroutine_handle<> {
+  held_ = false;
+  awaiting& one = *waiting_;
+  auto const result = one.begin(delegates_);
+  if (result == PYGEN_NEXT) return nullptr;
+  waiting_ = nullptr;
+  one.resumption_ = nullptr;
+  if (result == PYGEN_ERROR) one.thrown_ = arriving(take_exception().get());
+  return one.body_;
+}
+
+inline void resumption::drop_held() noexcept {
+  held_ = false;
+  waiting_->close();
+}
+
 }  // namespace detail
 
 /// `co_await agen::python::awaitable(obj)` in a body that Python drives awaits what `await obj` would, through the
@@ -187,8 +245,13 @@ inline auto awaitable(object awaited) noexcept -> detail::awaiting { return deta
 
 /// `co_await agen::python::yield_from(obj)` in the body of a generator delegates to any Python async iterable, as
 /// `await yield_from_(obj)` does (PEP 828): its items go to the consumer as they are, without being converted and
-/// without passing this body. Gives the return value. Throws TypeError if `obj` is no async iterable.
+/// without passing this body. Gives the return value. Throws TypeError if `obj` is no async iterable, and RuntimeError
+/// in a body that gives its items in batches.
 inline auto yield_from(object const& iterable) -> detail::awaiting {
+  auto const* const now = detail::resumption::current();
+  if (now != nullptr && now->collects()) {
+    throw error(PyExc_RuntimeError, "yield_from() of a Python object in a generator whose items are given in batches");
+  }
   auto delegation = object::steal(engine().make_delegation(iterable.get()));
   if (!delegation) throw error::current();
   return detail::awaiting(std::move(delegation));

@@ -2,10 +2,12 @@
 #ifndef AGEN_PYTHON_TO_PYTHON_HPP
 #define AGEN_PYTHON_TO_PYTHON_HPP
 
+#include <memory>
 #include <optional>
 
 #include "../detail/resuming_driver.hpp"
 #include "../task.hpp"
+#include "batches.hpp"
 #include "conversion.hpp"
 #include "resumption.hpp"
 
@@ -32,6 +34,8 @@ class body : resumption {
   static AGEN_PYTHON_MODULE_LOCAL abi::body_class const kind;
   /// For a body that keeps an object: from_python() does not separate the generator from what it keeps.
   static AGEN_PYTHON_MODULE_LOCAL abi::body_class const keeping;
+  /// For a body that gives its items in batches.
+  static AGEN_PYTHON_MODULE_LOCAL abi::body_class const batching;
   [[nodiscard]] auto own_kind() const noexcept -> abi::body_class const* { return kept_ ? &keeping : &kind; }
 
   auto take_generator() noexcept -> generator { return std::move(generator_); }
@@ -202,17 +206,140 @@ class body : resumption {
     return abi::raised;
   }
 
+  // In batches ---------------------------------------------------------------------------------------------------
+
+  using item_batch = batch<std::remove_cvref_t<Yield>>;
+
+  static constexpr bool can_batch = delegates && !sends_none;
+  static constexpr char const* format = can_batch ? item_batch::format : nullptr;
+
+  static auto in_batches(void* self, Py_ssize_t most, int array) noexcept -> abi::body_class const* try {
+    auto& batched = *static_cast<body*>(self);
+    batched.batch_ = std::make_unique<item_batch>(static_cast<std::size_t>(most), array != 0);
+    batched.begin_collecting();
+    return &batching;
+  } catch (...) {
+    raise_in_python(std::current_exception());
+    return nullptr;
+  }
+  static constexpr auto batches_function() noexcept -> decltype(abi::body_class::in_batches) {
+    if constexpr (can_batch) {
+      return &body::in_batches;
+    } else {
+      return nullptr;
+    }
+  }
+
+  static auto resume_batching(void* self, PyObject* value, PyObject* exception, PyObject** out,
+                              PyObject** iterator) noexcept -> int {
+    auto& resumed = *static_cast<body*>(self);
+    scope const current(resumed);
+    try {
+      if (resumed.batch_->after != step::yielded) return resumed.end_after_batch(exception, out);
+      if (!resumed.is_waiting() && exception == nullptr && value != Py_None) {
+        PyErr_SetString(PyExc_TypeError, "a generator of batches takes no values");
+        return abi::refused;
+      }
+      return resumed.collect(resumed.step_in_batch(value, exception), out, iterator);
+    } catch (...) {
+      resumed.raise(std::current_exception());
+      return abi::raised;
+    }
+  }
+  static void destroy_batching(void* self) noexcept {
+    auto& destroyed = *static_cast<body*>(self);
+    if (destroyed.holds_await()) destroyed.drop_held();
+    delete &destroyed;
+  }
+
+  /// The body has ended, after the items of the last batch.
+  auto end_after_batch(PyObject* exception, PyObject** out) -> int {
+    step const ended = std::exchange(batch_->after, step::yielded);
+    if (exception != nullptr) {  // the consumer has left before it heard of that
+      drive_.take_error();
+      restore_exception(object::borrow(exception));
+      return abi::raised;
+    }
+    return answer(ended, out, nullptr);
+  }
+  auto step_in_batch(PyObject* value, PyObject* exception) -> step {
+    if (!is_waiting()) return exception != nullptr ? drive_.athrow(arriving(exception)) : next();
+    if (holds_await() && exception == nullptr) {
+      auto const waiting = begin_held();
+      return waiting ? after_wait(waiting) : step::awaits;
+    }
+    if (holds_await()) drop_held();
+    return after_wait(wake(value, exception));
+  }
+  auto after_wait(std::coroutine_handle<> waiting) -> step {
+    if (drive_.awaits_owner()) return drive_.resume(waiting);
+    answered_ = false;
+    waiting.resume();
+    return answered_ ? drive_.answer() : step::awaits;
+  }
+  auto next() noexcept -> step {
+    if (!drive_.is_at_yield()) [[unlikely]]
+      return drive_.anext_anywhere();
+    if (drive_.anext_at_yield()) [[likely]]
+      return step::yielded;
+    return drive_.awaits_owner() ? step::awaits : drive_.finish_anext();
+  }
+  auto collect(step answered, PyObject** out, PyObject** iterator) -> int {
+    for (;;) {
+      switch (answered) {
+        case step::yielded:
+          forget_thrown();
+          if (!add_item()) {
+            answered = fail_item();
+            break;
+          }
+          if (batch_->full()) return give_batch(out);
+          hold();
+          answered = next();
+          hold_no_more();
+          break;
+        case step::awaits: return holds_await() ? give_batch(out) : awaited(out, iterator);
+        case step::returned:
+        case step::raised:
+          if (batch_->size() == 0) return answer(answered, out, iterator);
+          batch_->after = answered;
+          return give_batch(out);
+      }
+    }
+  }
+  /// False with an exception set: it cannot be converted.
+  AGEN_ALWAYS_INLINE auto add_item() -> bool {
+    if constexpr (format != nullptr) {
+      if (batch_->is_array()) {
+        batch_->add_value(*static_cast<std::remove_reference_t<Yield>*>(drive_.item()));
+        return true;
+      }
+    }
+    auto made = object::steal(item());
+    if (!made) return false;
+    batch_->add(std::move(made));
+    return true;
+  }
+  auto give_batch(PyObject** out) -> int {
+    *out = batch_->take();
+    return *out != nullptr ? abi::yielded : abi::raised;
+  }
+
   object kept_;  // outlives the generator, which may refer to it
   generator generator_;
   agen::detail::resuming_driver drive_;
+  std::unique_ptr<item_batch> batch_;
   bool answered_ = false;
 };
 
 template <class Yield, class Send, class Return, class Converter>
-abi::body_class const body<Yield, Send, Return, Converter>::kind = {sizeof(abi::body_class), &body::resume,
-                                                                    &body::destroy, &body::traverse};
+abi::body_class const body<Yield, Send, Return, Converter>::kind = {
+    sizeof(abi::body_class), &body::resume, &body::destroy, &body::traverse, batches_function(), format};
 template <class Yield, class Send, class Return, class Converter>
 abi::body_class const body<Yield, Send, Return, Converter>::keeping = kind;
+template <class Yield, class Send, class Return, class Converter>
+abi::body_class const body<Yield, Send, Return, Converter>::batching = {
+    sizeof(abi::body_class), &body::resume_batching, &body::destroy_batching, &body::traverse, nullptr, nullptr};
 
 template <class T>
 auto as_generator(task<T> awaited) -> async_generator<nothing, void, T> {

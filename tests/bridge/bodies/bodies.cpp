@@ -139,6 +139,18 @@ auto delegates_typed(tool::object source) -> async_generator<int, std::optional<
 }
 // [/iterate]
 
+/// Gives an item, and then those of any Python iterable, which are not converted.
+auto mixed(tool::object source) -> async_generator<int> {
+  co_yield 0;
+  co_await py::yield_from(own(source));
+}
+
+// Numbers of several types.
+template <class T>
+auto numbers(T first, T second, T third) -> async_generator<T> {
+  for (T const one : {first, second, third}) co_yield one;
+}
+
 /// Delegates to itself `depth` times, in C++.
 auto deep(int depth, int n) -> async_generator<int> {
   if (depth == 0) {
@@ -337,6 +349,14 @@ BODIES_MODULE(m) {
   m.def("stubborn", &stubborn);
   m.def("delegates", &delegates);
   m.def("delegates_typed", &delegates_typed);
+  m.def("mixed", &mixed);
+  m.def("flags", [] { return numbers<bool>(true, false, true); });
+  m.def("halves", [] { return numbers(0.0, 0.5, 1.0); });
+  m.def("small", [] { return numbers<unsigned char>(0, 255, 254); });
+  m.def("big", [] {
+    constexpr long long big = 1LL << 62;
+    return numbers(0LL, -big, -big - big);
+  });
   m.def("deep", &deep);
   m.def("twice", &twice);
   m.def("outlives", &outlives);

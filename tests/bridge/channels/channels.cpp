@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -56,6 +58,21 @@ auto many(long producers, long each, long capacity) -> agen::async_generator<int
   return py::items(std::move(channel));
 }
 // [/many]
+
+/// An engine whose thread never blocks in push(): it is called back when there is space, or no more are wanted.
+auto offered(long n, long capacity, long /*unused*/) -> agen::async_generator<int> {
+  agen::channel<int> channel(static_cast<std::size_t>(capacity));
+  start(channel.producer(), [n](auto const& out) {
+    std::binary_semaphore again(0);
+    for (int i = 0; i < n;) {
+      auto const tried = out.try_push(i);
+      if (tried.is_unwanted()) return;
+      if (tried) ++i;
+      if (tried.is_full() && out.when_space([&again] { again.release(); })) again.acquire();
+    }
+  });
+  return py::items(std::move(channel));
+}
 
 auto paced(long n, long microseconds, long /*unused*/) -> agen::async_generator<int> {
   agen::channel<int> channel(16);
@@ -125,6 +142,24 @@ auto silent(long /*unused*/, long /*unused*/, long /*unused*/) -> agen::async_ge
     while (!out.stop_requested()) std::this_thread::sleep_for(1ms);
   });
   return py::items(std::move(channel));
+}
+
+/// Producers of streams that have no thread: speak() pushes one item into each, and lets them go.
+std::vector<agen::producer<int>> quiet_ones;
+
+auto quiet(long /*unused*/, long /*unused*/, long /*unused*/) -> agen::async_generator<int> {
+  agen::channel<int> channel(1);
+  quiet_ones.push_back(channel.producer());
+  return py::items(std::move(channel));
+}
+
+auto speak(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* {
+  py::without_gil([speaking = std::exchange(quiet_ones, {})] {
+    std::thread([&speaking] {
+      for (auto const& out : speaking) out.push(7);
+    }).join();
+  });
+  Py_RETURN_NONE;
 }
 
 /// A channel whose consumer is a C++ body in between: delegation, and an await of Python besides.
@@ -245,12 +280,15 @@ auto prepare(PyObject* /*module*/) -> int try {
 PyMethodDef functions[] = {
     {"numbers", make<numbers>, METH_VARARGS, nullptr},
     {"many", make<many>, METH_VARARGS, nullptr},
+    {"offered", make<offered>, METH_VARARGS, nullptr},
     {"paced", make<paced>, METH_VARARGS, nullptr},
     {"failing", make<failing>, METH_VARARGS, nullptr},
     {"busy", make<busy>, METH_VARARGS, nullptr},
     {"stubborn", make<stubborn>, METH_VARARGS, nullptr},
     {"wakeups", make<wakeups>, METH_VARARGS, nullptr},
     {"silent", make<silent>, METH_VARARGS, nullptr},
+    {"quiet", make<quiet>, METH_VARARGS, nullptr},
+    {"speak", speak, METH_NOARGS, nullptr},
     {"delegating", make<delegating>, METH_VARARGS, nullptr},
     {"bytes", make<bytes>, METH_VARARGS, nullptr},
     {"writes", make<writes>, METH_VARARGS, nullptr},
