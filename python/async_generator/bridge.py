@@ -25,6 +25,7 @@ from ._event_loops import (
 )
 from ._event_loops import _Bells as _Bells  # for agen/python/hub.hpp
 from ._event_loops import _closing as _closing
+from ._event_loops import _home as _home
 
 __all__ = [
     "EventLoop",
