@@ -125,8 +125,11 @@ struct agen_stream {
 }
 #endif
 
-/* For producers that include Python.h before this header. */
-#ifdef Py_PYTHON_H
+#endif /* AGEN_STREAM_H */
+
+/* For producers in files that have included Python.h before; this header may be included again for it. */
+#if defined(Py_PYTHON_H) && !defined(AGEN_STREAM_PYTHON)
+#define AGEN_STREAM_PYTHON
 
 static inline void agen_stream_destroy_capsule(PyObject *capsule) {
   struct agen_stream *stream;
@@ -143,6 +146,4 @@ static inline PyObject *agen_stream_capsule(struct agen_stream *stream) {
   return capsule;
 }
 
-#endif /* Py_PYTHON_H */
-
-#endif /* AGEN_STREAM_H */
+#endif /* AGEN_STREAM_PYTHON */

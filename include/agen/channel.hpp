@@ -263,6 +263,13 @@ attempt(Make) -> attempt<std::invoke_result_t<Make&>>;
 
 template <class T, class Waits>
 auto channel_items(channel<T> from, Waits waits) -> async_generator<T>;
+/// What the ends of a channel share, for consumers that are no generators.
+struct channel_access {
+  template <class T>
+  static auto state(channel<T> const& of) noexcept -> channel_state<T>& {
+    return *of.state_;
+  }
+};
 
 }  // namespace detail
 
@@ -352,6 +359,7 @@ class channel {
  private:
   template <class Item, class Waits>
   friend auto detail::channel_items(channel<Item> from, Waits waits) -> async_generator<Item>;
+  friend detail::channel_access;
 
   template <class Waits>
   static auto iterate(channel from, Waits how) -> async_generator<T> {

@@ -60,6 +60,23 @@ def get_cmake_dir() -> str:
     return str(Path(__file__).resolve().parent / "cmake")
 
 
+class _Exported:
+    """What ``agen::python::export_stream()`` returns: an object for ``async_generator.stream()``.
+
+    Args:
+        capsule: the stream.
+    """
+
+    __slots__ = ("_capsule",)
+
+    def __init__(self, capsule: object) -> None:
+        self._capsule = capsule
+
+    def __agen_stream__(self) -> object:
+        """The capsule of ``agen_stream.h``; a consumer takes the stream once."""
+        return self._capsule
+
+
 def _main() -> None:
     import argparse
 

@@ -9,8 +9,9 @@
 #include <string>
 #include <thread>
 
-#include "../agen_stream.h"
 #include "channel.hpp"
+
+#include "../agen_stream.h"
 
 namespace agen::python {
 
