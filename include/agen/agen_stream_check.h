@@ -4,10 +4,10 @@
  *     static struct agen_stream *make(void *context) { return my_stream(5); }
  *     int main(void) { return agen_stream_check(make, NULL, NULL, stderr) != 0; }
  *
- * Run it with -fsanitize=thread, and once more with -fsanitize=address. Every stream that `make` gives has to behave alike;
- * it may give items for ever, and may fail. The checks: release at every point, stop at every point, each by one thread and
- * by many at once; one item at a time; polling without a pause; waiting by wakes only; items that outlive the end; a release
- * and a drop on other threads; no wake after release(). C11 and C++, POSIX threads.
+ * Run it with -fsanitize=thread, and once more with -fsanitize=address. Every stream that `make` gives has to behave
+ * alike; it may give items for ever, and may fail. The checks: release at every point, stop at every point, each by one
+ * thread and by many at once; one item at a time; polling without a pause; waiting by wakes only; items that outlive
+ * the end; a release and a drop on other threads; no wake after release(). C11 and C++, POSIX threads.
  *
  * For the authors of consumers: agen_stream_check_storm() puts threads that wake without a pause around any stream.
  */
@@ -22,7 +22,7 @@
 
 #include "agen_stream.h"
 
-typedef struct agen_stream *(*agen_stream_maker)(void *context);
+typedef struct agen_stream* (*agen_stream_maker)(void* context);
 
 struct agen_stream_check_options {
   size_t most;      /* take no more than so many items of one stream; 0: 32 */
@@ -44,8 +44,8 @@ struct agen_check_bell {
 
 struct agen_check {
   agen_stream_maker make;
-  void *context;
-  FILE *out;
+  void* context;
+  FILE* out;
   struct agen_stream_check_options options;
   pthread_mutex_t mutex;
   int failures;
@@ -53,18 +53,18 @@ struct agen_check {
 
 /* One stream that is being checked, and the items that were taken and not dropped. */
 struct agen_check_use {
-  struct agen_check *check;
-  char const *what; /* the check, for messages */
+  struct agen_check* check;
+  char const* what; /* the check, for messages */
   size_t point;     /* the number of items at which it does it */
-  struct agen_stream *stream;
+  struct agen_stream* stream;
   struct agen_check_bell bell;
-  void **items;
+  void** items;
   size_t held;
   size_t seen;
 };
 
-static inline void agen_check_fail(struct agen_check_use *use, char const *rule) {
-  struct agen_check *const check = use->check;
+static inline void agen_check_fail(struct agen_check_use* use, char const* rule) {
+  struct agen_check* const check = use->check;
   pthread_mutex_lock(&check->mutex);
   ++check->failures;
   if (check->out != NULL) fprintf(check->out, "agen_stream_check: %s at item %zu: %s\n", use->what, use->point, rule);
@@ -84,8 +84,8 @@ static inline struct timespec agen_check_deadline(double seconds) {
   return at;
 }
 
-static inline void agen_check_wake(void *context) {
-  struct agen_check_bell *const bell = (struct agen_check_bell *)context;
+static inline void agen_check_wake(void* context) {
+  struct agen_check_bell* const bell = (struct agen_check_bell*)context;
   pthread_mutex_lock(&bell->mutex);
   if (bell->released) bell->late = 1;
   bell->rung = 1;
@@ -94,8 +94,8 @@ static inline void agen_check_wake(void *context) {
 }
 
 /* False if no wake has come in time. */
-static inline int agen_check_wait(struct agen_check_use *use) {
-  struct agen_check_bell *const bell = &use->bell;
+static inline int agen_check_wait(struct agen_check_use* use) {
+  struct agen_check_bell* const bell = &use->bell;
   struct timespec const until = agen_check_deadline(use->check->options.seconds);
   int in_time = 1;
   pthread_mutex_lock(&bell->mutex);
@@ -107,7 +107,7 @@ static inline int agen_check_wait(struct agen_check_use *use) {
 }
 
 /* Calls next() once, and checks the form of the answer. Items are kept. */
-static inline int agen_check_poll(struct agen_check_use *use, size_t max) {
+static inline int agen_check_poll(struct agen_check_use* use, size_t max) {
   size_t count = (size_t)-1;
   int const answer = use->stream->next(use->stream, max, use->items + use->held, &count);
   if (count > max) {
@@ -127,7 +127,7 @@ static inline int agen_check_poll(struct agen_check_use *use, size_t max) {
 }
 
 /* The same, waiting by wakes only until there is an answer. */
-static inline int agen_check_next(struct agen_check_use *use, size_t max) {
+static inline int agen_check_next(struct agen_check_use* use, size_t max) {
   for (;;) {
     int const answer = agen_check_poll(use, max);
     if (answer != AGEN_STREAM_PENDING) return answer;
@@ -138,17 +138,17 @@ static inline int agen_check_next(struct agen_check_use *use, size_t max) {
   }
 }
 
-static inline void agen_check_drop(struct agen_check_use *use) {
+static inline void agen_check_drop(struct agen_check_use* use) {
   while (use->held != 0) use->stream->drop(use->stream, use->items[--use->held]);
 }
 
-static inline struct agen_check_use *agen_check_open(struct agen_check *check, char const *what, size_t point) {
-  struct agen_check_use *const use = (struct agen_check_use *)calloc(1, sizeof *use);
+static inline struct agen_check_use* agen_check_open(struct agen_check* check, char const* what, size_t point) {
+  struct agen_check_use* const use = (struct agen_check_use*)calloc(1, sizeof *use);
   if (use == NULL) abort();
   use->check = check;
   use->what = what;
   use->point = point;
-  use->items = (void **)calloc(2 * check->options.most + 64, sizeof *use->items);
+  use->items = (void**)calloc(2 * check->options.most + 64, sizeof *use->items);
   if (use->items == NULL) abort();
   pthread_mutex_init(&use->bell.mutex, NULL);
   pthread_cond_init(&use->bell.rings, NULL);
@@ -157,12 +157,12 @@ static inline struct agen_check_use *agen_check_open(struct agen_check *check, c
   return use;
 }
 
-static inline int agen_check_start(struct agen_check_use *use) {
+static inline int agen_check_start(struct agen_check_use* use) {
   if (use->stream == NULL) return AGEN_STREAM_ERROR;
   return use->stream->start(use->stream, agen_check_wake, &use->bell);
 }
 
-static inline void agen_check_release(struct agen_check_use *use) {
+static inline void agen_check_release(struct agen_check_use* use) {
   if (use->stream == NULL) return;
   agen_check_drop(use);
   use->stream->release(use->stream);
@@ -173,7 +173,7 @@ static inline void agen_check_release(struct agen_check_use *use) {
 }
 
 /* Ends the use, after a moment in which a late wake is seen. */
-static inline void agen_check_close(struct agen_check_use *use) {
+static inline void agen_check_close(struct agen_check_use* use) {
   struct timespec const moment = agen_check_deadline(0.002);
   int late;
   agen_check_release(use);
@@ -189,7 +189,7 @@ static inline void agen_check_close(struct agen_check_use *use) {
 }
 
 /* Takes items, `max` at a time, until `point` were seen or there are no more. True if there may be more. */
-static inline int agen_check_take(struct agen_check_use *use, size_t max) {
+static inline int agen_check_take(struct agen_check_use* use, size_t max) {
   while (use->seen < use->point) {
     size_t const left = use->point - use->seen;
     if (agen_check_next(use, max < left ? max : left) != AGEN_STREAM_OK) return 0;
@@ -197,19 +197,19 @@ static inline int agen_check_take(struct agen_check_use *use, size_t max) {
   return 1;
 }
 
-static inline void agen_check_text(struct agen_check_use *use) {
-  char const *const text = use->stream->error(use->stream);
+static inline void agen_check_text(struct agen_check_use* use) {
+  char const* const text = use->stream->error(use->stream);
   if (text == NULL || *text == '\0') agen_check_fail(use, "error() has no text");
 }
 
-static inline void agen_check_last_answer(struct agen_check_use *use, int answer) {
+static inline void agen_check_last_answer(struct agen_check_use* use, int answer) {
   if (answer == AGEN_STREAM_ERROR) agen_check_text(use);
   if (agen_check_poll(use, 1) != answer) agen_check_fail(use, "next() takes back that the stream has ended or failed");
 }
 
 /* To the end, or to `most` items; `max` at a time. */
-static inline void agen_check_drain(struct agen_check *check, size_t max) {
-  struct agen_check_use *const use = agen_check_open(check, max == 1 ? "one item at a time" : "many at a time", 0);
+static inline void agen_check_drain(struct agen_check* check, size_t max) {
+  struct agen_check_use* const use = agen_check_open(check, max == 1 ? "one item at a time" : "many at a time", 0);
   int answer = agen_check_start(use);
   if (answer == AGEN_STREAM_OK) {
     while (answer == AGEN_STREAM_OK && use->seen < check->options.most) answer = agen_check_next(use, max);
@@ -222,8 +222,8 @@ static inline void agen_check_drain(struct agen_check *check, size_t max) {
 }
 
 /* next() again and again, without waiting for a wake. */
-static inline void agen_check_polling(struct agen_check *check) {
-  struct agen_check_use *const use = agen_check_open(check, "polling", check->options.most);
+static inline void agen_check_polling(struct agen_check* check) {
+  struct agen_check_use* const use = agen_check_open(check, "polling", check->options.most);
   struct timespec const until = agen_check_deadline(check->options.seconds);
   int answer = agen_check_start(use);
   while ((answer == AGEN_STREAM_OK || answer == AGEN_STREAM_PENDING) && use->seen < use->point) {
@@ -238,23 +238,23 @@ static inline void agen_check_polling(struct agen_check *check) {
   agen_check_close(use);
 }
 
-static inline void *agen_check_drop_elsewhere(void *use) {
-  agen_check_drop((struct agen_check_use *)use);
+static inline void* agen_check_drop_elsewhere(void* use) {
+  agen_check_drop((struct agen_check_use*)use);
   return NULL;
 }
-static inline void *agen_check_release_elsewhere(void *use) {
-  agen_check_release((struct agen_check_use *)use);
+static inline void* agen_check_release_elsewhere(void* use) {
+  agen_check_release((struct agen_check_use*)use);
   return NULL;
 }
-static inline void agen_check_elsewhere(struct agen_check_use *use, void *(*function)(void *)) {
+static inline void agen_check_elsewhere(struct agen_check_use* use, void* (*function)(void*)) {
   pthread_t thread;
   if (pthread_create(&thread, NULL, function, use) != 0) abort();
   pthread_join(thread, NULL);
 }
 
 /* stop() after `point` items: then END, while items are still held, which are dropped on another thread. */
-static inline int agen_check_stop_at(struct agen_check *check, size_t point) {
-  struct agen_check_use *const use = agen_check_open(check, "stop()", point);
+static inline int agen_check_stop_at(struct agen_check* check, size_t point) {
+  struct agen_check_use* const use = agen_check_open(check, "stop()", point);
   int more = 0;
   if (agen_check_start(use) == AGEN_STREAM_OK) {
     int answer;
@@ -270,7 +270,8 @@ static inline int agen_check_stop_at(struct agen_check *check, size_t point) {
         break;
       }
     } while (answer == AGEN_STREAM_OK);
-    if (more && answer == AGEN_STREAM_ERROR) agen_check_fail(use, "ERROR after stop(), which says that stopping failed");
+    if (more && answer == AGEN_STREAM_ERROR)
+      agen_check_fail(use, "ERROR after stop(), which says that stopping failed");
     use->stream->stop(use->stream);
     agen_check_elsewhere(use, agen_check_drop_elsewhere);
   }
@@ -279,8 +280,8 @@ static inline int agen_check_stop_at(struct agen_check *check, size_t point) {
 }
 
 /* release() after `point` items; at a point that waits, if `waits`. */
-static inline void agen_check_drop_at(struct agen_check *check, size_t point, int waits) {
-  struct agen_check_use *const use = agen_check_open(check, "release()", point);
+static inline void agen_check_drop_at(struct agen_check* check, size_t point, int waits) {
+  struct agen_check_use* const use = agen_check_open(check, "release()", point);
   if (agen_check_start(use) == AGEN_STREAM_OK) {
     (void)agen_check_take(use, 1);
     if (waits) (void)agen_check_poll(use, 1);
@@ -290,8 +291,8 @@ static inline void agen_check_drop_at(struct agen_check *check, size_t point, in
 }
 
 /* What every thread does. */
-static inline void *agen_check_everything(void *context) {
-  struct agen_check *const check = (struct agen_check *)context;
+static inline void* agen_check_everything(void* context) {
+  struct agen_check* const check = (struct agen_check*)context;
   size_t point;
   int more = 1;
   agen_check_drain(check, 1);
@@ -306,9 +307,9 @@ static inline void *agen_check_everything(void *context) {
 }
 
 /* True if the struct can be used at all. */
-static inline int agen_check_struct(struct agen_check *check) {
-  struct agen_check_use *const use = agen_check_open(check, "release() without start()", 0);
-  struct agen_stream const *const stream = use->stream;
+static inline int agen_check_struct(struct agen_check* check) {
+  struct agen_check_use* const use = agen_check_open(check, "release() without start()", 0);
+  struct agen_stream const* const stream = use->stream;
   int usable = 0;
   if (stream != NULL && stream->major != AGEN_STREAM_MAJOR) {
     agen_check_fail(use, "the major version is not the one that this file checks");
@@ -324,10 +325,10 @@ static inline int agen_check_struct(struct agen_check *check) {
   return usable;
 }
 
-/* How many rules are broken; each is told in a line on `out`, which may be null. `options` may be null. `make` is called
- * from several threads at the same time. */
-static inline int agen_stream_check(agen_stream_maker make, void *context,
-                                    struct agen_stream_check_options const *options, FILE *out) {
+/* How many rules are broken; each is told in a line on `out`, which may be null. `options` may be null. `make` is
+ * called from several threads at the same time. */
+static inline int agen_stream_check(agen_stream_maker make, void* context,
+                                    struct agen_stream_check_options const* options, FILE* out) {
   struct agen_check check;
   pthread_t threads[64];
   unsigned i;
@@ -355,20 +356,20 @@ static inline int agen_stream_check(agen_stream_maker make, void *context,
 /* A stream around another one, with threads that wake its consumer without a pause, until it is released. */
 struct agen_check_storm {
   struct agen_stream stream;
-  struct agen_stream *inner;
-  void (*wake)(void *context);
-  void *context;
+  struct agen_stream* inner;
+  void (*wake)(void* context);
+  void* context;
   unsigned count;
   pthread_t threads[16];
   pthread_mutex_t mutex;
   int over;
 };
 
-static inline struct agen_check_storm *agen_check_storm_of(struct agen_stream *self) {
-  return (struct agen_check_storm *)self->private_data;
+static inline struct agen_check_storm* agen_check_storm_of(struct agen_stream* self) {
+  return (struct agen_check_storm*)self->private_data;
 }
-static inline void *agen_check_storm_run(void *context) {
-  struct agen_check_storm *const storm = (struct agen_check_storm *)context;
+static inline void* agen_check_storm_run(void* context) {
+  struct agen_check_storm* const storm = (struct agen_check_storm*)context;
   int over = 0;
   while (!over) {
     storm->wake(storm->context);
@@ -378,8 +379,8 @@ static inline void *agen_check_storm_run(void *context) {
   }
   return NULL;
 }
-static inline int agen_check_storm_start(struct agen_stream *self, void (*wake)(void *context), void *context) {
-  struct agen_check_storm *const storm = agen_check_storm_of(self);
+static inline int agen_check_storm_start(struct agen_stream* self, void (*wake)(void* context), void* context) {
+  struct agen_check_storm* const storm = agen_check_storm_of(self);
   unsigned const wanted = storm->count;
   storm->wake = wake;
   storm->context = context;
@@ -388,28 +389,28 @@ static inline int agen_check_storm_start(struct agen_stream *self, void (*wake)(
   }
   return storm->inner->start(storm->inner, wake, context);
 }
-static inline int agen_check_storm_next(struct agen_stream *self, size_t max, void **items, size_t *count) {
-  struct agen_stream *const inner = agen_check_storm_of(self)->inner;
+static inline int agen_check_storm_next(struct agen_stream* self, size_t max, void** items, size_t* count) {
+  struct agen_stream* const inner = agen_check_storm_of(self)->inner;
   return inner->next(inner, max, items, count);
 }
-static inline void agen_check_storm_stop(struct agen_stream *self) {
-  struct agen_stream *const inner = agen_check_storm_of(self)->inner;
+static inline void agen_check_storm_stop(struct agen_stream* self) {
+  struct agen_stream* const inner = agen_check_storm_of(self)->inner;
   inner->stop(inner);
 }
-static inline char const *agen_check_storm_error(struct agen_stream *self) {
-  struct agen_stream *const inner = agen_check_storm_of(self)->inner;
+static inline char const* agen_check_storm_error(struct agen_stream* self) {
+  struct agen_stream* const inner = agen_check_storm_of(self)->inner;
   return inner->error(inner);
 }
-static inline struct _object *agen_check_storm_to_python(struct agen_stream *self, void *item) {
-  struct agen_stream *const inner = agen_check_storm_of(self)->inner;
+static inline struct _object* agen_check_storm_to_python(struct agen_stream* self, void* item) {
+  struct agen_stream* const inner = agen_check_storm_of(self)->inner;
   return inner->to_python(inner, item);
 }
-static inline void agen_check_storm_drop(struct agen_stream *self, void *item) {
-  struct agen_stream *const inner = agen_check_storm_of(self)->inner;
+static inline void agen_check_storm_drop(struct agen_stream* self, void* item) {
+  struct agen_stream* const inner = agen_check_storm_of(self)->inner;
   inner->drop(inner, item);
 }
-static inline void agen_check_storm_release(struct agen_stream *self) {
-  struct agen_check_storm *const storm = agen_check_storm_of(self);
+static inline void agen_check_storm_release(struct agen_stream* self) {
+  struct agen_check_storm* const storm = agen_check_storm_of(self);
   pthread_mutex_lock(&storm->mutex);
   storm->over = 1;
   pthread_mutex_unlock(&storm->mutex);
@@ -422,8 +423,8 @@ static inline void agen_check_storm_release(struct agen_stream *self) {
 }
 
 /* Takes `inner` over. At most 16 threads. */
-static inline struct agen_stream *agen_stream_check_storm(struct agen_stream *inner, unsigned threads) {
-  struct agen_check_storm *const storm = (struct agen_check_storm *)calloc(1, sizeof *storm);
+static inline struct agen_stream* agen_stream_check_storm(struct agen_stream* inner, unsigned threads) {
+  struct agen_check_storm* const storm = (struct agen_check_storm*)calloc(1, sizeof *storm);
   if (storm == NULL) abort();
   storm->stream.major = AGEN_STREAM_MAJOR;
   storm->stream.minor = AGEN_STREAM_MINOR;

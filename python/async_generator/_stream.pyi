@@ -1,8 +1,9 @@
-from typing import Any, Protocol
+from typing import Any, Protocol, type_check_only
 
-from ._engine import async_generator as _async_generator
+from ._engine import async_generator
 
+@type_check_only
 class _HasStream(Protocol):
     def __agen_stream__(self) -> object: ...
 
-def stream(source: _HasStream) -> _async_generator[Any, None, None]: ...
+def stream(source: _HasStream) -> async_generator[Any, None, None]: ...

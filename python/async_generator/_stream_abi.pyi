@@ -1,5 +1,5 @@
 from typing import Any
 
-from ._engine import async_generator as _async_generator
+from ._engine import async_generator
 
-def open(capsule: object, /) -> _async_generator[Any, None, None]: ...
+def open(capsule: object, /) -> async_generator[Any, None, None]: ...

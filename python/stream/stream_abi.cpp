@@ -40,8 +40,8 @@ PyModuleDef_Slot slots[] = {
 #endif
     {0, nullptr},
 };
-PyModuleDef definition = {PyModuleDef_HEAD_INIT, "async_generator._stream_abi", nullptr, 0, functions, slots,
-                          nullptr,               nullptr,                       nullptr};
+PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "async_generator._stream_abi", nullptr, 0, functions, slots, nullptr, nullptr, nullptr};
 
 }  // namespace
 

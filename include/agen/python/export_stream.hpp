@@ -1,5 +1,5 @@
-// Channels and C++ generators as streams of agen_stream.h, for consumers in any language. Nothing of it is in a generator
-// that is bound in the usual way: an author asks for it by export_stream().
+// Channels and C++ generators as streams of agen_stream.h, for consumers in any language. Nothing of it is in a
+// generator that is bound in the usual way: an author asks for it by export_stream().
 #ifndef AGEN_PYTHON_EXPORT_STREAM_HPP
 #define AGEN_PYTHON_EXPORT_STREAM_HPP
 
@@ -39,7 +39,8 @@ class export_waker final : public agen::detail::bell {
 };
 
 /// The functions of a stream over `Source`, which has
-///   next(items)     appends items, if there are any, to an item_sink; gives an answer of agen_stream.h. Throws what the
+///   next(items)     appends items, if there are any, to an item_sink; gives an answer of agen_stream.h. Throws what
+///   the
 ///                   stream fails with.
 ///   stop()          no more items are wanted
 ///   leave()         the stream is released. True: it is destroyed at once; false: the source calls destroy() later.
@@ -120,8 +121,9 @@ class exported_stream {
     return take_exception().release();
   }
 
-  agen_stream stream_ = {AGEN_STREAM_MAJOR, AGEN_STREAM_MINOR, &release, nullptr, &start,    &next, &stop,
-                         &error,            &to_python,        &drop,    &exception};
+  agen_stream stream_ = {
+      AGEN_STREAM_MAJOR, AGEN_STREAM_MINOR, &release, nullptr, &start, &next, &stop, &error, &to_python, &drop,
+      &exception};
   std::shared_ptr<export_waker> const waker_;
   std::exception_ptr error_;
   std::string text_;
@@ -288,13 +290,12 @@ inline auto exported(agen_stream* made) -> object {
 /// The items of a channel as a Python object with __agen_stream__(), which async_generator.stream() and every other
 /// consumer of agen_stream.h takes, once. The producers are stopped, and their end awaited, as agen/channel.hpp says.
 ///
-/// The functions of the stream take the GIL where the consumer does not hold it: items are destroyed, and stop callbacks
-/// called, with the GIL held.
+/// The functions of the stream take the GIL where the consumer does not hold it: items are destroyed, and stop
+/// callbacks called, with the GIL held.
 /// \tparam Converter  how items become Python objects: see conversions
 template <class Converter = conversions, class T>
 auto export_stream(channel<T> from) -> object {
-  return detail::exported(
-      detail::exported_stream<T, Converter, detail::channel_source<T>>::make(std::move(from)));
+  return detail::exported(detail::exported_stream<T, Converter, detail::channel_source<T>>::make(std::move(from)));
 }
 
 /// The same for a generator. The consumer drives it, so its body may await what other C++ threads complete, and nothing

@@ -114,8 +114,9 @@ class taken_stream {
                   "anext(): this stream began in the process that this one was forked from, where its producer runs");
     }
     if (find_home().get() == home_.get()) return;
-    throw error(PyExc_RuntimeError,
-                "anext(): this stream began on another event loop, which its producer wakes; make a stream for each loop");
+    throw error(
+        PyExc_RuntimeError,
+        "anext(): this stream began on another event loop, which its producer wakes; make a stream for each loop");
   }
   /// Whether stop() may be called: the stream has begun, here, and is not at its end.
   [[nodiscard]] auto can_stop() const noexcept -> bool {

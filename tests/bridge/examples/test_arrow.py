@@ -4,15 +4,16 @@ import gc
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import async_generator
 import extensions
 import pytest
 from async_generator import aclosing, bridge
-from conftest import HERE
 from loops import every_loop
 
-FOLDER = HERE.parent.parent / "examples" / "bridge" / "arrow"
+ROOT = Path(__file__).resolve().parents[3]
+FOLDER = ROOT / "examples" / "bridge" / "arrow"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def pa():
 
 @pytest.fixture(scope="module")
 def arrow():
-    return extensions.load(FOLDER, "arrow", agen_ROOT=bridge.get_cmake_dir())
+    return extensions.load(FOLDER, "agen_arrow", agen_ROOT=bridge.get_cmake_dir())
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_what_has_no_arrow_stream_is_refused(arrow):
 def test_the_streams_keep_the_rules(tmp_path):
     sources = [FOLDER / "check.c", FOLDER / "arrow.c"]
     flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-O1", "-fsanitize=thread", "-pthread"]
-    include = f"-I{HERE.parent.parent / 'include'}"
+    include = f"-I{ROOT / 'include'}"
     subprocess.run(["gcc", *flags, include, *sources, "-o", tmp_path / "check"], check=True)
     done = subprocess.run([tmp_path / "check"], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")

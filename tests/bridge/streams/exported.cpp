@@ -44,7 +44,9 @@ auto numbers(int count) -> agen::channel<counted> {
   ++alive;
   std::thread([out = made.producer(), count]() mutable {
     for (int i = 0; i < count && out.push(counted(i)); ++i) continue;
-    { auto const last = std::move(out); }
+    {
+      auto const last = std::move(out);
+    }
     --alive;
   }).detach();
   return made;
@@ -57,7 +59,9 @@ auto failing(int count) -> agen::channel<counted> {
   std::thread([out = made.producer(), count]() mutable {
     for (int i = 0; i < count && out.push(counted(i)); ++i) continue;
     out.fail(std::make_exception_ptr(std::out_of_range("the engine is gone")));
-    { auto const last = std::move(out); }
+    {
+      auto const last = std::move(out);
+    }
     --alive;
   }).detach();
   return made;

@@ -5,62 +5,62 @@
 
 #include "sensor.h"
 
-static PyObject *number(struct agen_stream *self, void *item) {
-  unsigned const read = ((struct reading *)item)->number;
+static PyObject* number(struct agen_stream* self, void* item) {
+  unsigned const read = ((struct reading*)item)->number;
   self->drop(self, item);
   return PyLong_FromUnsignedLong(read);
 }
 
-static PyObject *fails_at_3(struct agen_stream *self, void *item) {
-  PyObject *const made = number(self, item);
+static PyObject* fails_at_3(struct agen_stream* self, void* item) {
+  PyObject* const made = number(self, item);
   if (made == NULL || PyLong_AsLong(made) != 3) return made;
   Py_DECREF(made);
   return PyErr_Format(PyExc_LookupError, "no object for this item");
 }
 
-static int start_fails(struct agen_stream *self, void (*wake)(void *context), void *context) {
+static int start_fails(struct agen_stream* self, void (*wake)(void* context), void* context) {
   (void)self;
   (void)wake;
   (void)context;
   return AGEN_STREAM_ERROR;
 }
 
-static PyObject *key_error(struct agen_stream *self) {
+static PyObject* key_error(struct agen_stream* self) {
   (void)self;
   return PyObject_CallFunction(PyExc_KeyError, "s", "from the producer");
 }
-static PyObject *raises_instead(struct agen_stream *self) {
+static PyObject* raises_instead(struct agen_stream* self) {
   (void)self;
   return PyErr_Format(PyExc_ZeroDivisionError, "exception() itself");
 }
-static PyObject *no_exception(struct agen_stream *self) {
+static PyObject* no_exception(struct agen_stream* self) {
   (void)self;
   return PyLong_FromLong(7);
 }
-static PyObject *no_object(struct agen_stream *self) {
+static PyObject* no_object(struct agen_stream* self) {
   (void)self;
   return NULL;
 }
-static char const *strange_text(struct agen_stream *self) {
+static char const* strange_text(struct agen_stream* self) {
   (void)self;
   return "not UTF-8: \xff";
 }
 
 /* A stream that is stopped, and fails to stop. */
-static int (*sensor_next)(struct agen_stream *self, size_t max, void **items, size_t *count);
-static int end_fails(struct agen_stream *self, size_t max, void **items, size_t *count) {
+static int (*sensor_next)(struct agen_stream* self, size_t max, void** items, size_t* count);
+static int end_fails(struct agen_stream* self, size_t max, void** items, size_t* count) {
   int const answer = sensor_next(self, max, items, count);
   return answer == AGEN_STREAM_END ? AGEN_STREAM_ERROR : answer;
 }
 
 /* stream(count, microseconds=0, how=""): a capsule. */
-static PyObject *stream(PyObject *module, PyObject *args) {
+static PyObject* stream(PyObject* module, PyObject* args) {
   unsigned count = 0, microseconds = 0;
-  char const *how = "";
+  char const* how = "";
   (void)module;
   if (!PyArg_ParseTuple(args, "I|Is", &count, &microseconds, &how)) return NULL;
   int const broken = strncmp(how, "broken", 6) == 0;
-  struct agen_stream *made = sensor_stream(count, microseconds, broken, number);
+  struct agen_stream* made = sensor_stream(count, microseconds, broken, number);
   if (made == NULL) return PyErr_NoMemory();
   if (strcmp(how, "version 2.7") == 0) {
     made->major = 2;
@@ -96,19 +96,19 @@ static PyObject *stream(PyObject *module, PyObject *args) {
   return agen_stream_capsule(made);
 }
 
-static PyObject *other_capsule(PyObject *module, PyObject *none) {
+static PyObject* other_capsule(PyObject* module, PyObject* none) {
   static int anything;
   (void)module;
   (void)none;
   return PyCapsule_New(&anything, "arrow_array_stream", NULL);
 }
 
-static PyObject *name_of(PyObject *module, PyObject *capsule) {
+static PyObject* name_of(PyObject* module, PyObject* capsule) {
   (void)module;
   return PyUnicode_FromString(PyCapsule_GetName(capsule));
 }
 
-static PyObject *count_alive(PyObject *module, PyObject *none) {
+static PyObject* count_alive(PyObject* module, PyObject* none) {
   (void)module;
   (void)none;
   return PyLong_FromLong(sensor_alive());

@@ -1,16 +1,16 @@
-/* Producers that break one rule of agen_stream.h each, for the test of agen_stream_check.h. The argument names the rule.
- * The exit status is 1 if the check finds something. */
+/* Producers that break one rule of agen_stream.h each, for the test of agen_stream_check.h. The argument names the
+ * rule. The exit status is 1 if the check finds something. */
 #include <agen/agen_stream_check.h>
 
-static char const *rule;
+static char const* rule;
 
 struct wrong {
   struct agen_stream stream;
   pthread_mutex_t mutex;
   pthread_cond_t changed;
   pthread_t thread;
-  void (*wake)(void *context);
-  void *context;
+  void (*wake)(void* context);
+  void* context;
   int ready; /* items that are there */
   int given;
   int stopped;
@@ -18,10 +18,10 @@ struct wrong {
   int ended;
 };
 
-static int is(char const *name) { return strcmp(rule, name) == 0; }
+static int is(char const* name) { return strcmp(rule, name) == 0; }
 
 /* ... and leaves next() a moment to read what was written. */
-static void write_without_lock(struct wrong *w) {
+static void write_without_lock(struct wrong* w) {
   struct timespec const until = agen_check_deadline(0.001);
   struct timespec now;
   pthread_mutex_unlock(&w->mutex);
@@ -33,8 +33,8 @@ static void write_without_lock(struct wrong *w) {
 }
 
 /* Makes 5 items, one each millisecond, then waits for the release. */
-static void *run(void *context) {
-  struct wrong *const w = context;
+static void* run(void* context) {
+  struct wrong* const w = context;
   int released;
   pthread_mutex_lock(&w->mutex);
   for (int i = 0; i < 5 && !w->released; ++i) {
@@ -63,8 +63,8 @@ static void *run(void *context) {
   return NULL;
 }
 
-static int start(struct agen_stream *self, void (*wake)(void *context), void *context) {
-  struct wrong *const w = self->private_data;
+static int start(struct agen_stream* self, void (*wake)(void* context), void* context) {
+  struct wrong* const w = self->private_data;
   w->wake = wake;
   w->context = context;
   if (is("start fails without text")) return AGEN_STREAM_ERROR;
@@ -73,8 +73,8 @@ static int start(struct agen_stream *self, void (*wake)(void *context), void *co
   return AGEN_STREAM_OK;
 }
 
-static int next(struct agen_stream *self, size_t max, void **items, size_t *count) {
-  struct wrong *const w = self->private_data;
+static int next(struct agen_stream* self, size_t max, void** items, size_t* count) {
+  struct wrong* const w = self->private_data;
   int answer = AGEN_STREAM_PENDING;
   pthread_mutex_lock(&w->mutex);
   *count = 0;
@@ -100,30 +100,30 @@ static int next(struct agen_stream *self, size_t max, void **items, size_t *coun
   return answer;
 }
 
-static void stop(struct agen_stream *self) {
-  struct wrong *const w = self->private_data;
+static void stop(struct agen_stream* self) {
+  struct wrong* const w = self->private_data;
   pthread_mutex_lock(&w->mutex);
   w->stopped = 1;
   pthread_mutex_unlock(&w->mutex);
   if (w->wake != NULL && !is("never ends")) w->wake(w->context);
 }
 
-static char const *error(struct agen_stream *self) {
+static char const* error(struct agen_stream* self) {
   (void)self;
   return is("start fails without text") ? NULL : "it has failed";
 }
-static struct _object *to_python(struct agen_stream *self, void *item) {
+static struct _object* to_python(struct agen_stream* self, void* item) {
   (void)self;
   (void)item;
   return NULL;
 }
-static void drop(struct agen_stream *self, void *item) {
+static void drop(struct agen_stream* self, void* item) {
   (void)self;
   (void)item;
 }
 
-static void release(struct agen_stream *self) {
-  struct wrong *const w = self->private_data;
+static void release(struct agen_stream* self) {
+  struct wrong* const w = self->private_data;
   int const started = w->wake != NULL && !is("start fails without text");
   pthread_mutex_lock(&w->mutex);
   w->released = 1;
@@ -134,8 +134,8 @@ static void release(struct agen_stream *self) {
   free(w);
 }
 
-static struct agen_stream *make(void *context) {
-  struct wrong *const w = calloc(1, sizeof *w);
+static struct agen_stream* make(void* context) {
+  struct wrong* const w = calloc(1, sizeof *w);
   (void)context;
   if (w == NULL) abort();
   pthread_mutex_init(&w->mutex, NULL);
@@ -154,7 +154,7 @@ static struct agen_stream *make(void *context) {
   return &w->stream;
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   struct agen_stream_check_options const options = {8, 2, 0.5};
   rule = count > 1 ? arguments[1] : "";
   return agen_stream_check(make, NULL, &options, stderr) != 0;
