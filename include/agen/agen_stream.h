@@ -58,7 +58,7 @@
  *
  * Processes
  *   In a process forked after start(), the consumer calls nothing, not even release(): the producer's threads are not
- *   there, and its locks may be held for ever.
+ *   there, and its locks may be held for ever. Items that it holds already may still be passed to to_python().
  *
  * Versions
  *   `major`, `minor` and `release` are at the same place in every version. A consumer that does not know `major` may

@@ -214,13 +214,10 @@ class generator_source {
     scope_.request();
   }
   auto leave() noexcept -> bool {
-    {
-      std::lock_guard const lock(mutex_);
-      if (!pending_) return true;
-      left_ = true;
-    }
-    stop();  // may destroy this
-    return false;
+    stop();  // before left_ is set: from then on another thread may destroy this
+    std::lock_guard const lock(mutex_);
+    left_ = pending_;
+    return !left_;
   }
 
  private:

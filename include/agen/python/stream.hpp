@@ -67,6 +67,7 @@ class stream_batch {
     return called(from_->to_python(from_, items_[at_++]));
   }
   void drop() noexcept {
+    if (::getpid() != process_) return;  // a forked process leaks them: see agen_stream.h
     while (at_ != left_) from_->drop(from_, items_[at_++]);
     at_ = left_ = 0;
   }
@@ -74,6 +75,7 @@ class stream_batch {
  private:
   agen_stream* from_;
   std::array<void*, 64> items_;
+  ::pid_t const process_ = ::getpid();
   std::size_t at_ = 0;
   std::size_t left_ = 0;
 };
