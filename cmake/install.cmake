@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 
 target_include_directories(agen INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/agen DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cppm")
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/agen DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h" PATTERN "*.cppm")
 install(TARGETS agen EXPORT agen-targets)
 install(EXPORT agen-targets NAMESPACE agen:: DESTINATION ${CMAKE_INSTALL_DATADIR}/cmake/agen)
 

@@ -324,6 +324,13 @@ template <class T, class Waits>
 auto channel_items(channel<T> from, Waits waits) -> async_generator<T>;
 template <class T, class Waits>
 auto channel_batches(channel<T> from, Waits waits, std::size_t most) -> async_generator<std::vector<T>>;
+/// What the ends of a channel share, for consumers that are no generators.
+struct channel_access {
+  template <class T>
+  static auto state(channel<T> const& of) noexcept -> channel_state<T>& {
+    return *of.state_;
+  }
+};
 
 }  // namespace detail
 
@@ -432,6 +439,7 @@ class channel {
   template <class Item, class Waits>
   friend auto detail::channel_batches(channel<Item> from, Waits waits, std::size_t most)
       -> async_generator<std::vector<Item>>;
+  friend detail::channel_access;
 
   /// Up to `most` items, which are moved out of `from`.
   static auto first_of(std::deque<T>& from, std::size_t most) -> std::vector<T> {

@@ -34,6 +34,17 @@ from ._version import __version__ as __version__
 
 AlreadyRunning = _implementation.AlreadyRunning
 
+
+def __getattr__(name: str) -> object:
+    """stream(), imported when it is first used."""
+    if name != "stream":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ._stream import stream
+
+    globals()[name] = stream
+    return stream
+
+
 __all__ = [
     "AlreadyRunning",
     "YieldInScopeWarning",
@@ -48,6 +59,7 @@ __all__ = [
     "isolated",
     "preserve",
     "set_asyncgen_hooks",
+    "stream",
     "structured",
     "structured_tasks",
     "yield_",

@@ -7,6 +7,7 @@ from ._environment import instrument, isolated, preserve, structured, structured
 from ._function import async_generator, isasyncgen, isasyncgenfunction
 from ._guard import YieldInScopeWarning, guard
 from ._operators import yield_, yield_from_
+from ._stream import stream
 from ._util import aclosing, asynccontextmanager
 from ._version import __version__ as __version__
 
@@ -27,6 +28,7 @@ __all__ = [
     "isolated",
     "preserve",
     "set_asyncgen_hooks",
+    "stream",
     "structured",
     "structured_tasks",
     "yield_",

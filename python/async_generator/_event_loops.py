@@ -676,6 +676,14 @@ class _Bells:
         self._forget()
 
 
+def _home() -> object:
+    """What tells the event loop that runs from others; None if asyncio and trio do not run here."""
+    loop = _asyncio_loop()
+    if (loop is None or not _in_asyncio_task()) and _in_trio_task():
+        return sys.modules["trio"].lowlevel.current_trio_token()
+    return loop
+
+
 def _closing(awaitable: Awaitable[object], limit: float | None) -> Awaitable[object]:
     """Shield ``awaitable``, if the loop has a shield, for the cleanup of a channel.
 

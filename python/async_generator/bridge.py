@@ -28,6 +28,7 @@ from ._event_loops import (
 from ._event_loops import _Bells as _Bells  # for agen/python/hub.hpp
 from ._event_loops import _closing as _closing
 from ._event_loops import _first_of as _first_of
+from ._event_loops import _home as _home
 
 __all__ = [
     "EventLoop",
@@ -88,6 +89,23 @@ def get_cmake_dir() -> str:
         The absolute path of the folder.
     """
     return str(Path(__file__).resolve().parent / "cmake")
+
+
+class _Exported:
+    """What ``agen::python::export_stream()`` returns: an object for ``async_generator.stream()``.
+
+    Args:
+        capsule: the stream.
+    """
+
+    __slots__ = ("_capsule",)
+
+    def __init__(self, capsule: object) -> None:
+        self._capsule = capsule
+
+    def __agen_stream__(self) -> object:
+        """The capsule of ``agen_stream.h``; a consumer takes the stream once."""
+        return self._capsule
 
 
 def _main() -> None:

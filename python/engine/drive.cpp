@@ -332,6 +332,7 @@ AGEN_NOINLINE auto ChainDriver::guard_refuses_to_delegate(Delegation& delegation
 /// The member ends its operation by an exception, and stays where it is: the next operation resumes it there. What
 /// delegates to it has the exception at its yield_from_(), and delegates no more.
 auto ChainDriver::give_up(Delegation& request) -> Step {
+  if (request.progress == Progress::initial) request.progress = Progress::started;  // a C++ body does not iterate it
   compat::restore_exception(std::move(request.iterator));
   return {StepKind::gives_up, nullptr};
 }

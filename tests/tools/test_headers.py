@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 INCLUDE = ROOT / "include" / "agen"
-HEADERS = sorted(INCLUDE.rglob("*.hpp"))
+HEADERS = sorted([*INCLUDE.rglob("*.hpp"), *INCLUDE.rglob("*.h")])
 OWN = re.compile(r'^#include "(.+)"', re.MULTILINE)
 
 

@@ -51,6 +51,17 @@ class resumption {
    private:
     resumption& entered_;
   };
+  /// A scope in which none is the current one: what runs there is not driven by Python.
+  class outside {
+   public:
+    outside() noexcept = default;
+    outside(outside const&) = delete;
+    auto operator=(outside const&) -> outside& = delete;
+    ~outside() { current_ = around_; }
+
+   private:
+    resumption* around_ = std::exchange(current_, nullptr);
+  };
 
  protected:
   [[nodiscard]] auto is_waiting() const noexcept -> bool { return waiting_ != nullptr; }
