@@ -61,8 +61,12 @@ def __getattr__(name: str) -> _Any:
         from . import _guard as module
     elif name == "asynccontextmanager":
         from . import _util as module
-    elif name == "_impl":  # programs use async_generator._impl after a plain import
+    elif name == "_impl":  # programs use this module and the next one of the predecessor's after a plain import
         import async_generator._impl as module
+
+        return module
+    elif name == "_util":
+        import async_generator._util as module
 
         return module
     else:
@@ -72,7 +76,7 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "_impl"})
+    return sorted({*globals(), *__all__, "_impl", "_util"})
 
 
 _IN_ENVIRONMENT = {"instrument", "isolated", "preserve", "structured", "structured_tasks"}

@@ -15,6 +15,7 @@ from . import _implementation as _engine
 # that decorates something needs them.
 
 
+@functools.cache  # a call at the end of the process can import nothing
 def rewriting() -> Any:
     """The module that changes the code of functions."""
     if _has_engine:
@@ -24,6 +25,7 @@ def rewriting() -> Any:
     return module
 
 
+@functools.cache
 def _with_blocks() -> Any:
     """The module that finds the ``with`` blocks in code."""
     if _has_engine:

@@ -1,9 +1,7 @@
 """What an import of the package loads, and that what it leaves for later is there when it is asked for."""
 
 import modulefinder
-import os
 import pickle
-import re
 import shutil
 import subprocess
 import sys
@@ -101,7 +99,7 @@ def test_the_predecessors_module_is_there_after_a_plain_import():
 
 
 def test_dir_and_star_have_all_names_before_any_is_used():
-    code = "import async_generator as a\nnames = {*dir(a)}\nassert {*a.__all__, '_impl'} <= names, names"
+    code = "import async_generator as a\nnames = {*dir(a)}\nassert {*a.__all__, '_impl', '_util'} <= names, names"
     said(f"{code}\nfrom async_generator import *\nassert {{*a.__all__}} <= globals().keys()")
 
 
@@ -156,22 +154,23 @@ def test_tools_that_freeze_programs_find_every_module_in_the_code(tmp_path):
     assert apart < modules and modules - apart <= finder.modules.keys(), modules - apart - finder.modules.keys()
 
 
-@pytest.mark.engine(reason="plain Python has no engine to link")
-def test_the_engine_needs_no_cxx_runtime_where_the_compiler_has_it_as_an_archive():
-    readelf = shutil.which("readelf")
-    if not sys.platform.startswith("linux") or readelf is None:
-        pytest.skip("not installed: readelf (Debian: binutils)")
-    if os.environ.get("ASAN_OPTIONS") or os.environ.get("TSAN_OPTIONS"):
-        pytest.skip("a sanitizer has to see the runtime's functions")
-    compiler = shutil.which(os.environ.get("CXX", "g++"))
-    archive = (
-        compiler
-        and subprocess.run([compiler, "-print-file-name=libstdc++.a"], capture_output=True, text=True).stdout.strip()
-    )
-    if not archive or not os.path.isabs(archive):
-        pytest.skip("not installed: libstdc++.a (Debian: g++)")
-    from async_generator import _engine
-
-    dynamic = subprocess.run([readelf, "-d", _engine.__file__], capture_output=True, text=True, check=True).stdout
-    needed = re.findall(r"\(NEEDED\).*\[(.*?)\]", dynamic)
-    assert needed and not [name for name in needed if name.startswith(("libstdc++", "libgcc_s"))], needed
+@pytest.mark.parametrize("late", ["generator", "function"])
+def test_nothing_is_said_when_code_outlives_the_package(late):
+    """At the end of the process, modules are emptied in the reverse order of their import."""
+    kept = {"generator": "generator = items()\ngenerator.asend(None).send(None)", "function": "generator = items"}
+    code = f"""
+import async_generator, contextlib, sys
+async def items():
+    with contextlib.suppress(KeyError):
+        await async_generator.yield_(1)
+items = async_generator.async_generator(items)
+try:
+    {kept[late].splitlines()[0]}
+    {kept[late].splitlines()[-1]}
+except StopIteration:
+    pass
+async_generator.guard("error")
+sys.kept = generator
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
