@@ -155,6 +155,7 @@ def test_tools_that_freeze_programs_find_every_module_in_the_code(tmp_path):
     assert apart < modules and modules - apart <= finder.modules.keys(), modules - apart - finder.modules.keys()
 
 
+@pytest.mark.engine(reason="plain Python reads no code")
 @pytest.mark.parametrize("late", ["generator", "function"])
 def test_nothing_is_said_when_code_outlives_the_package(late):
     """At the end of the process, modules are emptied in the reverse order of their import."""
