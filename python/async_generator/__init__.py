@@ -5,7 +5,10 @@ is the reference, and ``docs/semantics.md`` has the rules.
 """
 
 import os as _os
+import sys as _sys
+from contextlib import aclosing
 from sys import get_asyncgen_hooks, set_asyncgen_hooks
+from typing import Any as _Any
 
 # What runs the generators. All modules take it from here: the engine, or where there is none the same in plain Python.
 if _os.environ.get("ASYNC_GENERATOR_ENGINE") == "plain":
@@ -23,13 +26,8 @@ else:
         _implementation.warn_of_broken_engine(_error)
         _has_engine = False
 
-from . import _impl as _impl  # programs use async_generator._impl after a plain import
-from . import _running as _running  # the engine calls it
-from ._environment import instrument, isolated, preserve, structured, structured_tasks
 from ._function import async_generator, isasyncgen, isasyncgenfunction
-from ._guard import YieldInScopeWarning, guard
 from ._operators import yield_, yield_from_
-from ._util import aclosing, asynccontextmanager
 from ._version import __version__ as __version__
 
 AlreadyRunning = _implementation.AlreadyRunning
@@ -65,3 +63,36 @@ __all__ = [
     "yield_",
     "yield_from_",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    """A name that many programs never ask for. Its module is loaded now, so that all others are spared that."""
+    if name in _IN_ENVIRONMENT:
+        from . import _environment as module
+    elif name in _IN_GUARD:
+        from . import _guard as module
+    elif name == "asynccontextmanager":
+        from . import _util as module
+    elif name == "_impl":  # programs use this module and the next one of the predecessor's after a plain import
+        import async_generator._impl as module
+
+        return module
+    elif name == "_util":
+        import async_generator._util as module
+
+        return module
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(module, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "_impl", "_util"})
+
+
+_IN_ENVIRONMENT = {"instrument", "isolated", "preserve", "structured", "structured_tasks"}
+_IN_GUARD = {"YieldInScopeWarning", "guard"}
+
+if _sys.flags.dev_mode:
+    from . import _guard as _guard  # which is on in that mode

@@ -63,9 +63,6 @@ class Layer:
         return released
 
 
-_engine.set_layer(Layer)
-
-
 def structured(function: Any) -> Any:
     """Make a function structured: what its body drops, it closes.
 
@@ -253,18 +250,11 @@ def isolated(obj: Any) -> Any:
         TypeError: if ``obj`` is neither.
     """
     if isinstance(obj, AsyncGenerator):
-        return _isolated_generator(obj)
+        from ._isolated import isolated_generator  # which imports asyncio
+
+        return isolated_generator(obj)
     if hasattr(type(obj), "__aenter__") and hasattr(type(obj), "__aexit__"):
         from ._isolated import isolated_manager
 
         return isolated_manager(obj)
     raise TypeError(f"isolated() takes an async generator or an async context manager, not {type(obj).__name__}")
-
-
-def _isolated_generator(generator: Any) -> Any:
-    from ._isolated import isolated_generator  # which imports asyncio
-
-    return isolated_generator(generator)
-
-
-_engine.set_isolated(_isolated_generator)

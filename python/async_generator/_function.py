@@ -11,12 +11,37 @@ from typing import Any
 from . import _has_engine
 from . import _implementation as _engine
 
-if _has_engine:
-    from . import _rewriting as _rewriting
-    from ._with_blocks import yields_in_with
-else:
-    from ._plain import _code as _rewriting  # type: ignore[no-redef]
-    from ._plain._code import yields_in_with
+# An import of the package loads none of the modules that follow: they take longer than all the rest, and only a program
+# that decorates something needs them.
+
+
+@functools.cache  # a call at the end of the process can import nothing
+def rewriting() -> Any:
+    """The module that changes the code of functions."""
+    if _has_engine:
+        from . import _rewriting as module
+    else:
+        from ._plain import _code as module  # type: ignore[no-redef]
+    return module
+
+
+@functools.cache
+def _with_blocks() -> Any:
+    """The module that finds the ``with`` blocks in code."""
+    if _has_engine:
+        from . import _with_blocks as module
+    else:
+        from ._plain import _code as module  # type: ignore[no-redef]
+    return module
+
+
+def _load(parts: int) -> None:
+    """Load what calls of a decorated function need: the first call may be where nothing can be imported."""
+    rewriting()
+    _with_blocks()
+    if parts & _engine.LAYERED_CONTEXT:
+        from . import _environment as _environment
+
 
 # All functions that contextlib.asynccontextmanager makes share their code.
 _CONTEXT_MANAGER_CODE = contextlib.asynccontextmanager(lambda: None).__code__  # type: ignore[arg-type, return-value]
@@ -78,6 +103,7 @@ def decorate(function: Any, parts: int) -> Any:
     if getattr(function, "__code__", None) is _CONTEXT_MANAGER_CODE:
         raise TypeError(f"write @asynccontextmanager on top of @async_generator, not below it: {function!r}")
     _refuse_compiled(function)
+    _load(parts)
     face = _face(function)
     observed = face if isinstance(face, FunctionType) and face is not function else None
     factory = _engine.factory(function, observed, _prepare, None, parts)
@@ -102,7 +128,7 @@ def factory_of(function: Any) -> Any:
     if not isinstance(function, FunctionType) or function.__code__.co_freevars[-1:] != (_CELL,):
         return None
     factory = function.__closure__[-1].cell_contents  # type: ignore[index]
-    return factory if type(factory) is _MARK else None
+    return factory if type(factory) is MARK else None
 
 
 def isasyncgen(obj: object) -> bool:
@@ -187,8 +213,10 @@ def _make_function(function: Any, factory: Any, kind: int) -> FunctionType:
     decorated = _copy_shown(function, factory, kind) or _forwarding_function(function, factory, kind)
     defaults, by_keyword = getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)
     if _INLINES and isinstance(function, FunctionType):
-        defaults = _Defaults(function, len(defaults)) if defaults else None
-        by_keyword = _KeywordDefaults(function, list(by_keyword)) if by_keyword else None
+        from ._defaults import Defaults, KeywordDefaults
+
+        defaults = Defaults(function, len(defaults)) if defaults else None
+        by_keyword = KeywordDefaults(function, list(by_keyword)) if by_keyword else None
     decorated.__defaults__ = defaults
     decorated.__kwdefaults__ = by_keyword
     bound: FunctionType = _engine.bind(decorated)
@@ -204,7 +232,7 @@ def _copy_shown(function: Any, factory: Any, kind: int) -> FunctionType | None:
         return None
     if not function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
         return None
-    code = _rewriting.with_free_variable(as_kind(function.__code__, kind), _CELL)
+    code = rewriting().with_free_variable(as_kind(function.__code__, kind), _CELL)
     if code is None:
         return None
     factory.shown = code
@@ -298,86 +326,8 @@ def _show(code: CodeType, shown_as: CodeType, free: tuple[str, ...]) -> CodeType
     return code.replace(**face)
 
 
-# Defaults on 3.11: the code that calls the factory cannot know which arguments its own caller left out, unless the
-# defaults are marks. The interpreter reads the marks, and the engine replaces them by the present defaults of the
-# wrapped function. Python code reads the defaults themselves.
-
-_MARK: Any = type(_engine.factory(_anything, None, _anything))
-
-
-class _Defaults(tuple[Any, ...]):
-    """The ``__defaults__`` of a function: marks for the interpreter, the function's present defaults for Python code.
-
-    Args:
-        function: the wrapped function.
-        count: the number of defaults.
-    """
-
-    _function: Any
-
-    def __new__(cls, function: Any, count: int) -> Any:
-        self = super().__new__(cls, (_MARK,) * count)
-        self._function = function
-        return self
-
-    def _now(self) -> tuple[Any, ...]:
-        return self._function.__defaults__ or ()
-
-    def __radd__(self, other: Any) -> Any:
-        return other + self._now()
-
-    def __reduce__(self) -> Any:
-        return _Defaults, (self._function, tuple.__len__(self))
-
-
-class _KeywordDefaults(dict[str, Any]):
-    """The ``__kwdefaults__`` of a function: marks for the interpreter, the present defaults for Python code.
-
-    Args:
-        function: the wrapped function.
-        names: the names of the parameters with a default.
-    """
-
-    def __init__(self, function: Any, names: list[str]) -> None:
-        super().__init__(dict.fromkeys(names, _MARK))
-        self._function = function
-
-    def _now(self) -> dict[str, Any]:
-        return self._function.__kwdefaults__ or {}
-
-    def __reduce__(self) -> Any:
-        return _KeywordDefaults, (self._function, list(dict.keys(self)))
-
-
-def _reading(name: str) -> Any:
-    """A method that calls the method ``name`` of the function's present defaults."""
-
-    def method(self: Any, *arguments: Any) -> Any:
-        others = [one._now() if isinstance(one, type(self)) else one for one in arguments]
-        return getattr(self._now(), name)(*others)
-
-    return method
-
-
-_COMPARISONS = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]
-for _name in [
-    *_COMPARISONS,
-    *"__len__ __iter__ __getitem__ __contains__ __repr__ __add__ __mul__ __rmul__".split(),
-    "__hash__",
-    "index",
-    "count",
-]:
-    setattr(_Defaults, _name, _reading(_name))
-for _name in [
-    *_COMPARISONS[:2],
-    *"__len__ __iter__ __reversed__ __getitem__ __contains__ __repr__ __or__ __ror__".split(),
-    "get",
-    "keys",
-    "values",
-    "items",
-    "copy",
-]:
-    setattr(_KeywordDefaults, _name, _reading(_name))
+#: The type of factories.
+MARK: Any = type(_engine.factory(_anything, None, _anything))
 
 
 # Identity --------------------------------------------------------------------------------------------------------------
@@ -471,7 +421,7 @@ def _agree(function: Any, face: Any, changed: bool) -> None:
     if changed:
         kind = kind_of(function.__code__)
         # A face's code always has the flag of an async generator function. If it yields items, the function is one.
-        if kind == inspect.CO_COROUTINE and _rewriting.yields_items(face.__code__):
+        if kind == inspect.CO_COROUTINE and rewriting().yields_items(face.__code__):
             kind = inspect.CO_ASYNC_GENERATOR
         function.__code__ = as_kind(face.__code__, kind) if kind else face.__code__
     elif face.__code__ != _shown(function.__code__):
@@ -517,11 +467,11 @@ def _prepare(function: Any, face: Any = None, face_changed: bool = False, replac
     code, traits = _as_body(function.__code__, replaced)
     names = ()
     if code.co_flags & inspect.CO_COROUTINE and not replaced:
-        code, names, rewritten = _rewriting.rewrite(code, function.__globals__)
+        code, names, rewritten = rewriting().rewrite(code, function.__globals__)
         traits |= rewritten
     if code is function.__code__ and face is None and not replaced:  # the decorated function itself would call itself
         return function, (), 0
-    if yields_in_with(code):
+    if _with_blocks().yields_in_with(code):
         traits |= _engine.GUARDED
     made = _copy(function, code)
     _copy_protection(made.__code__, function.__code__, function.__code__ if face is None else face.__code__)
@@ -555,16 +505,43 @@ async def _await(coroutine: Any) -> Any:
     return await coroutine
 
 
+def _layer(context: Any) -> Any:
+    """``_environment.Layer``, for the engine."""
+    from ._environment import Layer
+
+    return Layer(context)
+
+
+def _isolated(generator: Any) -> Any:
+    """``_isolated.isolated_generator``, for the engine."""
+    from ._isolated import isolated_generator  # which imports asyncio
+
+    return isolated_generator(generator)
+
+
+def _running_task(generator: Any) -> "str | None":
+    """``_running.running_task()``, for the engine. A note is not worth an error in place of another."""
+    try:
+        from ._running import running_task
+    except Exception:
+        return None
+    return running_task(generator)
+
+
 _engine.set_awaiting(awaiting)
+_engine.set_layer(_layer)
+_engine.set_isolated(_isolated)
+_engine.set_running_task(_running_task)
 
 
 def _as_body(code: CodeType, replaced: bool) -> tuple[CodeType, int]:
     """The code of a coroutine function with the real yields of ``code``, if it has any; and the traits of the generators."""
     if not code.co_flags & (inspect.CO_ASYNC_GENERATOR | (inspect.CO_COROUTINE if replaced else 0)):
         return code, 0
-    yields = not replaced or _rewriting.yields_items(code)
+    changes = rewriting()
+    yields = not replaced or changes.yields_items(code)
     code = as_kind(code, inspect.CO_COROUTINE)
-    return (_rewriting.yielding(code), _engine.NATIVE_SYNTAX | _rewriting.YIELDS) if yields else (code, 0)
+    return (changes.yielding(code), _engine.NATIVE_SYNTAX | changes.YIELDS) if yields else (code, 0)
 
 
 def _copy_protection(code: CodeType, written: CodeType, shown: CodeType) -> None:

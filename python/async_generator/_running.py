@@ -81,5 +81,3 @@ def _awaited_by(one: Any) -> Any:
 
 # Types of the interpreter that no module names, and that do not say what they wait for.
 _NATIVE_OPERATIONS = {"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"}
-
-_engine.set_running_task(running_task)

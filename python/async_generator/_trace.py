@@ -27,9 +27,10 @@ from typing import Any
 import async_generator
 
 from . import _implementation as _engine
-from ._function import _rewriting
+from ._function import rewriting
 from ._trace_report import Options, Report
 
+_rewriting = rewriting()
 # The place where a generator was made or, if that is not known, first used: file, line, function.
 _Site = tuple[str, int, str]
 # Packages that drive coroutines. A generator that one of them closes was not closed by the program.

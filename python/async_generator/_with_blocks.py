@@ -137,7 +137,9 @@ def _blocks_at(code: CodeType, offset: int) -> tuple[Block, ...]:
     known = _known.get(id(code))  # not by the code itself, whose hash goes through all its constants
     if known is None or known[0]() is not code:
         key = id(code)
-        known = _known[key] = weakref.ref(code, lambda _: _known.pop(key, None)), Code(code), {}
+        # At the end of the process, code may outlive the names of this module.
+        forget = lambda _, all_known=_known: all_known.pop(key, None)  # noqa: E731
+        known = _known[key] = weakref.ref(code, forget), Code(code), {}
     _, read, blocks = known
     if offset not in blocks:
         blocks[offset] = _blocks_of(read, offset // 2) if offset >= 0 else ()

@@ -306,7 +306,7 @@ auto default_of(PyObject* original, Py_ssize_t index, PyObject* name) -> PyObjec
   return at < 0 || at >= given ? nullptr : PyTuple_GET_ITEM(defaults, at);
 }
 
-/// Calls with the original's defaults in place of the marks, which are the factory's type (_function.py, _Defaults).
+/// Calls with the original's defaults in place of the marks, which are the factory's type (_defaults.py).
 auto make_with_defaults(Factory& factory, PyObject* const* arguments, size_t count, PyObject* keywords) -> PyObject* {
   auto const kept = borrow(reinterpret_cast<PyObject*>(&factory));
   {

@@ -231,6 +231,23 @@ def test_the_wheel_is_the_same_bit_for_bit_from_another_folder(checkout, wheel, 
         assert [name for name in here.namelist() if here.read(name) != there.read(name)] == []
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have one C++ runtime, which is loaded")
+def test_the_engine_needs_no_cxx_runtime_where_the_compiler_has_it_as_an_archive(wheel, tmp_path):
+    compiler, readelf = shutil.which(os.environ.get("CXX", "g++")), shutil.which("readelf")
+    if compiler is None or readelf is None:
+        pytest.skip("not installed: g++ and readelf (Debian: g++)")
+    if not os.path.isabs(run(compiler, "-print-file-name=libstdc++.a").strip()):
+        pytest.skip("not installed: libstdc++.a (Debian: g++)")
+    with zipfile.ZipFile(wheel) as archive:
+        engine = archive.extract(
+            next(name for name in archive.namelist() if "/_engine." in name and name.endswith(".so")), tmp_path
+        )
+    needed = re.findall(r"\(NEEDED\).*\[(.*?)\]", run(readelf, "-d", engine))
+    assert needed and not [name for name in needed if name.startswith(("libstdc++", "libgcc_s"))], needed
+    exported = [line.split()[-1] for line in run("nm", "-D", "--defined-only", engine).splitlines()]
+    assert exported == ["PyInit__engine"]
+
+
 def test_the_wheel_works_in_an_empty_environment_without_a_compiler(wheel, empty):
     pip("--python", empty, "install", "--quiet", "--no-index", wheel)
     assert without_a_compiler(empty) == f"{version()} {version()} [1, 'two']\n"

@@ -10,8 +10,10 @@ import sys
 import async_generator
 import pytest
 from async_generator import _implementation as _engine
-from async_generator._function import _rewriting
+from async_generator._function import rewriting
 from builds import PLAIN
+
+_rewriting = rewriting()
 
 PROLOGUE = """\
 import asyncio, sys, threading

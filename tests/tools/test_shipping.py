@@ -98,8 +98,38 @@ def test_conan_creates_the_package_without_a_network(tmp_path):
     assert "agen/" in run("conan", "list", "agen/*", env=env)
 
 
+def version():
+    header = (ROOT / "include/agen/version.hpp").read_text()
+    return ".".join(re.search(rf"AGEN_VERSION_{part} (\d+)", header)[1] for part in ("MAJOR", "MINOR", "PATCH"))
+
+
 def test_the_vcpkg_port_has_the_version_of_the_headers():
     port = json.loads((ROOT / "packaging/vcpkg/agen/vcpkg.json").read_text())
-    header = (ROOT / "include/agen/version.hpp").read_text()
-    parts = [re.search(rf"AGEN_VERSION_{part} (\d+)", header)[1] for part in ("MAJOR", "MINOR", "PATCH")]
-    assert port["version"] == ".".join(parts)
+    assert port["version"] == version()
+
+
+def test_the_debian_package_has_the_version_of_the_headers():
+    first = (ROOT / "packaging/debian/changelog").read_text().splitlines()[0]
+    assert re.match(r"agen \((.+)-\d+\) ", first)[1] == version()
+
+
+RECIPE = ROOT / "packaging" / "conda" / "recipe.yaml"
+
+
+def test_the_conda_recipe_has_the_version_and_the_oldest_python_of_the_project():
+    text = RECIPE.read_text()
+    assert re.search(r'^  version: "(.+)"$', text, re.M)[1] == version()
+    oldest = re.search(r'requires-python = ">=(.*)"', (ROOT / "pyproject.toml").read_text())[1]
+    assert f'- match(python, "<{oldest}")' in text
+    files = {name for line in re.findall(r"license_file: \[(.*)\]", text) for name in line.split(", ")}
+    assert files == LICENSES
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.13"])
+def test_the_conda_recipe_renders_to_both_packages(python):
+    rattler = pytest.importorskip("rattler_build", reason="not installed: py-rattler-build")
+    variants = {"python": [python], "cxx_compiler": ["gxx"], "c_stdlib": ["sysroot"]}
+    config = rattler.VariantConfig.from_yaml(json.dumps(variants))
+    rendered = rattler.Stage0Recipe.from_file(str(RECIPE)).render(config)
+    made = {(one.recipe.package.name, str(one.recipe.package.version)) for one in rendered}
+    assert made == {("async_generator", version()), ("agen", version())}

@@ -60,7 +60,7 @@ class async_generator_factory:
         self._prepare = prepare
         self._known = (_code_of(original), _code_of(self._face))
         self._made: Any = None  # what makes the body; None before the first call
-        # Of a function with defaults the decorated one has marks (_function.py, _Defaults).
+        # Of a function with defaults the decorated one has marks (_defaults.py).
         self._has_marks = self._known[0] is not None and bool(original.__defaults__ or original.__kwdefaults__)
         self._replaced = False  # the code is not the one that was decorated any more
 
@@ -125,7 +125,7 @@ class async_generator_factory:
                 one.__defaults__, one.__kwdefaults__ = given
 
     def _with_defaults(self, arguments: Any, keywords: Any) -> Any:
-        """The present defaults of the original in place of the marks, which are this class (_function.py, _Defaults)."""
+        """The present defaults of the original in place of the marks, which are this class (_defaults.py)."""
         cls = async_generator_factory
         if not any(one is cls for one in (*arguments, *keywords.values())):
             return arguments, keywords
