@@ -10,8 +10,8 @@ _Result = TypeVar("_Result")
 async def yield_(value: Any = None) -> Any: ...
 
 # Only the type of this package's generators tells what they return. A native generator returns None, but an object of
-# the abstract type AsyncGenerator may be of either kind. The union takes the result out of a declaration that a type checker
-# has kept as it stands, as ty does (see _function.pyi).
+# the abstract type AsyncGenerator may be of either kind. The union takes the result out of a declaration that a checker has
+# kept as it stands, as ty does (see _function.pyi).
 @overload
 async def yield_from_(
     delegate: async_generator[Any, Any, _Declaration[Any, Any, _Result] | _Result],
