@@ -10,8 +10,16 @@ from pages import DOCS, NOTES, ROOT, blocks, loops, needs, run_page
 
 PAGES = sorted(page for page in DOCS.rglob("*.md"))
 NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
-# Run by tests of their own: tests/python/test_documentation.py.
-ELSEWHERE = {"api.md"}
+# Run by tests of their own: tests/python/test_documentation.py, and below.
+ELSEWHERE = {"api.md", "howto/cluster.md"}
+# What the programs of docs/howto/cluster.md import beside this package.
+CLUSTER = {
+    "ray_actor": ["ray"],
+    "ray_serve": ["ray.serve"],
+    "dask_task": ["distributed"],
+    "kafka_topic": ["aiokafka", "confluent_kafka"],
+    "grpc_stream": ["grpc"],
+}
 WITH_PYTHON = [
     (page, loop)
     for page in PAGES
@@ -79,6 +87,24 @@ def test_the_streaming_server_prints_what_its_page_says():
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     printed = [block.code for block in blocks(page) if block.note == "prints"]
     assert (done.stdout, done.stderr) == ("".join(printed), "")
+
+
+@pytest.mark.parametrize("name", CLUSTER)
+def test_a_program_for_a_cluster_prints_what_its_page_says(name):
+    for package in CLUSTER[name]:
+        pytest.importorskip(
+            package, reason=f"{package} is not installed; docs/dependencies.md says which are not by default"
+        )
+    program = ROOT / "examples" / "python" / "cluster" / f"{name}.py"
+    said, shown = {}, ""
+    for block in blocks(DOCS / "howto" / "cluster.md"):
+        if block.note == "prints":
+            said[shown] = block.code
+        else:
+            shown = block.note.removeprefix("code: ").partition("#")[0]
+    assert set(said) == {f"examples/python/cluster/{each}.py" for each in CLUSTER}
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=180)
+    assert (done.stdout, done.returncode) == (said[f"examples/python/cluster/{name}.py"], 0), done.stderr
 
 
 def test_tracing_reports_what_its_page_says(tmp_path):

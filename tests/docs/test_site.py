@@ -14,6 +14,7 @@ class Page(HTMLParser):
     def __init__(self, file):
         super().__init__()
         self.file, self.links, self.loads, self.places, self.title = file, [], [], set(), False
+        self.pictures, self.drawings = [], []  # what each says in words; those of a drawing are in its title
         self.feed(file.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attributes):
@@ -21,6 +22,10 @@ class Page(HTMLParser):
         self.places |= {has[key] for key in ("id", "name") if has.get(key)}
         if tag == "a" and has.get("href"):
             self.links.append(has["href"])
+        if tag == "img":
+            self.pictures.append(has.get("alt") or "")
+        if tag == "svg" and has.get("role") == "img":
+            self.drawings.append(has.get("aria-labelledby"))
         if tag in ("img", "script", "iframe", "source") and has.get("src"):
             self.loads.append(has["src"])
         if tag == "link" and has.get("href") and has.get("rel") in ("stylesheet", "preload", "icon", "preconnect"):
@@ -76,6 +81,19 @@ def test_a_page_loads_nothing_from_elsewhere(site):
                 assert (page.file.parent / unquote(parts.path)).exists(), f"{page.file.name}: {loaded}"
     for sheet in next(iter(site)).parent.rglob("*.css"):
         assert not re.search(r"@import|url\(['\"]?(https?:)?//", sheet.read_text(encoding="utf-8")), sheet
+
+
+def test_every_picture_says_in_words_what_it_shows(site, site_folder):
+    assert sum(len(page.pictures) for page in site.values()) > 5
+    for page in site.values():
+        assert all(len(said) > 20 for said in page.pictures), page.file
+        assert page.drawings.count(None) == 0 and set(page.drawings) <= page.places, page.file
+    assert len(site[site_folder / "index.html"].drawings) == 4
+
+
+def test_the_list_of_problems_names_every_how_to():
+    listed = set(re.findall(r"\]\(([\w-]+\.md)", (DOCS / "howto" / "index.md").read_text(encoding="utf-8")))
+    assert listed == {page.name for page in (DOCS / "howto").glob("*.md")} - {"index.md"}
 
 
 def test_every_public_name_is_in_the_references(site):
