@@ -33,16 +33,6 @@ from ._version import __version__ as __version__
 AlreadyRunning = _implementation.AlreadyRunning
 
 
-def __getattr__(name: str) -> object:
-    """stream(), imported when it is first used."""
-    if name != "stream":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ._stream import stream
-
-    globals()[name] = stream
-    return stream
-
-
 __all__ = [
     "AlreadyRunning",
     "YieldInScopeWarning",
@@ -67,24 +57,32 @@ __all__ = [
 
 def __getattr__(name: str) -> _Any:
     """A name that many programs never ask for. Its module is loaded now, so that all others are spared that."""
-    if name in _IN_ENVIRONMENT:
-        from . import _environment as module
-    elif name in _IN_GUARD:
-        from . import _guard as module
-    elif name == "asynccontextmanager":
-        from . import _util as module
-    elif name == "_impl":  # programs use this module and the next one of the predecessor's after a plain import
-        import async_generator._impl as module
-
-        return module
-    elif name == "_util":
-        import async_generator._util as module
-
-        return module
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(module, name)
+    value = globals()[name] = _load(name)
     return value
+
+
+def _load(name: str) -> _Any:
+    if name in _IN_ENVIRONMENT:
+        import async_generator._environment as environment
+
+        return getattr(environment, name)
+    if name in _IN_GUARD:
+        import async_generator._guard as guard
+
+        return getattr(guard, name)
+    if name == "stream":
+        from ._stream import stream
+
+        return stream
+    if name in ("asynccontextmanager", "_util"):
+        import async_generator._util as util
+
+        return util if name == "_util" else util.asynccontextmanager
+    if name == "_impl":  # programs use this module of the predecessor's, and _util, after a plain import
+        import async_generator._impl as impl
+
+        return impl
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

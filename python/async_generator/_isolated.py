@@ -181,10 +181,10 @@ class Body(_engine.isolated_body):
         _TASKS.add(self.task)
         self.task.add_done_callback(_TASKS.discard)
 
-    def begin_operation(self, begin: Callable[[], Any]) -> Any:
-        """Make the first operation of the generator inside. It is nobody's business when that is dropped."""
+    def begin_operation(self, begin: Callable[[], Any], finalizer: Callable[[Any], None] | None = None) -> Any:
+        """Make the first operation of the generator inside, whose finalization hook is not the event loop's."""
         hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(None, None)
+        sys.set_asyncgen_hooks(None, finalizer)
         try:
             return begin()
         finally:
@@ -327,7 +327,7 @@ class Body(_engine.isolated_body):
         if given and name == "anext":
             raise TypeError("can't send non-None value to a just-started async generator")
         self.begin(handle)
-        self.operation = self.begin_operation(begin).__await__()
+        self.operation = self.begin_operation(begin, functools.partial(_dropped_inside, self.loop)).__await__()
         if sys.version_info >= (3, 12):
             return self.advance()
         # Its task has to begin before anything can cancel it.
@@ -467,6 +467,21 @@ class Body(_engine.isolated_body):
                 }
             )
         self.wake_consumer()
+
+
+def _dropped_inside(loop: asyncio.AbstractEventLoop, generator: Any) -> None:
+    """The finalization hook of a generator inside.
+
+    It is dropped together with its handle, which then has the task close it: in a cycle, the collector may come to either of
+    them first.
+    """
+    if loop.is_closed():  # as without a hook
+        closing = generator.aclose()
+        with contextlib.suppress(StopIteration):
+            closing.send(None)
+            raise RuntimeError(
+                f"async generator {generator.__qualname__!r} awaited during finalization: its loop is closed"
+            )
 
 
 @types.coroutine

@@ -266,7 +266,7 @@ auto given_traits(Factory const& factory) noexcept -> std::uint32_t {
 /// make() for a factory with parts of an environment. Null with an exception set.
 AGEN_OUT_OF_LINE auto make_in_environment(Factory& factory, Object body, std::uint32_t traits) -> PyObject* {
   ModuleState& module = *factory.module;
-  if ((factory.parts & part::isolated) != 0) traits &= ~trait::guarded;
+  if ((factory.parts & part::isolated) != 0) traits = (traits & ~trait::guarded) | trait::isolated;
   body = new_environment(module, std::move(body), traits, factory.parts);
   if (!body || (factory.parts & part::of_coroutine) != 0) return body.release();
   auto generator = steal(new_generator(module, std::move(body), traits));

@@ -372,6 +372,8 @@ void awaitable_finalize(PyObject* self) {
   }
   // A driver is inside: it ends the operation. (A user called the finalizer, or the body dropped its own awaitable.)
   if (Chain::is_driven(*awaitable.module, *awaitable.generator.get())) return;
+  // Its task keeps the operation, and ends it. The collector may come here first.
+  if (awaitable.generator.get()->state.has(trait::isolated)) return;
   abandon(awaitable);
   awaitable.progress = Progress::finished;
 }

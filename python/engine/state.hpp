@@ -34,7 +34,8 @@ inline constexpr std::uint32_t native_syntax = 1U << 1U;  ///< the body was writ
 inline constexpr std::uint32_t kept_calls = 1U << 2U;     ///< rewritten code still calls yield_() or yield_from_()
 inline constexpr std::uint32_t cpp = 1U << 3U;            ///< the body is a CppBody
 inline constexpr std::uint32_t guarded = 1U << 14U;       ///< it yields inside a `with`, and was made under the guard
-inline constexpr std::uint32_t of_python = raw_yields | native_syntax | kept_calls | guarded;
+inline constexpr std::uint32_t isolated = 1U << 15U;      ///< the task of an isolated generator resumes it
+inline constexpr std::uint32_t of_python = raw_yields | native_syntax | kept_calls | guarded | isolated;
 inline constexpr std::uint32_t all = of_python | cpp;
 }  // namespace trait
 

@@ -277,7 +277,7 @@ TEST(Stage, ClosesWhatItKeepsAfterItself) {
     throw std::runtime_error("stage");
     co_yield 0;
   });
-  auto gen = recorded(log, "source", 9) | std::move(fails);
+  auto gen = recorded(log, "source", 9) | fails;
   EXPECT_THROW(sync_wait(gen.anext()), std::runtime_error);
   EXPECT_EQ(log, journal{"source closed"});
 }
@@ -296,7 +296,7 @@ TEST(Stage, TakesWhatIsSent) {
       sent = value;
     }
   });
-  auto gen = count(3) | std::move(echo);
+  auto gen = count(3) | echo;
   EXPECT_EQ(*sync_wait(gen.anext()), 0);
   EXPECT_EQ(*sync_wait(gen.asend(10)), 11);
 }

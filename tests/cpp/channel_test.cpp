@@ -564,7 +564,7 @@ TEST(Channel, GivesBatchesOfWhatIsThere) {
   }
   EXPECT_EQ((*sync_wait(gen.anext())).size(), 1U);
   EXPECT_THROW(sync_wait(gen.anext()), std::runtime_error);
-  EXPECT_THROW(channel<int>(1).batches(0), std::invalid_argument);
+  EXPECT_THROW(static_cast<void>(channel<int>(1).batches(0)), std::invalid_argument);
 }
 
 // [space]

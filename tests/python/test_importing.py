@@ -63,7 +63,9 @@ def test_a_bare_import_loads_these_modules_only():
 @pytest.mark.engine(reason="plain Python has modules instead of the engine")
 def test_beyond_its_own_modules_an_import_loads_what_asyncio_and_typing_have_loaded():
     # Up to 3.14, asyncio imports typing itself.
-    more = said("import asyncio, typing, sys\nbefore = {*sys.modules}\nimport async_generator\nprint(*{*sys.modules} - before)")
+    more = said(
+        "import asyncio, typing, sys\nbefore = {*sys.modules}\nimport async_generator\nprint(*{*sys.modules} - before)"
+    )
     assert all(name.startswith("async_generator") for name in more), more
 
 

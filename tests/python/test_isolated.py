@@ -904,6 +904,67 @@ asyncio.run(main())
     assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", "")
 
 
+async def native_inside(log, cycle):
+    try:
+        async with asyncio.timeout(30) if sys.version_info >= (3, 11) else contextlib.AsyncExitStack():
+            for number in range(3):
+                await asyncio.sleep(0)
+                yield number
+    finally:
+        await asyncio.sleep(0)
+        log.append(asyncio.current_task().get_name())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [async_generator(isolated=True)(native_inside), lambda *arguments: isolated(native_inside(*arguments))],
+    ids=["decorated", "native"],
+)
+@pytest.mark.engine(reason="in a cycle the collector closes the body's coroutine by itself, and plain Python cannot hide it")
+@pytest.mark.parametrize("waits", [False, True], ids=["at a yield", "in an await"])
+def test_one_in_a_cycle_is_closed_by_its_task(make, waits):
+    log = []
+
+    async def consume(cycle):
+        generator = make(log, cycle)
+        cycle.append(generator)
+        await generator.__anext__()
+        if waits:
+            await generator.anext(timeout=0, default=None)
+
+    async def main():
+        await consume([])
+        gc.collect()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert log == ["generator native_inside"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("make", [async_generator(isolated=True), lambda function: lambda: isolated(function())])
+def test_one_that_is_dropped_after_its_loop_is_closed_at_once(make, unraisable):
+    log = []
+
+    @make
+    async def body():
+        try:
+            yield 1
+        finally:
+            log.append("closed")
+            await asyncio.sleep(0)
+            log.append("never")
+
+    loop = asyncio.new_event_loop()
+    generator = body()
+    loop.run_until_complete(generator.__anext__())
+    loop.close()
+    del generator
+    gc.collect()
+    assert log == ["closed"]
+    assert "awaited during finalization" in str(unraisable.take(RuntimeError).exc_value)
+
+
 def test_each_thread_has_its_own_loops_generators():
     results = []
 
