@@ -329,6 +329,18 @@ def test_a_slow_reader_loses_the_oldest_items_or_gets_an_error(run):
     run(main)
 
 
+def test_a_reader_that_has_lost_an_item_gets_no_later_one(run):
+    async def main():
+        shared = streams.broadcast(Source(*range(9)), 2, slow="error")
+        slow, fast = shared.reader(), shared.reader()
+        assert [await fast.__anext__() for _ in range(3)] == [0, 1, 2]  # 2 is lost to the slow one
+        assert await slow.__anext__() == 0  # so there is room again
+        assert await all_of(fast) == list(range(3, 9))
+        assert (await fails(slow, streams.SlowReader))[0] == [1]
+
+    run(main)
+
+
 def test_the_last_reader_closes_the_source_and_a_dropped_one_keeps_nobody(run):
     async def main():
         source = Source(*range(9))

@@ -121,6 +121,8 @@ class broadcast:
         self._ring()
 
     def _give(self, place: _Place, item: Any) -> None:
+        if place.lagged:
+            return  # it has lost an item: what follows would look as if it had not
         if len(place.items) >= self._n:
             if self._slow == "error":
                 place.lagged = True
