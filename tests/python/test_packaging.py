@@ -134,7 +134,7 @@ def test_the_sdist_holds_what_a_build_needs_and_no_product_of_one(sdist):
     needed |= {"CMakeLists.txt", "cmake/agen.pc.in", "tests/python/pytest.ini", "docs/api.md", "SECURITY.md"}
     for folder in ("python", "include", "tests/python", "tests/cpp", "tests/conformance", "tests/bridge", "examples"):
         files = (
-            path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".pyi", ".typed", ".cpp", ".hpp"}
+            path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".pyi", ".typed", ".cpp", ".hpp", ".h"}
         )
         needed |= {path.relative_to(ROOT).as_posix() for path in files}
     assert needed <= names, needed - names
@@ -146,9 +146,9 @@ def test_the_wheel_holds_the_package_its_types_headers_and_licenses_and_nothing_
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
-    wanted = modules() | {f"async_generator/_engine{suffix}"}
+    wanted = modules() | {f"async_generator/{module}{suffix}" for module in ("_engine", "_stream_abi")}
     include = ROOT / "include"
-    wanted |= {f"async_generator/include/{path.relative_to(include).as_posix()}" for path in include.rglob("*.hpp")}
+    wanted |= {f"async_generator/include/{path.relative_to(include).as_posix()}" for path in include.rglob("*.h*")}
     wanted |= {f"async_generator/cmake/{name}" for name in ("agen-config.cmake", "agen-config-version.cmake")}
     wanted.add("async_generator/pkgconfig/agen.pc")
     information = f"async_generator-{version()}.dist-info/"
