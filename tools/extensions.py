@@ -58,10 +58,13 @@ def build(source: Path, python: str = sys.executable, **settings: str) -> Path:
 
 
 def load(source: Path, name: str, **settings: str):
-    """Builds `source` for this interpreter and imports the module `name` of it."""
+    """Builds `source` for this interpreter and imports the module `name` of it. A process imports a file once: a second
+    time its types would be registered twice."""
     import importlib.util
 
     file = build(source, **settings) / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
+    if (loaded := sys.modules.get(name)) and getattr(loaded, "__file__", None) == str(file):
+        return loaded
     spec = importlib.util.spec_from_file_location(name, file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
