@@ -962,7 +962,8 @@ def test_one_that_is_dropped_after_its_loop_is_closed_at_once(make, unraisable):
     loop.run_until_complete(generator.__anext__())
     loop.close()
     del generator
-    gc.collect()
+    for _ in range(4):  # elsewhere than on CPython, destructors run one collection later
+        gc.collect()
     assert log == ["closed"]
     assert "awaited during finalization" in str(unraisable.take(RuntimeError).exc_value)
 
