@@ -134,7 +134,9 @@ def test_the_sdist_holds_what_a_build_needs_and_no_product_of_one(sdist):
     needed |= {"CMakeLists.txt", "cmake/agen.pc.in", "tests/python/pytest.ini", "docs/api.md", "SECURITY.md"}
     for folder in ("python", "include", "tests/python", "tests/cpp", "tests/conformance", "tests/bridge", "examples"):
         files = (
-            path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".pyi", ".typed", ".cpp", ".hpp", ".h"}
+            path
+            for path in (ROOT / folder).rglob("*")
+            if path.suffix in {".py", ".pyi", ".typed", ".cpp", ".hpp", ".h"}
         )
         needed |= {path.relative_to(ROOT).as_posix() for path in files}
     assert needed <= names, needed - names
