@@ -1,6 +1,8 @@
 // Bodies bound by the C API alone: agen::python's own conversions, and a module that any sub-interpreter may import.
 #include <agen/python.hpp>
 
+#include "../raw_module.hpp"
+
 namespace {
 
 namespace py = agen::python;
@@ -51,14 +53,6 @@ auto make_sum(PyObject* /*module*/, PyObject* numbers) -> PyObject* {
   return py::to_python(sum(py::object::borrow(numbers)), "sum");
 }
 
-auto prepare(PyObject* /*module*/) -> int try {
-  py::import_engine();
-  return 0;
-} catch (py::error const& error) {
-  error.restore();
-  return -1;
-}
-
 PyMethodDef functions[] = {
     {"count", make_count, METH_O, nullptr},
     {"mirror_bool", make_mirror<bool>, METH_NOARGS, nullptr},
@@ -71,7 +65,7 @@ PyMethodDef functions[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, reinterpret_cast<void*>(prepare)},
+    {Py_mod_exec, reinterpret_cast<void*>(agen_test::prepare)},
 #if PY_VERSION_HEX >= 0x030C0000
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "../raw_module.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -269,14 +271,6 @@ auto take_cleaned(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* {
   return PyLong_FromLong(cleaned.exchange(0));
 }
 
-auto prepare(PyObject* /*module*/) -> int try {
-  py::import_engine();
-  return 0;
-} catch (py::error const& error) {
-  error.restore();
-  return -1;
-}
-
 PyMethodDef functions[] = {
     {"numbers", make<numbers>, METH_VARARGS, nullptr},
     {"many", make<many>, METH_VARARGS, nullptr},
@@ -301,7 +295,7 @@ PyMethodDef functions[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, reinterpret_cast<void*>(prepare)},
+    {Py_mod_exec, reinterpret_cast<void*>(agen_test::prepare)},
 #ifdef Py_GIL_DISABLED
     {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif

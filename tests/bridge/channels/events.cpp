@@ -13,6 +13,8 @@
 #include <thread>
 #include <variant>
 
+#include "../raw_module.hpp"
+
 namespace {
 
 namespace py = agen::python;
@@ -183,14 +185,6 @@ auto what_ended(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* { return 
 
 auto count_running(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* { return PyLong_FromLong(running.load()); }
 
-auto prepare(PyObject* /*module*/) -> int try {
-  py::import_engine();
-  return 0;
-} catch (py::error const& error) {
-  error.restore();
-  return -1;
-}
-
 PyMethodDef functions[] = {
     {"rows", make<rows>, METH_VARARGS, nullptr},
     {"set_after", make<set_after>, METH_VARARGS, nullptr},
@@ -207,7 +201,7 @@ PyMethodDef functions[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, reinterpret_cast<void*>(prepare)},
+    {Py_mod_exec, reinterpret_cast<void*>(agen_test::prepare)},
 #ifdef Py_GIL_DISABLED
     {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "../raw_module.hpp"
+
 namespace {
 
 namespace py = agen::python;
@@ -159,14 +161,6 @@ auto count(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* {
   return PyLong_FromLong(now);
 }
 
-auto prepare(PyObject* /*module*/) -> int try {
-  py::import_engine();
-  return 0;
-} catch (py::error const& error) {
-  error.restore();
-  return -1;
-}
-
 PyMethodDef functions[] = {
     {"value", make<value>, METH_VARARGS, nullptr},
     {"fails", make<fails>, METH_VARARGS, nullptr},
@@ -184,7 +178,7 @@ PyMethodDef functions[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, reinterpret_cast<void*>(prepare)},
+    {Py_mod_exec, reinterpret_cast<void*>(agen_test::prepare)},
 #ifdef Py_GIL_DISABLED
     {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif

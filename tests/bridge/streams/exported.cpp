@@ -9,6 +9,8 @@
 #include <atomic>
 #include <thread>
 
+#include "../raw_module.hpp"
+
 namespace {
 
 namespace py = agen::python;
@@ -155,14 +157,6 @@ auto check(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* {
 
 auto count_alive(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* { return PyLong_FromLong(alive); }
 
-auto prepare(PyObject* /*module*/) -> int try {
-  py::import_engine();
-  return 0;
-} catch (py::error const& error) {
-  error.restore();
-  return -1;
-}
-
 PyMethodDef functions[] = {
     {"numbers", make<numbers>, METH_O, nullptr},
     {"failing", make<failing>, METH_O, nullptr},
@@ -178,7 +172,7 @@ PyMethodDef functions[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, reinterpret_cast<void*>(prepare)},
+    {Py_mod_exec, reinterpret_cast<void*>(agen_test::prepare)},
 #ifdef Py_GIL_DISABLED
     {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
