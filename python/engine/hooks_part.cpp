@@ -1,9 +1,8 @@
 // See hooks_part.hpp.
 #include "hooks_part.hpp"
 
-#include <algorithm>
 #include <memory>
-#include <new>
+#include <utility>
 
 #include "awaiting.hpp"
 #include "errors.hpp"
@@ -39,12 +38,7 @@ auto hand_out(StructuredHooks& hooks, PyObject* generator) -> bool {
 /// Keeps a dropped generator, to be closed. False when there is no memory for that.
 auto keep(StructuredHooks& hooks, PyObject* generator, std::uint64_t number) noexcept -> bool {
   compat::Lock const lock(hooks.mutex);
-  try {
-    hooks.dropped.push_back({borrow(generator), number});
-  } catch (std::bad_alloc const&) {
-    return false;
-  }
-  return true;
+  return hooks.dropped.push_back({borrow(generator), number});
 }
 
 auto finalizer_call(PyObject* self, PyObject* arguments, PyObject*) -> PyObject* {
@@ -104,7 +98,7 @@ auto hooks_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   Py_VISIT(hooks.outer.finalizer.get());
   Py_VISIT(hooks.away.firstiter.get());
   Py_VISIT(hooks.away.finalizer.get());
-  for (Dropped const& dropped : hooks.dropped) Py_VISIT(dropped.generator.get());
+  for (std::size_t i = 0; i != hooks.dropped.size(); ++i) Py_VISIT(hooks.dropped[i].generator.get());
   return 0;
 }
 
@@ -133,7 +127,7 @@ auto new_hooks(ModuleState& module) -> Ref<StructuredHooks> {
   new (&hooks->outer) compat::Hooks();
   new (&hooks->away) compat::Hooks();
   hooks->iterated = 0;
-  new (&hooks->dropped) std::vector<Dropped>();
+  new (&hooks->dropped) Deque<Dropped>();
   hooks->thread = nullptr;
   new (&hooks->mutex) compat::Mutex();
   PyObject_GC_Track(hooks);
@@ -188,10 +182,9 @@ auto HooksPart::take_dropped() noexcept -> Object {
   if (!has_dropped()) return nullptr;
   compat::Lock const lock(hooks_->mutex);
   auto& dropped = hooks_->dropped;
-  auto const last = std::ranges::max_element(dropped, {}, &Dropped::number);
-  Object generator = std::move(last->generator);
-  dropped.erase(last);
-  return generator;
+  for (std::size_t i = 0; i != dropped.size(); ++i)
+    if (dropped[i].number > dropped.back().number) std::swap(dropped[i], dropped.back());
+  return dropped.take_back().generator;
 }
 
 void HooksPart::hand_out_dropped() noexcept {

@@ -4,8 +4,7 @@
 #ifndef ASYNC_GENERATOR_ENGINE_HOOKS_PART_HPP
 #define ASYNC_GENERATOR_ENGINE_HOOKS_PART_HPP
 
-#include <vector>
-
+#include "memory.hpp"
 #include "objects.hpp"
 
 namespace engine {
@@ -26,7 +25,7 @@ struct StructuredHooks {
   /// so no reference is counted for a resumption.
   compat::Hooks away;
   std::uint64_t iterated;                     ///< how many generators were first iterated
-  std::vector<Dropped> dropped;               ///< to be closed
+  Deque<Dropped> dropped;                     ///< to be closed
   PyThreadState* thread;                      ///< whose hooks they are; null while the body is not resumed
   [[no_unique_address]] compat::Mutex mutex;  ///< of `dropped`
 };

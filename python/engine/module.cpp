@@ -24,25 +24,22 @@ namespace {
 
 /// The state of instances that outlive their module: when an interpreter ends, the collector may clear a type before
 /// the instances that are garbage with it. It has no types and keeps no memory.
-auto orphans() noexcept -> ModuleState& {
-  static ModuleState& module = []() -> ModuleState& {
-    static ModuleState made{};
-    made.generators.close(PyObject_GC_Del);
-    made.awaitables.close(PyObject_GC_Del);
-    made.delegations.close(PyObject_GC_Del);
-    made.yields.close(PyObject_GC_Del);
-    made.isolated_operations.close(PyObject_GC_Del);
-    return made;
-  }();
-  return module;
-}
+struct Orphans : ModuleState {
+  Orphans() noexcept : ModuleState{} {
+    generators.close(PyObject_GC_Del);
+    awaitables.close(PyObject_GC_Del);
+    delegations.close(PyObject_GC_Del);
+    yields.close(PyObject_GC_Del);
+    isolated_operations.close(PyObject_GC_Del);
+  }
+} orphans;
 
 }  // namespace
 
 auto look_up_state(PyObject* instance) noexcept -> ModuleState& {
   PyObject* self = reinterpret_cast<PyHeapTypeObject*>(Py_TYPE(instance))->ht_module;
   if (self == nullptr) [[unlikely]]
-    return orphans();
+    return orphans;
   return *static_cast<ModuleState*>(PyModule_GetState(self));
 }
 

@@ -2,13 +2,11 @@
 // this file turns both into what the interpreter expects of an awaitable.
 #include "operations.hpp"
 
-#include <memory>
-#include <new>
-
 #include "awaiting.hpp"
 #include "chain.hpp"
 #include "drive.hpp"
 #include "errors.hpp"
+#include "memory.hpp"
 #include "stop_iteration.hpp"
 
 namespace engine {
@@ -482,7 +480,7 @@ auto close_at_once(ModuleState& module, Generator& generator) -> bool {
   bool const at_yield = !generator.state.is_running();
   auto exit = steal(PyObject_CallNoArgs(PyExc_GeneratorExit));
   if (!exit) return false;
-  std::unique_ptr<Resumption> const resumption(new (std::nothrow) Resumption);
+  auto const resumption = make_raw<Resumption>();
   if (!resumption) {
     PyErr_NoMemory();
     return false;

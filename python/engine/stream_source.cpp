@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <new>
 #include <utility>
 
 #include "awaiting.hpp"
@@ -23,15 +22,10 @@ auto is_awaited(StreamQueue const& queue) noexcept -> bool {
 }
 
 /// Puts a source at the end of a list of them. False with an exception set.
-template <class Sources>
-auto append(Sources& sources, StreamSource& source) -> bool {
-  try {
-    sources.push_back(Ref<StreamSource>::borrow(&source));
-  } catch (std::bad_alloc const&) {
-    PyErr_NoMemory();
-    return false;
-  }
-  return true;
+auto append(Deque<Ref<StreamSource>>& sources, StreamSource& source) -> bool {
+  if (sources.push_back(Ref<StreamSource>::borrow(&source))) return true;
+  PyErr_NoMemory();
+  return false;
 }
 
 /// It is the source's turn, after those that are in the queue. False with an exception set.
@@ -44,8 +38,7 @@ auto put(StreamQueue& queue, StreamSource& source) -> bool {
 }
 
 auto take(StreamQueue& queue) -> Ref<StreamSource> {
-  auto source = std::move(queue.ready.front());
-  queue.ready.pop_front();
+  auto source = queue.ready.take_front();
   source->queued = false;
   return source;
 }
@@ -340,8 +333,8 @@ auto queue_new(PyTypeObject* type, PyObject* arguments, PyObject*) -> PyObject* 
   queue.expected = queue.begun = queue.pausing = false;
   queue.in_a_row = 0;
   queue.thread = PyThread_get_thread_ident();
-  new (&queue.ready) std::deque<Ref<StreamSource>>();
-  new (&queue.turn) std::vector<Ref<StreamSource>>();
+  new (&queue.ready) Deque<Ref<StreamSource>>();
+  new (&queue.turn) Deque<Ref<StreamSource>>();
   return self;
 }
 
@@ -376,14 +369,12 @@ auto gives_a_turn(StreamQueue& queue) -> bool {
 
 /// The loop has come round.
 void come_round(StreamQueue& queue) {
-  auto turn = std::exchange(queue.turn, {});
   queue.expected = queue.begun = false;
-  for (auto const& source : turn) {
+  for (auto left = queue.turn.size(); left != 0 && !queue.turn.empty(); --left) {
+    auto const source = queue.turn.take_front();
     source->arrived = true;
     if (!notify(*source)) compat::write_unraisable(source.object());
   }
-  turn.clear();
-  if (queue.turn.empty()) queue.turn = std::move(turn);  // whose memory is used again
 }
 
 /// An item of whichever source has one, in turn. The source is the last one of the queue then.
@@ -435,8 +426,7 @@ auto queue_come_round(PyObject* self, PyObject*) -> PyObject* {
 
 auto queue_clear_ready(PyObject* self, PyObject*) -> PyObject* {
   auto const dropped = std::move(as<StreamQueue>(self).ready);
-  as<StreamQueue>(self).ready.clear();
-  for (auto const& source : dropped) source->queued = false;
+  for (std::size_t i = 0; i != dropped.size(); ++i) dropped[i]->queued = false;
   return Py_NewRef(Py_None);
 }
 
@@ -451,8 +441,8 @@ auto queue_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   auto& queue = as<StreamQueue>(self);
   Py_VISIT(Py_TYPE(self));
   for (Object const* member : {&queue.loop, &queue.ring, &queue.waiting, &queue.open}) Py_VISIT(member->get());
-  for (auto const& source : queue.ready) Py_VISIT(source.object());
-  for (auto const& source : queue.turn) Py_VISIT(source.object());
+  for (auto const* sources : {&queue.ready, &queue.turn})
+    for (std::size_t i = 0; i != sources->size(); ++i) Py_VISIT((*sources)[i].object());
   return 0;
 }
 
@@ -460,8 +450,6 @@ auto queue_clear(PyObject* self) -> int {
   auto& queue = as<StreamQueue>(self);
   auto const ready = std::move(queue.ready);
   auto const turn = std::move(queue.turn);
-  queue.ready.clear();
-  queue.turn.clear();
   return 0;  // what it is called by stays: it would have to be looked for at each call
 }
 

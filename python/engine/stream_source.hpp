@@ -4,10 +4,8 @@
 #ifndef ASYNC_GENERATOR_ENGINE_STREAM_SOURCE_HPP
 #define ASYNC_GENERATOR_ENGINE_STREAM_SOURCE_HPP
 
-#include <deque>
-#include <vector>
-
 #include "isolated.hpp"
+#include "memory.hpp"
 #include "objects.hpp"
 
 namespace engine {
@@ -33,8 +31,8 @@ struct StreamQueue {
   Object waiting;        ///< the bell's list of them
   unsigned long thread;  ///< of the loop
   Object open;           ///< a dict of the sources that are not known to have ended
-  std::deque<Ref<StreamSource>> ready;
-  std::vector<Ref<StreamSource>> turn;  ///< sources that wait until the loop comes round
+  Deque<Ref<StreamSource>> ready;
+  Deque<Ref<StreamSource>> turn;  ///< sources that wait until the loop comes round
   bool expected;                        ///< the loop will call come_round() for them, or a consumer waits for the turn
   bool begun;                           ///< a consumer does
   bool pausing;                         ///< the loop gets a turn, though sources are ready

@@ -234,12 +234,10 @@ def test_the_wheel_is_the_same_bit_for_bit_from_another_folder(checkout, wheel, 
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have one C++ runtime, which is loaded")
-def test_the_engine_needs_no_cxx_runtime_where_the_compiler_has_it_as_an_archive(wheel, tmp_path):
-    compiler, readelf = shutil.which(os.environ.get("CXX", "g++")), shutil.which("readelf")
-    if compiler is None or readelf is None:
-        pytest.skip("not installed: g++ and readelf (Debian: g++)")
-    if not os.path.isabs(run(compiler, "-print-file-name=libstdc++.a").strip()):
-        pytest.skip("not installed: libstdc++.a (Debian: g++)")
+def test_the_engine_needs_no_cxx_runtime(wheel, tmp_path):
+    readelf = shutil.which("readelf")
+    if readelf is None:
+        pytest.skip("not installed: readelf (Debian: binutils)")
     with zipfile.ZipFile(wheel) as archive:
         engine = archive.extract(
             next(name for name in archive.namelist() if "/_engine." in name and name.endswith(".so")), tmp_path

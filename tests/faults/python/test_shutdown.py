@@ -98,8 +98,8 @@ async def outer():
 import logging; logging.disable()
 asyncio.run(outer())
 """,
-    # It must not print: a daemon thread in the middle of that, with output buffered, is fatal to CPython itself.
-    "in a daemon thread that runs": """
+    # They must not print: a daemon thread in the middle of that, with output buffered, is fatal to CPython itself.
+    "in daemon threads that run": """
 left = 0
 @async_generator
 async def quiet():
@@ -117,7 +117,7 @@ def work():
             try: a.send(None)
             except BaseException: break
             a.close()
-threading.Thread(target=work, daemon=True).start()
+for _ in range(32): threading.Thread(target=work, daemon=True).start()
 import time
 while not left: time.sleep(0.05)
 """,
@@ -232,3 +232,41 @@ def test_hooks_of_the_program_never_see_a_generator_of_the_package_itself(progra
         """
     )
     assert out == "['mine']\n"
+
+
+STREAMING = """
+import asyncio, logging, sys, threading, time
+from async_generator import isolated, streams, structured
+
+logging.disable()  # asyncio tells of tasks that nobody will await
+items = []
+
+async def numbers():
+    for number in range(1000):
+        await asyncio.sleep(0)
+        yield number
+
+MAKE = {
+    "isolated": lambda: isolated(numbers()),
+    "structured": structured(numbers),
+    "merge": lambda: streams.merge(numbers(), numbers()),
+}
+
+async def main():
+    while True:
+        stream = MAKE[sys.argv[1]]()
+        async for item in stream:
+            items.append(item)
+
+for _ in range(16):
+    threading.Thread(target=asyncio.run, args=(main(),), daemon=True).start()
+while len(items) < 100:
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("kind", ["isolated", "structured", "merge"])
+def test_the_interpreter_ends_while_daemon_threads_run_event_loops(kind):
+    ended = run_program(STREAMING, kind, timeout=120)
+    assert ended.returncode == 0, ended
+    assert "Fatal" not in ended.stderr
