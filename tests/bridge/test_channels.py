@@ -381,6 +381,43 @@ print('ends')
         assert (done.returncode, done.stdout) == (0, "ends\n"), done.stderr
 
 
+DAEMONS = """
+import asyncio, sys, threading, time
+sys.path.insert(0, sys.argv[1])
+import channels, events
+
+turns = []
+
+def without_gil():
+    while True:
+        events.notify(0)
+        turns.append(None)
+
+async def consume():
+    while True:
+        async for _ in channels.numbers(100, 4):
+            turns.append(None)
+
+def in_loops():
+    asyncio.run(consume())
+
+for _ in range(16):
+    threading.Thread(target=globals()[sys.argv[2]], daemon=True).start()
+while len(turns) < 1000:
+    time.sleep(0.02)
+print("ends")
+"""
+
+
+@pytest.mark.parametrize("kind", ["without_gil", "in_loops"])
+def test_the_interpreter_ends_while_daemon_threads_are_in_cpp(channels, kind):
+    folder = os.path.dirname(channels.__file__)
+    for _ in range(3):
+        command = [sys.executable, "-c", DAEMONS, folder, kind]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (0, "ends\n"), done.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
 def test_a_forked_child_is_refused_and_ends(channels):
     stream = channels.numbers(10**6, 4)

@@ -66,7 +66,7 @@ class without_exception {
 class holding_gil {
  public:
   holding_gil() : took_(PyGILState_Check() == 0) {
-    if (took_) state_ = PyGILState_Ensure();
+    if (took_) state_ = take_gil(PyGILState_Ensure);
   }
   holding_gil(holding_gil const&) = delete;
   auto operator=(holding_gil const&) -> holding_gil& = delete;

@@ -6,6 +6,10 @@
 
 #include <utility>
 
+#ifndef _WIN32
+#include <unistd.h>  // pause
+#endif
+
 #include "../detail/compiler.hpp"
 
 #if PY_VERSION_HEX < 0x030A0000
@@ -51,6 +55,24 @@ class object {
   PyObject* pointer_ = nullptr;
 };
 
+namespace detail {
+/// Takes the GIL by `take`. Where the interpreter has ended, the thread stays here for ever, as CPython has it since
+/// 3.14. Before, CPython calls pthread_exit() (Python/ceval_gil.h, take_gil). With glibc that unwinds the stack: it would
+/// run destructors without the GIL, and end the process at the first function that is noexcept.
+template <class Take>
+auto take_gil(Take take) noexcept {
+#if PY_VERSION_HEX < 0x030E0000 && !defined(_WIN32)
+  try {
+    return take();
+  } catch (...) {
+    for (;;) ::pause();
+  }
+#else
+  return take();
+#endif
+}
+}  // namespace detail
+
 /// Runs `f` with the GIL released, and takes it again before it returns or throws. `f` must not touch Python, nor
 /// await.
 template <class Function>
@@ -60,7 +82,9 @@ auto without_gil(Function&& f) -> decltype(auto) {
     released() = default;
     released(released const&) = delete;
     auto operator=(released const&) -> released& = delete;
-    ~released() { PyEval_RestoreThread(thread); }
+    ~released() {
+      detail::take_gil([this] { PyEval_RestoreThread(thread); });
+    }
   } const scope;
   return std::forward<Function>(f)();
 }
