@@ -33,10 +33,10 @@ struct StreamQueue {
   Object open;           ///< a dict of the sources that are not known to have ended
   Deque<Ref<StreamSource>> ready;
   Deque<Ref<StreamSource>> turn;  ///< sources that wait until the loop comes round
-  bool expected;                        ///< the loop will call come_round() for them, or a consumer waits for the turn
-  bool begun;                           ///< a consumer does
-  bool pausing;                         ///< the loop gets a turn, though sources are ready
-  int in_a_row;                         ///< how many items have come without a wait
+  bool expected;                  ///< the loop will call come_round() for them, or a consumer waits for the turn
+  bool begun;                     ///< a consumer does
+  bool pausing;                   ///< the loop gets a turn, though sources are ready
+  int in_a_row;                   ///< how many items have come without a wait
 };
 extern PyType_Spec stream_queue_spec;
 

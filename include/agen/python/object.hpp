@@ -57,8 +57,8 @@ class object {
 
 namespace detail {
 /// Takes the GIL by `take`. Where the interpreter has ended, the thread stays here for ever, as CPython has it since
-/// 3.14. Before, CPython calls pthread_exit() (Python/ceval_gil.h, take_gil). With glibc that unwinds the stack: it would
-/// run destructors without the GIL, and end the process at the first function that is noexcept.
+/// 3.14. Before, CPython calls pthread_exit() (Python/ceval_gil.h, take_gil). With glibc that unwinds the stack: it
+/// would run destructors without the GIL, and end the process at the first function that is noexcept.
 template <class Take>
 auto take_gil(Take take) noexcept {
 #if PY_VERSION_HEX < 0x030E0000 && !defined(_WIN32)
