@@ -112,6 +112,17 @@ class error {
 };
 
 namespace detail {
+/// What a thread does whose stack is unwound by pthread_exit() or pthread_cancel(), with glibc, when that reaches a
+/// body: it cannot go on from there. The bridge has another.
+inline void (*end_of_thread)() noexcept = std::terminate;
+
+/// The exception that a body ends in.
+AGEN_COLD inline auto current_error() noexcept -> std::exception_ptr {
+  auto error = std::current_exception();
+  if (!error) end_of_thread();  // what unwinds is no exception
+  return error;
+}
+
 /// Whether an exception is a generator_exit. For any other it throws the exception to find out.
 inline auto is_exit(std::exception_ptr const& error) noexcept -> bool {
 #if AGEN_HAS_EXCEPTIONS

@@ -12,6 +12,7 @@
 
 #include "detail/await.hpp"
 #include "detail/outcome.hpp"
+#include "errors.hpp"
 
 namespace agen {
 
@@ -29,7 +30,7 @@ struct task_state {
   cancellation_scope* cancellation = nullptr;  ///< see operation_base::propagate_cancellation
   unsigned char at = passed;                   ///< neither side has done its exchange
 
-  void unhandled_exception() noexcept { raised = std::current_exception(); }
+  void unhandled_exception() noexcept { raised = current_error(); }
 };
 
 template <class T>

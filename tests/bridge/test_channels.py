@@ -393,13 +393,16 @@ def without_gil():
         events.notify(0)
         turns.append(None)
 
-async def consume():
+async def consume(make, *arguments):
     while True:
-        async for _ in channels.numbers(100, 4):
+        async for _ in make(*arguments):
             turns.append(None)
 
-def in_loops():
-    asyncio.run(consume())
+def in_channels():
+    asyncio.run(consume(channels.numbers, 100, 4))
+
+def in_bodies():
+    asyncio.run(consume(events.sleeping, 1))
 
 for _ in range(16):
     threading.Thread(target=globals()[sys.argv[2]], daemon=True).start()
@@ -409,7 +412,7 @@ print("ends")
 """
 
 
-@pytest.mark.parametrize("kind", ["without_gil", "in_loops"])
+@pytest.mark.parametrize("kind", ["without_gil", "in_channels", "in_bodies"])
 def test_the_interpreter_ends_while_daemon_threads_are_in_cpp(channels, kind):
     folder = os.path.dirname(channels.__file__)
     for _ in range(3):

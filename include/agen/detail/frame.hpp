@@ -18,6 +18,7 @@
 #include <exception>
 #include <utility>
 
+#include "../errors.hpp"
 #include "../lifecycle.hpp"
 #include "cancellation.hpp"
 #include "hook.hpp"
@@ -201,7 +202,7 @@ inline auto handle_of(frame& f) noexcept -> frame_handle { return frame_handle::
 // ------------------------------------------------------------------------------------------------ the body's side
 
 /// Out of line, so that a body's frame on the stack needs no room for an exception.
-AGEN_NOINLINE inline void keep_current(control& c) noexcept { c.keep(std::current_exception()); }
+AGEN_NOINLINE inline void keep_current(control& c) noexcept { c.keep(current_error()); }
 
 /// Out of line: g++ 12 warns of a dangling pointer where it sees that `stand_in` is on the stack. Before the loop of
 /// transfer() ends, leave_mark or arrive_elsewhere replaces the pointer.

@@ -35,10 +35,8 @@ inline void check(abi::engine const& engine) {
 /// Imports the engine and checks its version. Call it when the module is initialised, so that a mismatch is
 /// reported at import and not at the first generator. Throws error with an ImportError.
 inline void import_engine() {
-  auto const package = object::steal(PyImport_ImportModule("async_generator"));
-  if (!package) throw error::current();
-  auto const module = object::steal(PyImport_ImportModule("async_generator._engine"));
-  if (!module) throw error::current();
+  detail::called(PyImport_ImportModule, "async_generator");
+  auto const module = detail::called(PyImport_ImportModule, "async_generator._engine");
   auto const capsule = object::steal(PyObject_GetAttrString(module.get(), "bridge"));
   if (!capsule || PyCapsule_IsValid(capsule.get(), abi::capsule) == 0) {
     PyErr_Clear();
@@ -48,6 +46,7 @@ inline void import_engine() {
   }
   auto const* engine = static_cast<abi::engine const*>(PyCapsule_GetPointer(capsule.get(), abi::capsule));
   detail::check(*engine);
+  agen::detail::end_of_thread = detail::stay_for_ever;  // see or_stay()
   detail::found_engine.store(engine, std::memory_order_release);
 }
 

@@ -66,7 +66,7 @@ class without_exception {
 class holding_gil {
  public:
   holding_gil() : took_(PyGILState_Check() == 0) {
-    if (took_) state_ = take_gil(PyGILState_Ensure);
+    if (took_) state_ = or_stay(PyGILState_Ensure);
   }
   holding_gil(holding_gil const&) = delete;
   auto operator=(holding_gil const&) -> holding_gil& = delete;
@@ -146,6 +146,11 @@ namespace detail {
 inline auto called(PyObject* result) -> object {
   if (result == nullptr) throw error::current();
   return object::steal(result);
+}
+/// The same for a function that may run code in Python.
+template <class Function, class... Arguments>
+auto called(Function function, Arguments... arguments) -> object {
+  return called(or_stay(function, arguments...));
 }
 
 }  // namespace detail
@@ -281,6 +286,7 @@ inline auto carried(std::exception_ptr const& exception) noexcept -> object {
 
 /// Makes a C++ exception the thread's current Python exception.
 inline void raise_in_python(std::exception_ptr const& exception) noexcept {
+  if (!exception) stay_for_ever();  // what unwinds is no C++ exception, see or_stay()
   if (auto python = carried(exception)) return restore_exception(std::move(python));
   try {
     raise_translated(exception);

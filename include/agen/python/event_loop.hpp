@@ -20,9 +20,9 @@ inline auto bridge_attribute(char const* name) -> object {
   auto module = object::steal(PyImport_GetModule(path.get()));  // a fifth of what an import costs
   if (!module) {
     if (PyErr_Occurred() != nullptr) throw error::current();
-    module = called(PyImport_Import(path.get()));
+    module = called(PyImport_Import, path.get());
   }
-  return called(PyObject_GetAttrString(module.get(), name));
+  return called(PyObject_GetAttrString, module.get(), name);
 }
 
 }  // namespace detail
@@ -35,13 +35,13 @@ inline auto bridge_attribute(char const* name) -> object {
 /// with what the loop raises; cancellation arrives here. Needs the GIL.
 inline auto readable(int fd) -> detail::awaiting {
   auto const wait = detail::bridge_attribute("wait_readable");
-  return awaitable(detail::called(PyObject_CallFunction(wait.get(), "i", fd)));
+  return awaitable(detail::called(PyObject_CallFunction, wait.get(), "i", fd));
 }
 
 /// The same until it is writable; beside it another task may wait until it is readable.
 inline auto writable(int fd) -> detail::awaiting {
   auto const wait = detail::bridge_attribute("wait_writable");
-  return awaitable(detail::called(PyObject_CallFunction(wait.get(), "i", fd)));
+  return awaitable(detail::called(PyObject_CallFunction, wait.get(), "i", fd));
 }
 
 /// A time to wait, of any unit of `<chrono>`.
@@ -50,14 +50,14 @@ using seconds = std::chrono::duration<double>;
 /// `co_await agen::python::sleep(20ms)` suspends the body for a time; cancellation arrives here. Errors as readable().
 inline auto sleep(seconds time) -> detail::awaiting {
   auto const function = detail::bridge_attribute("sleep");
-  return awaitable(detail::called(PyObject_CallFunction(function.get(), "d", time.count())));
+  return awaitable(detail::called(PyObject_CallFunction, function.get(), "d", time.count()));
 }
 
 /// `co_await agen::python::checkpoint()` lets everything else that is ready on the event loop run once; cancellation
 /// arrives here. Errors as readable().
 inline auto checkpoint() -> detail::awaiting {
   auto const function = detail::bridge_attribute("checkpoint");
-  return awaitable(detail::called(PyObject_CallObject(function.get(), nullptr)));
+  return awaitable(detail::called(PyObject_CallObject, function.get(), nullptr));
 }
 
 /// `co_await agen::python::shielded(obj)` awaits a Python awaitable, and gives its result, without a cancellation that
@@ -69,7 +69,7 @@ inline auto checkpoint() -> detail::awaiting {
 inline auto shielded(object awaited, std::optional<seconds> limit = {}) -> detail::awaiting {
   auto const function = detail::bridge_attribute("shielded");
   object const time = limit ? detail::called(PyFloat_FromDouble(limit->count())) : object::borrow(Py_None);
-  return awaitable(detail::called(PyObject_CallFunctionObjArgs(function.get(), awaited.get(), time.get(), nullptr)));
+  return awaitable(detail::called(PyObject_CallFunctionObjArgs, function.get(), awaited.get(), time.get(), nullptr));
 }
 
 namespace detail {
@@ -137,16 +137,17 @@ class watch {
     if (!watch_.holds()) return;
     detail::without_exception const aside;  // the body may be destroyed because of one
     PyObject* const watching = watch_.anywhere();
-    if (!object::steal(PyObject_CallMethod(watching, "close", nullptr))) PyErr_WriteUnraisable(watching);
+    if (!object::steal(detail::or_stay(PyObject_CallMethod, watching, "close", nullptr)))
+      PyErr_WriteUnraisable(watching);
   }
 
   /// Awaitable: completes when `fd`, the same in every call, is readable. Errors as readable().
   auto operator()(int fd) -> detail::awaiting {
     if (!watch_.holds()) {
       auto const type = detail::bridge_attribute("Watch");
-      watch_.keep(detail::called(PyObject_CallFunction(type.get(), "i", fd)));
+      watch_.keep(detail::called(PyObject_CallFunction, type.get(), "i", fd));
     }
-    return awaitable(detail::called(PyObject_CallNoArgs(watch_.get())));
+    return awaitable(detail::called(PyObject_CallNoArgs, watch_.get()));
   }
 
  private:

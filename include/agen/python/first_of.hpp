@@ -47,7 +47,7 @@ auto first_of_all(std::index_sequence<Index...> /*each*/, Awaitables... awaited)
   auto const function = bridge_attribute("_first_of");
   auto list = called(PyList_New(sizeof...(Awaitables)));
   (put(list, Index, run_one<Index, Awaitables>(std::move(awaited), given)), ...);
-  auto waits = called(PyObject_CallOneArg(function.get(), list.get()));
+  auto waits = called(PyObject_CallOneArg, function.get(), list.get());
   list = object();
   auto const first = co_await awaitable(std::move(waits));
   auto const index = PyLong_AsSize_t(first.get());

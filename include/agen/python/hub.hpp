@@ -148,7 +148,7 @@ class channel_waits {
   template <class Arm>
   auto begin(Arm arm) -> bool {
     if (!bells_.holds()) bells_.keep(make());
-    auto answer = called(PyObject_CallNoArgs(bells_.get()));
+    auto answer = called(PyObject_CallNoArgs, bells_.get());
     if (PyTuple_CheckExact(answer.get()) !=
         0) {  // of a loop that this channel was not on before: its hub, and a future
       heard_ = std::make_shared<hub_bell>(hub_of(PyTuple_GET_ITEM(answer.get(), 0)), number_);
@@ -167,7 +167,7 @@ class channel_waits {
         until_ ? called(PyFloat_FromDouble(seconds(*until_ - clock::now()).count())) : object::borrow(Py_None);
     auto const function = bridge_attribute("_closing");
     auto const waits = begun();
-    return awaitable(called(PyObject_CallFunctionObjArgs(function.get(), waits.get(), limit.get(), nullptr)));
+    return awaitable(called(PyObject_CallFunctionObjArgs, function.get(), waits.get(), limit.get(), nullptr));
   }
   void woken() const noexcept {
     if (own_) own_->wake().drain();
@@ -180,15 +180,15 @@ class channel_waits {
   [[nodiscard]] auto make() const -> object {
     auto const type = bridge_attribute("_Bells");
     auto const maker = called(PyCFunction_New(&make_hub_method, nullptr));
-    return called(PyObject_CallFunction(type.get(), "KNO", static_cast<unsigned long long>(number_),
-                                        PyLong_FromVoidPtr(&numbers), maker.get()));
+    return called(PyObject_CallFunction, type.get(), "KNO", static_cast<unsigned long long>(number_),
+                  PyLong_FromVoidPtr(&numbers), maker.get());
   }
   /// What begin() has found to be awaited.
   auto begun() -> object {
     if (future_) return std::move(future_);
     auto const wait = std::move(wait_readable_);
     auto const descriptor = called(PyLong_FromLong(own_->wake().descriptor()));
-    return called(PyObject_CallOneArg(wait.get(), descriptor.get()));
+    return called(PyObject_CallOneArg, wait.get(), descriptor.get());
   }
 
   static inline AGEN_PYTHON_MODULE_LOCAL std::atomic<std::uint64_t> numbers = 0;  ///< its address tells modules apart

@@ -15,7 +15,7 @@ inline auto async_iterator(PyObject* iterable) -> object {
                  Py_TYPE(iterable)->tp_name);
     throw error::current();
   }
-  auto iterator = called(methods->am_aiter(iterable));
+  auto iterator = called(methods->am_aiter, iterable);
   if (PyAIter_Check(iterator.get()) != 0) return iterator;
   PyErr_Format(PyExc_TypeError, "aiter() returned not an async iterator of type '%.100s'",
                Py_TYPE(iterator.get())->tp_name);
@@ -28,17 +28,17 @@ class operations {
  public:
   explicit operations(object iterator) noexcept : iterator_(std::move(iterator)) {}
 
-  auto anext() -> object { return called(Py_TYPE(iterator())->tp_as_async->am_anext(iterator())); }
+  auto anext() -> object { return called(Py_TYPE(iterator())->tp_as_async->am_anext, iterator()); }
   auto asend(object const& value) -> object { return call("asend", value.get()); }
   auto athrow(object const& exception) -> object { return call("athrow", exception.get()); }
-  auto aclose() -> object { return called(PyObject_CallMethod(iterator(), "aclose", nullptr)); }
+  auto aclose() -> object { return called(PyObject_CallMethod, iterator(), "aclose", nullptr); }
   [[nodiscard]] auto has(char const* method) const noexcept -> bool {
     return PyObject_HasAttrString(iterator(), method) != 0;
   }
 
  private:
   auto call(char const* method, PyObject* argument) -> object {
-    return called(PyObject_CallMethod(iterator(), method, "O", argument));
+    return called(PyObject_CallMethod, iterator(), method, "O", argument);
   }
   [[nodiscard]] auto iterator() const noexcept -> PyObject* { return iterator_.get().get(); }
 

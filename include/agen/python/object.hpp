@@ -4,6 +4,7 @@
 
 #include <Python.h>
 
+#include <exception>
 #include <utility>
 
 #ifndef _WIN32
@@ -56,19 +57,29 @@ class object {
 };
 
 namespace detail {
-/// Takes the GIL by `take`. Where the interpreter has ended, the thread stays here for ever, as CPython has it since
-/// 3.14. Before, CPython calls pthread_exit() (Python/ceval_gil.h, take_gil). With glibc that unwinds the stack: it
-/// would run destructors without the GIL, and end the process at the first function that is noexcept.
-template <class Take>
-auto take_gil(Take take) noexcept {
-#if PY_VERSION_HEX < 0x030E0000 && !defined(_WIN32)
+/// For a thread that the interpreter has no more use for.
+[[noreturn]] inline void stay_for_ever() noexcept {
+#ifdef _WIN32
+  std::terminate();  // nothing unwinds such a thread there
+#else
+  for (;;) ::pause();
+#endif
+}
+
+/// Calls a function of the C API that may take the GIL. Where the interpreter has ended, a daemon thread stays here for
+/// ever, as CPython has it since 3.14. Before, CPython calls pthread_exit() (Python/ceval_gil.h, take_gil). With glibc
+/// that unwinds the stack: it would run destructors without the GIL, and end the process at the first function that is
+/// noexcept, or the first body.
+template <class Function, class... Arguments>
+auto or_stay(Function function, Arguments... arguments) noexcept {
+#if PY_VERSION_HEX < 0x030E0000
   try {
-    return take();
+    return function(arguments...);
   } catch (...) {
-    for (;;) ::pause();
+    stay_for_ever();
   }
 #else
-  return take();
+  return function(arguments...);
 #endif
 }
 }  // namespace detail
@@ -82,9 +93,7 @@ auto without_gil(Function&& f) -> decltype(auto) {
     released() = default;
     released(released const&) = delete;
     auto operator=(released const&) -> released& = delete;
-    ~released() {
-      detail::take_gil([this] { PyEval_RestoreThread(thread); });
-    }
+    ~released() { detail::or_stay(PyEval_RestoreThread, thread); }
   } const scope;
   return std::forward<Function>(f)();
 }

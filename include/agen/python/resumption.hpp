@@ -200,7 +200,7 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
     without_exception const aside;
     PyObject* const awaitable = awaitable_.get();  // a coroutine that is dropped without this warns
     if (PyObject_HasAttrString(awaitable, "close") != 0) {
-      if (!object::steal(PyObject_CallMethod(awaitable, "close", nullptr))) PyErr_WriteUnraisable(awaitable);
+      if (!object::steal(or_stay(PyObject_CallMethod, awaitable, "close", nullptr))) PyErr_WriteUnraisable(awaitable);
     }
     awaitable_ = object();
   }

@@ -140,7 +140,7 @@ class taken_stream {
   };
 
   /// What tells the event loop that runs from others.
-  static auto find_home() -> object { return called(PyObject_CallNoArgs(bridge_attribute("_home").get())); }
+  static auto find_home() -> object { return called(PyObject_CallNoArgs, bridge_attribute("_home").get()); }
 
   [[noreturn]] void fail() {
     over_ = true;
@@ -148,7 +148,7 @@ class taken_stream {
     if (PyErr_Occurred() != nullptr) throw error::current();
     if (!exception) {
       auto const text = called(PyUnicode_DecodeUTF8(stream_->error(get()), text_size(), "replace"));
-      exception = called(PyObject_CallOneArg(PyExc_RuntimeError, text.get()));
+      exception = called(PyObject_CallOneArg, PyExc_RuntimeError, text.get());
     }
     if (PyExceptionInstance_Check(exception.get()) == 0) {
       throw error(PyExc_TypeError, "the exception() of an agen_stream gave an object that is no exception");
@@ -183,8 +183,8 @@ auto wait_patiently(Begin begin, bool& dismantled) -> task<> {
   if (!gave_up) co_return;
   raise_in_python(std::exchange(gave_up, nullptr));
   auto const exception = take_exception();
-  auto const module = called(PyImport_ImportModule("async_generator._engine"));
-  co_await awaitable(called(PyObject_CallMethod(module.get(), "give_up", "O", exception.get())));
+  auto const module = called(PyImport_ImportModule, "async_generator._engine");
+  co_await awaitable(called(PyObject_CallMethod, module.get(), "give_up", "O", exception.get()));
 }
 
 /// The cleanup of a stream that is left before its end: asks the producer to stop, and waits until it has.

@@ -153,6 +153,16 @@ auto first_result(long mode, long microseconds) -> agen::task<std::string> {
   co_return std::string(1, static_cast<char>(std::get<0>(came))) + ends;
 }
 
+/// Calls Python from the body, without an end.
+auto sleeping(long microseconds, long /*none*/) -> agen::async_generator<int> {
+  auto const time = py::object::steal(PyImport_ImportModule("time"));
+  for (int number = 0;; ++number) {
+    if (!py::object::steal(PyObject_CallMethod(time.get(), "sleep", "d", 1e-6 * static_cast<double>(microseconds))))
+      throw py::error::current();
+    co_yield number;
+  }
+}
+
 template <auto Make>
 auto make(PyObject* /*module*/, PyObject* args) -> PyObject* try {
   long a = 0;
@@ -186,19 +196,13 @@ auto what_ended(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* { return 
 auto count_running(PyObject* /*module*/, PyObject* /*none*/) -> PyObject* { return PyLong_FromLong(running.load()); }
 
 PyMethodDef functions[] = {
-    {"rows", make<rows>, METH_VARARGS, nullptr},
-    {"set_after", make<set_after>, METH_VARARGS, nullptr},
-    {"event", make<event>, METH_VARARGS, nullptr},
-    {"notified", make<notified>, METH_VARARGS, nullptr},
-    {"first", make<first>, METH_VARARGS, nullptr},
-    {"first_result", make<first_result>, METH_VARARGS, nullptr},
-    {"counts", make<counts>, METH_VARARGS, nullptr},
-    {"set", signals<set>, METH_VARARGS, nullptr},
-    {"reset", signals<reset>, METH_VARARGS, nullptr},
-    {"notify", signals<notify>, METH_VARARGS, nullptr},
-    {"ends", what_ended, METH_NOARGS, nullptr},
-    {"running", count_running, METH_NOARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr},
+    {"rows", make<rows>, METH_VARARGS, nullptr},         {"set_after", make<set_after>, METH_VARARGS, nullptr},
+    {"event", make<event>, METH_VARARGS, nullptr},       {"notified", make<notified>, METH_VARARGS, nullptr},
+    {"first", make<first>, METH_VARARGS, nullptr},       {"first_result", make<first_result>, METH_VARARGS, nullptr},
+    {"sleeping", make<sleeping>, METH_VARARGS, nullptr}, {"counts", make<counts>, METH_VARARGS, nullptr},
+    {"set", signals<set>, METH_VARARGS, nullptr},        {"reset", signals<reset>, METH_VARARGS, nullptr},
+    {"notify", signals<notify>, METH_VARARGS, nullptr},  {"ends", what_ended, METH_NOARGS, nullptr},
+    {"running", count_running, METH_NOARGS, nullptr},    {nullptr, nullptr, 0, nullptr},
 };
 PyModuleDef_Slot slots[] = {
     {Py_mod_exec, reinterpret_cast<void*>(agen_test::prepare)},
