@@ -44,7 +44,7 @@
 #include <tuple>
 #include <variant>
 
-#include "async_generator.hpp"
+#include "closing.hpp"
 #include "detail/callback_coroutine.hpp"
 #include "detail/recycled.hpp"
 #include "stop.hpp"
@@ -376,6 +376,135 @@ auto await_operation(Operation&& operation, Promise& promise) {
 }
 
 }  // namespace detail
+
+// ---------------------------------------------------------------------------------------------- bodies with affinity
+
+/// As the first parameter of a generator or a task, or of a lambda or member function that is one: the body stays on
+/// the scheduler. After each co_await that has suspended it, it continues there, whether that gave a value or threw.
+///
+///     agen::task<> serve(agen::stay_on<Scheduler> where, connection peer);
+///     co_await serve(agen::stay_on(scheduler), std::move(peer));
+///
+/// The body begins where it is first awaited, and a co_yield comes back where the next item is asked for; `co_await
+/// ex::schedule(scheduler)` brings it to the scheduler. What it delegates to has an affinity of its own, or none. Each
+/// co_await in such a body costs an allocation.
+template <class Scheduler>
+struct stay_on {
+  explicit stay_on(Scheduler where) : scheduler(std::move(where)) {}
+  Scheduler scheduler;
+};
+
+namespace detail {
+
+/// Says in `waited` whether it has suspended.
+template <class Awaiter>
+struct notes_wait {
+  Awaiter inner;
+  bool& waited;
+
+  auto await_ready() -> bool { return inner.await_ready() ? true : false; }
+  template <class Promise>
+  auto await_suspend(std::coroutine_handle<Promise> h) -> decltype(inner.await_suspend(h)) {
+    waited = true;
+    if constexpr (std::is_same_v<decltype(inner.await_suspend(h)), bool>) {
+      bool const suspends = inner.await_suspend(h);
+      if (!suspends) waited = false;  // otherwise the body may be gone already
+      return suspends;
+    } else {
+      return inner.await_suspend(h);
+    }
+  }
+  auto await_resume() -> decltype(auto) { return inner.await_resume(); }
+  void propagate_cancellation(cancellation_scope* to) noexcept
+    requires requires { inner.propagate_cancellation(to); }
+  {
+    inner.propagate_cancellation(to);
+  }
+};
+template <class Awaited>
+auto note_wait(Awaited&& awaited, bool& waited) {
+  if constexpr (adapted<Awaited>) {
+    return notes_wait<adapted_awaiter<adapted_t<Awaited>>>{
+        {await_adapter<std::remove_cvref_t<Awaited>>::adapt(static_cast<Awaited&&>(awaited))}, waited};
+  } else {
+    return notes_wait<awaiter_of<Awaited>>{get_awaiter(static_cast<Awaited&&>(awaited)), waited};
+  }
+}
+
+/// What is awaited, and the scheduler that the body continues on.
+template <class Awaited, class Scheduler>
+struct returning {
+  Awaited&& awaited;
+  Scheduler const& scheduler;
+  using result = decltype(note_wait(std::declval<Awaited>(), std::declval<bool&>()).await_resume());
+};
+template <class Awaited, class Scheduler>
+auto await_and_return(Awaited&& awaited, Scheduler scheduler) -> task<typename returning<Awaited, Scheduler>::result> {
+  using result = typename returning<Awaited, Scheduler>::result;
+  bool waited = false;
+  task_result<result> kept;
+  AGEN_TRY {
+    if constexpr (std::is_void_v<result>) {
+      co_await note_wait(static_cast<Awaited&&>(awaited), waited);
+    } else {
+      kept.return_value(co_await note_wait(static_cast<Awaited&&>(awaited), waited));
+    }
+  }
+  AGEN_CATCH(...) { kept.raised = std::current_exception(); }
+  if (waited) {
+    co_await enter_scope{nullptr};
+    co_await ex::schedule(scheduler);
+  }
+  co_return kept.take();
+}
+
+template <class Promise, class Scheduler>
+class staying_promise : public Promise {
+  static_assert(alignof(Scheduler) <= alignof(Promise), "stay_on: this scheduler cannot be kept in a coroutine's frame");
+
+ public:
+  template <class... Others>
+  explicit staying_promise(stay_on<Scheduler> const& where, Others const&... /*unused*/)
+      : scheduler_(where.scheduler) {}
+  template <class Object, class... Others>
+  staying_promise(Object const& /*unused*/, stay_on<Scheduler> const& where, Others const&... /*unused*/)
+      : scheduler_(where.scheduler) {}
+
+  template <class Awaited>
+  auto await_transform(Awaited&& awaited) -> decltype(auto) {
+    if constexpr (is_delegated<std::remove_cvref_t<Awaited>> || !(adapted<Awaited> || natively_awaitable<Awaited>)) {
+      return Promise::await_transform(static_cast<Awaited&&>(awaited));
+    } else {
+      return Promise::await_transform(
+          returning<Awaited, Scheduler>{static_cast<Awaited&&>(awaited), scheduler_});
+    }
+  }
+
+ private:
+  Scheduler scheduler_;
+};
+
+template <class Coroutine>
+concept may_stay = is_async_generator_v<Coroutine> || is_task<Coroutine>;
+
+}  // namespace detail
+
+template <class Awaited, class Scheduler>
+struct await_adapter<detail::returning<Awaited, Scheduler>> {
+  static auto adapt(detail::returning<Awaited, Scheduler> request) {
+    return detail::await_and_return<Awaited, Scheduler>(static_cast<Awaited&&>(request.awaited), request.scheduler);
+  }
+};
+
 }  // namespace agen
+
+template <agen::detail::may_stay Coroutine, class Scheduler, class... Args>
+struct std::coroutine_traits<Coroutine, agen::stay_on<Scheduler>, Args...> {
+  using promise_type = agen::detail::staying_promise<typename Coroutine::promise_type, Scheduler>;
+};
+template <agen::detail::may_stay Coroutine, class Object, class Scheduler, class... Args>
+struct std::coroutine_traits<Coroutine, Object, agen::stay_on<Scheduler>, Args...> {
+  using promise_type = agen::detail::staying_promise<typename Coroutine::promise_type, Scheduler>;
+};
 
 #endif  // AGEN_EXECUTION_HPP

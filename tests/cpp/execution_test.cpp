@@ -511,3 +511,86 @@ TEST(Operations, AreAwaitedInCoroutinesOfSenders) {
   EXPECT_FALSE(out.ended);
   consumer.body.destroy();
 }
+
+// ---------------------------------------------------------------------------------------------------------- affinity
+
+TEST(Affinity, BringsATaskBackToItsScheduler) {
+  looping_thread home;
+  worker other;
+  auto const body = [](auto where, looping_thread& at, worker& w) -> task<int> {
+    int at_home = 0;
+    auto const here = [&] { at_home += std::this_thread::get_id() == at.id() ? 1 : 0; };
+    co_await ex::schedule(where.scheduler);
+    here();
+    co_await w.hop();
+    here();
+    try {
+      co_await [](worker& to) -> task<> {
+        co_await to.hop();
+        throw std::range_error("elsewhere");
+      }(w);
+    } catch (std::range_error const&) {
+      here();
+    }
+    co_await ex::just();
+    here();
+    int const given = co_await [](worker& to) -> task<int> {
+      co_await to.hop();
+      co_return 10;
+    }(w);
+    here();
+    co_return at_home + given;
+  };
+  EXPECT_EQ(sync_wait(body(stay_on(home.scheduler()), home, other)), 15);
+}
+
+template <class Scheduler>
+auto staying(stay_on<Scheduler> where, looping_thread& at, worker& w) -> async_generator<bool> {
+  co_await ex::schedule(where.scheduler);
+  for (int i = 0; i < 100; ++i) {
+    co_await w.hop();
+    co_yield std::this_thread::get_id() == at.id();
+  }
+}
+TEST(Affinity, BringsAGeneratorBackToItsScheduler) {
+  looping_thread home;
+  worker other;
+  EXPECT_EQ(sync_wait(collect(staying(stay_on(home.scheduler()), home, other))), std::vector<bool>(100, true));
+}
+
+TEST(Affinity, LeavesWhatDoesNotWaitWhereItIs) {
+  looping_thread home;
+  auto const body = [](auto where, std::thread::id start) -> task<bool> {
+    static_cast<void>(where);
+    auto gen = count(3);
+    int sum = 0;
+    while (auto item = co_await gen.anext()) sum += *item;
+    co_return sum == 3 && std::this_thread::get_id() == start;
+  };
+  EXPECT_TRUE(sync_wait(body(stay_on(home.scheduler()), std::this_thread::get_id())));
+}
+
+TEST(Affinity, KeepsStopRequestsAndDelegation) {
+  looping_thread home;
+  event never;
+  std::stop_source source;
+  auto gen = [](auto where, event& e, std::stop_source& asks) -> async_generator<int> {
+    static_cast<void>(where);
+    co_await yield_from(count(2));
+    asks.request_stop();
+    auto const token = co_await agen::stop_token();
+    bool const seen = token.stop_requested();
+    try {
+      co_await e;
+    } catch (stopped const&) {
+      co_return;
+    }
+    co_yield seen ? 1 : 0;
+  }(stay_on(home.scheduler()), never, source);
+  auto const consumer = [](auto& of, std::stop_token token) -> task<int> {
+    int items = 0;
+    while (auto item = co_await with_stop(token, of.anext())) items += *item >= 0 ? 1 : 0;
+    co_return items;
+  };
+  EXPECT_EQ(sync_wait(consumer(gen, source.get_token())), 2);
+}
