@@ -123,8 +123,9 @@ class sender_wait : stop_listener {
         body_(body),
         operation_(ex::connect(static_cast<Sender&&>(sender), receiver{this})) {}
 
-  /// False: it has completed already.
+  /// False: it has completed already, on this thread.
   auto start() noexcept -> bool {
+    starts_on_ = this_thread();
     if (outer_ != nullptr && !outer_->add(*this)) scope_.request();
     ex::start(operation_);
     return replace(at_, starting, suspended);
@@ -190,6 +191,9 @@ class sender_wait : stop_listener {
   };
 
   void complete() noexcept {
+    // The body has to continue on this thread. start() is about to return on the other one.
+    while (load(at_) == starting && starts_on_ != this_thread()) {
+    }
     switch (exchange(at_, completed)) {
       case suspended: return body_.resume();
       case abandoned: return end(this);
@@ -211,6 +215,7 @@ class sender_wait : stop_listener {
   cancellation_scope* outer_;
   std::coroutine_handle<> body_;
   unsigned char at_ = starting;
+  void const* starts_on_ = nullptr;
   std::variant<nothing, stored, std::exception_ptr> result_;
   ex::connect_result_t<Sender, receiver> operation_;
 };
@@ -431,32 +436,73 @@ auto note_wait(Awaited&& awaited, bool& waited) {
   }
 }
 
+template <class Awaited>
+using noted_result = decltype(note_wait(std::declval<Awaited>(), std::declval<bool&>()).await_resume());
+template <class Awaited>
+auto await_noting(Awaited&& awaited, bool& waited) -> task<noted_result<Awaited>> {
+  co_return co_await note_wait(static_cast<Awaited&&>(awaited), waited);
+}
+
+/// Awaits, and then, if that has suspended, schedules the body on its scheduler. It is the scheduler that resumes it,
+/// so that no other thread does in between.
+template <class Awaited, class Scheduler>
+class returning_awaiter {
+  using home = sender_wait<decltype(ex::schedule(std::declval<Scheduler const&>()))>;
+
+ public:
+  returning_awaiter(Awaited&& awaited, Scheduler const& scheduler)
+      : scheduler_(&scheduler),
+        consumer_(this),
+        waits_(await_noting<Awaited>(static_cast<Awaited&&>(awaited), waited_)),
+        awaiter_(std::move(waits_).operator co_await()) {}
+  returning_awaiter(returning_awaiter const&) = delete;
+  auto operator=(returning_awaiter const&) -> returning_awaiter& = delete;
+  ~returning_awaiter() = default;
+
+  void propagate_cancellation(cancellation_scope* to) noexcept { awaiter_.propagate_cancellation(to); }
+  static auto await_ready() noexcept -> bool { return false; }
+  AGEN_AWAIT_SUSPEND auto await_suspend(std::coroutine_handle<> body) noexcept -> bool {
+    body_ = body;
+    return awaiter_.await_suspend(consumer_.handle()) || (waited_ && go_home());
+  }
+  auto await_resume() -> noted_result<Awaited> {
+    if (refused_) std::rethrow_exception(refused_);
+    if (home_) home_->take();
+    return awaiter_.await_resume();
+  }
+
+ private:
+  static void arrived(void* of) noexcept {
+    auto& self = *static_cast<returning_awaiter*>(of);
+    auto const body = self.body_;
+    if (!self.waited_ || !self.go_home()) body.resume();
+  }
+  /// False: the body continues here. True: nothing may be touched.
+  auto go_home() noexcept -> bool {
+    AGEN_TRY {
+      home_ = home::make(ex::schedule(*scheduler_), nullptr, body_);
+      return home_->start();
+    }
+    AGEN_CATCH(...) { refused_ = std::current_exception(); }
+    return false;
+  }
+
+  Scheduler const* scheduler_;
+  std::coroutine_handle<> body_;
+  callback_coroutine<&returning_awaiter::arrived> consumer_;
+  bool waited_ = false;
+  task<noted_result<Awaited>> waits_;
+  task_awaiter<noted_result<Awaited>> awaiter_;
+  std::unique_ptr<home, typename home::leave> home_;
+  std::exception_ptr refused_;
+};
+
 /// What is awaited, and the scheduler that the body continues on.
 template <class Awaited, class Scheduler>
 struct returning {
   Awaited&& awaited;
   Scheduler const& scheduler;
-  using result = decltype(note_wait(std::declval<Awaited>(), std::declval<bool&>()).await_resume());
 };
-template <class Awaited, class Scheduler>
-auto await_and_return(Awaited&& awaited, Scheduler scheduler) -> task<typename returning<Awaited, Scheduler>::result> {
-  using result = typename returning<Awaited, Scheduler>::result;
-  bool waited = false;
-  task_result<result> kept;
-  AGEN_TRY {
-    if constexpr (std::is_void_v<result>) {
-      co_await note_wait(static_cast<Awaited&&>(awaited), waited);
-    } else {
-      kept.return_value(co_await note_wait(static_cast<Awaited&&>(awaited), waited));
-    }
-  }
-  AGEN_CATCH(...) { kept.raised = std::current_exception(); }
-  if (waited) {
-    co_await enter_scope{nullptr};
-    co_await ex::schedule(scheduler);
-  }
-  co_return kept.take();
-}
 
 template <class Promise, class Scheduler>
 class staying_promise : public Promise {
@@ -492,7 +538,7 @@ concept may_stay = is_async_generator_v<Coroutine> || is_task<Coroutine>;
 template <class Awaited, class Scheduler>
 struct await_adapter<detail::returning<Awaited, Scheduler>> {
   static auto adapt(detail::returning<Awaited, Scheduler> request) {
-    return detail::await_and_return<Awaited, Scheduler>(static_cast<Awaited&&>(request.awaited), request.scheduler);
+    return detail::returning_awaiter<Awaited, Scheduler>(static_cast<Awaited&&>(request.awaited), request.scheduler);
   }
 };
 

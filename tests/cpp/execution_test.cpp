@@ -224,6 +224,21 @@ TEST(Senders, ContinueTheBodyWhereTheyComplete) {
   EXPECT_EQ(all, std::vector<bool>(100, true));
 }
 
+TEST(Senders, ThatCompleteElsewhereBeforeTheyHaveStartedDoSoToo) {
+  looping_thread other;
+  worker first;
+  auto const body = [](looping_thread& on, worker& from) -> task<int> {
+    int there = 0;
+    for (int i = 0; i < 2000; ++i) {
+      co_await from.hop();
+      co_await ex::schedule(on.scheduler());
+      there += std::this_thread::get_id() == on.id() ? 1 : 0;
+    }
+    co_return there;
+  };
+  EXPECT_EQ(sync_wait(body(other, first)), 2000);
+}
+
 TEST(Senders, ThatCompleteAtOnceDoNotGrowTheStack) {
   auto const body = []() -> task<long> {
     long sum = 0;
@@ -547,7 +562,7 @@ TEST(Affinity, BringsATaskBackToItsScheduler) {
 template <class Scheduler>
 auto staying(stay_on<Scheduler> where, looping_thread& at, worker& w) -> async_generator<bool> {
   co_await ex::schedule(where.scheduler);
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     co_await w.hop();
     co_yield std::this_thread::get_id() == at.id();
   }
@@ -555,7 +570,7 @@ auto staying(stay_on<Scheduler> where, looping_thread& at, worker& w) -> async_g
 TEST(Affinity, BringsAGeneratorBackToItsScheduler) {
   looping_thread home;
   worker other;
-  EXPECT_EQ(sync_wait(collect(staying(stay_on(home.scheduler()), home, other))), std::vector<bool>(100, true));
+  EXPECT_EQ(sync_wait(collect(staying(stay_on(home.scheduler()), home, other))), std::vector<bool>(2000, true));
 }
 
 TEST(Affinity, LeavesWhatDoesNotWaitWhereItIs) {
