@@ -38,11 +38,7 @@ class driver {
   /// The same for a generator whose types are forgotten. `sends_nothing`: anext() can resume it at any co_yield,
   /// because its Send is void or has a default value.
   driver(detail::frame& f, callback on_answer, void* context, bool sends_nothing = true) noexcept
-      : iterating_(f),
-        arrival_(this),
-        on_answer_(on_answer),
-        context_(context),
-        sends_nothing_(sends_nothing) {}
+      : iterating_(f), arrival_(this), on_answer_(on_answer), context_(context), sends_nothing_(sends_nothing) {}
   driver(driver const&) = delete;
   auto operator=(driver const&) -> driver& = delete;
   ~driver() {

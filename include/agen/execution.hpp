@@ -290,7 +290,9 @@ class connected_operation {
     AGEN_TRY {
       if (!awaiter_.await_ready() && awaiter_.await_suspend(consumer_.handle())) return;
     }
-    AGEN_CATCH(...) { return scope_.finish([](auto& to) { ex::set_error(std::move(to), std::current_exception()); }); }
+    AGEN_CATCH(...) {
+      return scope_.finish([](auto& to) { ex::set_error(std::move(to), std::current_exception()); });
+    }
     complete();
   }
 
@@ -350,9 +352,8 @@ struct value_completion<void> {
 template <class Operation>
 struct operation_sender {
   using sender_concept = ex::sender_tag;
-  using completion_signatures =
-      ex::completion_signatures<typename value_completion<await_result<Operation>>::type, ex::set_error_t(std::exception_ptr),
-                                ex::set_stopped_t()>;
+  using completion_signatures = ex::completion_signatures<typename value_completion<await_result<Operation>>::type,
+                                                          ex::set_error_t(std::exception_ptr), ex::set_stopped_t()>;
   template <class Self, class... Env>
   static consteval auto get_completion_signatures() -> completion_signatures {
     return {};
@@ -506,7 +507,8 @@ struct returning {
 
 template <class Promise, class Scheduler>
 class staying_promise : public Promise {
-  static_assert(alignof(Scheduler) <= alignof(Promise), "stay_on: this scheduler cannot be kept in a coroutine's frame");
+  static_assert(alignof(Scheduler) <= alignof(Promise),
+                "stay_on: this scheduler cannot be kept in a coroutine's frame");
 
  public:
   template <class... Others>
@@ -521,8 +523,7 @@ class staying_promise : public Promise {
     if constexpr (is_delegated<std::remove_cvref_t<Awaited>> || !(adapted<Awaited> || natively_awaitable<Awaited>)) {
       return Promise::await_transform(static_cast<Awaited&&>(awaited));
     } else {
-      return Promise::await_transform(
-          returning<Awaited, Scheduler>{static_cast<Awaited&&>(awaited), scheduler_});
+      return Promise::await_transform(returning<Awaited, Scheduler>{static_cast<Awaited&&>(awaited), scheduler_});
     }
   }
 

@@ -1,5 +1,5 @@
-// agen/execution.hpp: senders awaited in generators and tasks, operations and tasks as senders, stops in both directions,
-// bodies that stay on a scheduler.
+// agen/execution.hpp: senders awaited in generators and tasks, operations and tasks as senders, stops in both
+// directions, bodies that stay on a scheduler.
 #include <agen/execution.hpp>
 #include <agen/std_stop.hpp>
 
@@ -344,7 +344,8 @@ TEST(Senders, AreStoppedFromOtherThreads) {
   }
 }
 
-// ------------------------------------------------------------------------------------------------ operations, as senders
+// ------------------------------------------------------------------------------------------------ operations, as
+// senders
 
 static_assert(ex::sender<decltype(std::declval<async_generator<int>&>().anext())>);
 static_assert(ex::sender<decltype(std::declval<async_generator<int>&>().try_anext())>);
@@ -476,7 +477,10 @@ TEST(Tasks, AreSenders) {
     throw std::range_error("task");
     co_return 1;
   };
-  auto const ends = []() -> task<> { throw stopped("enough"); co_return; };
+  auto const ends = []() -> task<> {
+    throw stopped("enough");
+    co_return;
+  };
   EXPECT_EQ(std::get<0>(*ex::sync_wait(gives())), "given");
   EXPECT_TRUE(ex::sync_wait(nothing()));
   EXPECT_THROW(ex::sync_wait(raises()), std::range_error);

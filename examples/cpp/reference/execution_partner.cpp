@@ -60,8 +60,7 @@ void stopped() {
 
 // [affinity]
 template <class Scheduler>
-auto stays(agen::stay_on<Scheduler> home, scheduler elsewhere)
-    -> agen::task<bool> {
+auto stays(agen::stay_on<Scheduler> home, scheduler elsewhere) -> agen::task<bool> {
   co_await ex::schedule(home.scheduler);
   auto const before = std::this_thread::get_id();
   auto gen = squares(elsewhere, 2);  // its items come from another thread

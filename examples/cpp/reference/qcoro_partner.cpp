@@ -1,9 +1,9 @@
 // The code that docs/cpp/other_runtimes.md shows of QCoro.
 #include <agen/agen.hpp>
 
-#include <QCoreApplication>
 #include <qcorotask.h>
 #include <qcorotimer.h>
+#include <QCoreApplication>
 #include <QTimer>
 #include <chrono>
 #include <cstdio>

@@ -22,9 +22,7 @@ struct sender_hooks {
   }
   /// \internal
   template <class Promise>
-    requires requires(Operation& self, Promise& promise) {
-      await_operation(static_cast<Operation&&>(self), promise);
-    }
+    requires requires(Operation& self, Promise& promise) { await_operation(static_cast<Operation&&>(self), promise); }
   auto as_awaitable(Promise& promise) && {
     return await_operation(static_cast<Operation&&>(*this), promise);
   }
