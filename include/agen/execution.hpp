@@ -448,10 +448,10 @@ auto await_noting(Awaited&& awaited, bool& waited) -> task<noted_result<Awaited>
 /// so that no other thread does in between.
 template <class Awaited, class Scheduler>
 class returning_awaiter {
-  using home = sender_wait<decltype(ex::schedule(std::declval<Scheduler const&>()))>;
+  using home = sender_wait<decltype(ex::schedule(std::declval<Scheduler&>()))>;
 
  public:
-  returning_awaiter(Awaited&& awaited, Scheduler const& scheduler)
+  returning_awaiter(Awaited&& awaited, Scheduler& scheduler)
       : scheduler_(&scheduler),
         consumer_(this),
         waits_(await_noting<Awaited>(static_cast<Awaited&&>(awaited), waited_)),
@@ -488,7 +488,7 @@ class returning_awaiter {
     return false;
   }
 
-  Scheduler const* scheduler_;
+  Scheduler* scheduler_;
   std::coroutine_handle<> body_;
   callback_coroutine<&returning_awaiter::arrived> consumer_;
   bool waited_ = false;
@@ -502,7 +502,7 @@ class returning_awaiter {
 template <class Awaited, class Scheduler>
 struct returning {
   Awaited&& awaited;
-  Scheduler const& scheduler;
+  Scheduler& scheduler;
 };
 
 template <class Promise, class Scheduler>

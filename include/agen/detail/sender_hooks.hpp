@@ -11,7 +11,8 @@ namespace agen::detail {
 ///
 /// \tparam Operation  the awaitable, which derives from this
 template <class Operation>
-struct sender_hooks {
+class sender_hooks {
+ public:
   /// \internal
   template <class Receiver>
     requires requires(Operation& self, Receiver& receiver) {
@@ -26,6 +27,10 @@ struct sender_hooks {
   auto as_awaitable(Promise& promise) && {
     return await_operation(static_cast<Operation&&>(*this), promise);
   }
+
+ private:
+  friend Operation;
+  sender_hooks() noexcept = default;
 };
 
 }  // namespace agen::detail
