@@ -60,13 +60,20 @@ namespace ex = ::std::execution;
 #endif
 
 namespace detail {
+#if defined(AGEN_USE_STDEXEC) || defined(AGEN_USE_BEMAN)
+using ex::get_stop_token;
+using ex::get_stop_token_t;
+#else  // the standard has the two one namespace higher
+using std::get_stop_token;
+using std::get_stop_token_t;
+#endif
 
 // ------------------------------------------------------------------------------------------------ senders, awaited
 
 /// What a body's sender can ask of its receiver.
 struct waiting_env {
   stop_token token;
-  [[nodiscard]] auto query(ex::get_stop_token_t /*asks*/) const noexcept -> stop_token { return token; }
+  [[nodiscard]] auto query(get_stop_token_t /*asks*/) const noexcept -> stop_token { return token; }
 };
 
 /// What co_await gives for the values of one completion.
@@ -286,7 +293,7 @@ class connected_operation {
     } else {
       operation_.propagate_cancellation(&scope_);
     }
-    scope_.on_stop.emplace(ex::get_stop_token(ex::get_env(scope_.receiver)), requests_stop{&scope_});
+    scope_.on_stop.emplace(get_stop_token(ex::get_env(scope_.receiver)), requests_stop{&scope_});
     AGEN_TRY {
       if (!awaiter_.await_ready() && awaiter_.await_suspend(consumer_.handle())) return;
     }
@@ -299,7 +306,7 @@ class connected_operation {
  private:
   using result = await_result<Operation>;
   using env = ex::env_of_t<Receiver>;
-  using token = decltype(ex::get_stop_token(std::declval<env>()));
+  using token = decltype(get_stop_token(std::declval<env>()));
 
   struct receiver_scope : cancellation_scope {
     explicit receiver_scope(Receiver&& to) : cancellation_scope(&drop, false), receiver(static_cast<Receiver&&>(to)) {}
