@@ -5,6 +5,7 @@
 #define AGEN_DRIVER_HPP
 
 #include "async_generator.hpp"
+#include "detail/callback_coroutine.hpp"
 
 namespace agen {
 
@@ -37,11 +38,7 @@ class driver {
   /// The same for a generator whose types are forgotten. `sends_nothing`: anext() can resume it at any co_yield,
   /// because its Send is void or has a default value.
   driver(detail::frame& f, callback on_answer, void* context, bool sends_nothing = true) noexcept
-      : iterating_(f),
-        arrival_{detail::opaque(&driver::arrived), detail::opaque(&driver::ignored), this},
-        on_answer_(on_answer),
-        context_(context),
-        sends_nothing_(sends_nothing) {}
+      : iterating_(f), arrival_(this), on_answer_(on_answer), context_(context), sends_nothing_(sends_nothing) {}
   driver(driver const&) = delete;
   auto operator=(driver const&) -> driver& = delete;
   ~driver() {
@@ -76,18 +73,6 @@ class driver {
 
  private:
   friend detail::resuming_driver;
-
-  // Stands for a consumer's coroutine. In every ABI a coroutine's frame begins with pointers to the functions that
-  // resume() and destroy() call, so that code of different compilers can be linked; this struct begins with such
-  // pointers. A body "resumes" it like any consumer: the callback costs the generator no branch, and the driver no
-  // frame. The compiler must not see which functions these are. clang calls coroutines by a convention of its own,
-  // which for one pointer has the same effect as the ordinary one, and treats a call whose convention it can see to be
-  // wrong as unreachable.
-  struct arrival {
-    void (*resume)(arrival*);
-    void (*destroy)(arrival*);
-    driver* self;
-  };
 
   /// The awaitable of every anext and asend, used again and again: an item that comes at once costs the path of the
   /// body and a few stores.
@@ -169,7 +154,7 @@ class driver {
     return answer_ = step::yielded;
   }
   // Out of line, because an item that comes at once does not get here.
-  AGEN_NOINLINE auto waits() noexcept -> bool { return iterating_.waits(waiter()); }
+  AGEN_NOINLINE auto waits() noexcept -> bool { return iterating_.waits(arrival_.handle()); }
   /// The slow path of iterate(): false if the answer is there already.
   AGEN_NOINLINE auto begins_iteration(operation op) noexcept -> bool {
     if (refuses()) return false;
@@ -191,7 +176,7 @@ class driver {
     if (auto* const scope = iterating_.scope()) begun->propagate_cancellation(scope);
     under_way_ = which;
     AGEN_TRY {
-      if (!begun->await_ready() && begun->await_suspend(waiter())) return step::awaits;  // see resumed()
+      if (!begun->await_ready() && begun->await_suspend(arrival_.handle())) return step::awaits;  // see resumed()
     }
     AGEN_CATCH(...) {
       under_way_ = way::none;
@@ -236,16 +221,14 @@ class driver {
     error_ = std::current_exception();
     answer_ = step::raised;
   }
-  auto waiter() noexcept -> std::coroutine_handle<> { return std::coroutine_handle<>::from_address(&arrival_); }
-  static void arrived(arrival* at) {
-    driver& self = *at->self;
+  static void arrived(void* of) noexcept {
+    auto& self = *static_cast<driver*>(of);
     self.complete();
     self.on_answer_(self.context_);
   }
-  static void ignored(arrival* /*at*/) {}
 
   iteration iterating_;
-  arrival arrival_;
+  detail::callback_coroutine<&driver::arrived> arrival_;
   callback on_answer_;
   void* context_;
   bool sends_nothing_;

@@ -26,6 +26,8 @@ namespace agen {
 namespace detail {
 struct stop_token_awaiter;
 }
+template <class Function>
+class stop_callback;
 
 /// What a body sees of the token that its operation was given, with the interface of std::stop_token.
 ///
@@ -33,6 +35,10 @@ struct stop_token_awaiter;
 /// again afterwards, as the next operation may have another one.
 class stop_token {
  public:
+  /// How a callback is registered, as with std::stop_token.
+  template <class Function>
+  using callback_type = stop_callback<Function>;
+
   /// No stop is possible.
   stop_token() noexcept = default;
   /// \internal What a body gets.
@@ -92,10 +98,6 @@ stop_callback(stop_token, Function) -> stop_callback<Function>;
 template <class Token, class Function>
 struct stop_callback_for {
   using type = typename Token::template callback_type<Function>;
-};
-template <class Function>
-struct stop_callback_for<stop_token, Function> {
-  using type = stop_callback<Function>;
 };
 
 namespace detail {

@@ -12,6 +12,7 @@
 
 #include "detail/await.hpp"
 #include "detail/outcome.hpp"
+#include "detail/sender_hooks.hpp"
 #include "errors.hpp"
 
 namespace agen {
@@ -179,7 +180,7 @@ class task_awaiter {
 ///
 /// \tparam T  what the body returns, which may be a reference; void, the default: nothing
 template <class T>
-class [[nodiscard("a task does nothing until it is awaited")]] task {
+class [[nodiscard("a task does nothing until it is awaited")]] task : public detail::sender_hooks<task<T>> {
  public:
   using promise_type = detail::task_promise<T>;
 

@@ -8,6 +8,7 @@
 #include "drop.hpp"
 #include "frame.hpp"
 #include "hooks.hpp"
+#include "sender_hooks.hpp"
 
 namespace agen::detail {
 
@@ -150,7 +151,9 @@ class operation_base : protected Pending {
 };
 
 template <class Yield, class Send, class Return>
-class [[nodiscard("an operation does nothing until it is awaited")]] anext_awaitable : public operation_base<> {
+class [[nodiscard("an operation does nothing until it is awaited")]] anext_awaitable
+    : public operation_base<>,
+      public sender_hooks<anext_awaitable<Yield, Send, Return>> {
  public:
   using operation_base::operation_base;
 
@@ -196,9 +199,12 @@ class [[nodiscard("an operation does nothing until it is awaited")]] anext_await
 /// anext, whose answer holds an exception that it would otherwise throw.
 template <class Yield, class Send, class Return>
 class [[nodiscard("an operation does nothing until it is awaited")]] try_anext_awaitable
-    : public anext_awaitable<Yield, Send, Return> {
+    : public anext_awaitable<Yield, Send, Return>,
+      public sender_hooks<try_anext_awaitable<Yield, Send, Return>> {
  public:
   using anext_awaitable<Yield, Send, Return>::anext_awaitable;
+  using sender_hooks<try_anext_awaitable>::connect;
+  using sender_hooks<try_anext_awaitable>::as_awaitable;
 
   auto await_resume() -> attempt<Yield, Return> {
     this->at = arrived;
@@ -225,7 +231,9 @@ class asend_awaitable;
 template <class Yield, class Return>
 class asend_awaitable<Yield, void, Return> {};
 template <class Yield, class Send, class Return>
-class [[nodiscard("an operation does nothing until it is awaited")]] asend_awaitable : public operation_base<> {
+class [[nodiscard("an operation does nothing until it is awaited")]] asend_awaitable
+    : public operation_base<>,
+      public sender_hooks<asend_awaitable<Yield, Send, Return>> {
  public:
   template <class Value>
   asend_awaitable(frame& f, Value&& value) : operation_base(f), value_(static_cast<Value&&>(value)) {}
@@ -312,7 +320,9 @@ class throwing_operation : public operation_base<exit_pending> {
 };
 
 template <class Yield, class Return>
-class [[nodiscard("an operation does nothing until it is awaited")]] athrow_awaitable : public throwing_operation {
+class [[nodiscard("an operation does nothing until it is awaited")]] athrow_awaitable
+    : public throwing_operation,
+      public sender_hooks<athrow_awaitable<Yield, Return>> {
  public:
   athrow_awaitable(frame& f, std::exception_ptr error) noexcept : throwing_operation(f, std::move(error), false) {}
 
@@ -332,7 +342,9 @@ class [[nodiscard("an operation does nothing until it is awaited")]] athrow_awai
   }
 };
 
-class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awaitable : public throwing_operation {
+class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awaitable
+    : public throwing_operation,
+      public sender_hooks<aclose_awaitable> {
  public:
   explicit aclose_awaitable(frame& f) noexcept : throwing_operation(f, nullptr, true) {}
 
