@@ -5,8 +5,8 @@
 //
 //     agen::async_generator<int> results(auto scheduler) {
 //       for (int i = 0; i < 3; ++i) {
-//         int const n = co_await (ex::schedule(scheduler) | ex::then([i] { return work(i); }));
-//         co_yield n + 0;
+//         int n = co_await (ex::schedule(scheduler) | ex::then([i] { return work(i); }));
+//         co_yield n;
 //       }
 //     }
 //
