@@ -157,6 +157,7 @@ class Body(_engine.isolated_body):
         self.merged = False  # it was cancelled again meanwhile, which its task has not seen: that is one cancellation
         self.cancellations = 0  # then how often its task was cancelled, at the end of the body's step
         self.driven = False  # its task resumes the body, and no consumer does
+        self.bound = False  # only its task ever resumes it
         self.announced = False  # the firstiter hook was called, and may have raised
 
     # The task ----------------------------------------------------------------------------------------------------------
@@ -323,6 +324,9 @@ class Body(_engine.isolated_body):
             return answer_ended(name)
         if self.task is not None:
             self.operation = begin().__await__()
+            if self.bound:
+                self.leave_to_task()
+                return None
             return self.advance()
         if given and name == "anext":
             raise TypeError("can't send non-None value to a just-started async generator")
@@ -340,17 +344,19 @@ class Body(_engine.isolated_body):
     def is_task_to_run(self) -> bool:
         """Whether its task was cancelled, or woken, and has not run since: what it brings to the body comes first. One
         cancellation at a time: anyio cancels at each turn of the loop until the body has left the scope."""
-        if self.task is None or self.ended or self.interrupted or self.outcomes:
+        if self.task is None or self.ended or self.interrupted or self.outcomes or self.bound:
             return False
         return self.woken and not self.task.done()
 
     def is_resumable(self) -> bool:
-        if self.operation is None or self.driven or self.closing or self.is_task_to_run():
+        if self.operation is None or self.driven or self.bound or self.closing or self.is_task_to_run():
             return False
         return self.thrown is not None or self.waits_for is None or self.waits_for.done()
 
     async def wait(self, deadline: float | None) -> None:
         """Wait until there is something to do. Raises GaveUp at the deadline."""
+        if self.turning and not self.bound and _is_wrapped(self.task):
+            self.leave_to_task()
         self.consumer = future = self.loop.create_future()
         self.reader = reader = asyncio.current_task()
         _add_awaiter(self.task, reader)
@@ -367,6 +373,11 @@ class Body(_engine.isolated_body):
             _discard_awaiter(self.task, reader)
             if timer is not None:
                 timer.cancel()
+
+    def leave_to_task(self) -> None:
+        """From now on its task alone resumes the body: that is where greenback's portal leads to."""
+        self.bound = True
+        self.wake_task()
 
     async def close(self, handle: Any) -> None:
         """Interrupt the body where it is, and wait for its end. The generator's task does it: it cannot be given up."""
@@ -406,12 +417,16 @@ class Body(_engine.isolated_body):
             self.interrupted = True
             if self.turning or self.waits_for is None or not self.waits_for.cancel(*error.args):
                 self.thrown = error
-            if self.consumer is not None:
+            if self.consumer is not None and not self.bound:
                 self.wake_consumer() if self.thrown is not None else None
                 return  # which resumes the body
             await self.drive(None)
+        self.end_with_loop()
+
+    def end_with_loop(self) -> None:
+        """Close the body if its task was cancelled, and no scope of the body has asked for it: the event loop ends."""
         if not self.ended and _cancellations(self.task):
-            self.closing = True  # no scope of the body has asked for it: the event loop ends
+            self.closing = True
 
     def is_merged(self) -> bool:
         """Whether what cancelled its task was told to the body already, together with the cancellation before it."""
@@ -523,11 +538,14 @@ async def _own_task(mailbox: _Mailbox) -> None:
         if body is None or body.ended and not body.closing:
             return
         mailbox.wake = _Wake(mailbox, loop=body.loop)
-        body.woken = False
+        body.woken = body.bound
         if error is not None and (body.is_merged() or _is_withdrawn(body.task)):
             error = None
         if error is not None and not body.ended:
             await body.cancelled(error)
+        elif body.bound and body.operation is not None and not body.closing:
+            await body.drive(None)
+            body.end_with_loop()
         elif body.interrupted and body.consumer is None:
             await body.drive(None)
         error = None
@@ -536,6 +554,11 @@ async def _own_task(mailbox: _Mailbox) -> None:
         if body.ended:
             return
         del body
+
+
+def _is_wrapped(task: Any) -> bool:
+    """Whether somebody has put a coroutine around the task's own, as greenback's ensure_portal() does."""
+    return not task.done() and getattr(task.get_coro(), "cr_code", None) is not _own_task.__code__
 
 
 def _cancellations(task: Any) -> int:
