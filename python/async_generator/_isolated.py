@@ -286,30 +286,32 @@ class Body(_engine.isolated_body):
         while self.is_task_to_run():
             await _turn()
         rest = self.finish_operation(handle, self.begin_or_go_on(handle, begin, name, given), timeout)
-        del begin  # an exception refers to this frame
+        del handle, begin  # an exception refers to this frame
         return await rest
 
     async def rest(self, handle: Any, answer: Any) -> Any:
         """The rest of an anext or asend that the engine has begun: the body has answered, and no item."""
         self.thrown = self.wait_for(answer)
-        return await self.finish_operation(handle, None, None)
+        rest = self.finish_operation(handle, None, None)
+        del handle  # an exception refers to this frame
+        return await rest
 
     async def finish_operation(self, handle: Any, outcome: Outcome | None, timeout: float | None) -> Any:
         """Resume the body, and wait for it, until the operation has an outcome. The arguments are those of ``operate()``."""
         deadline = None if timeout is None or outcome is not None else self.loop.time() + timeout
-        while outcome is None:
-            if self.outcomes:
-                outcome = self.outcomes.popleft()
-            elif self.operation is None and not self.closing:  # it was closed
-                raise StopAsyncIteration
-            elif self.is_resumable():
-                outcome = self.advance()
-            else:
-                await self.wait(deadline)
         try:
+            while outcome is None:
+                if self.outcomes:
+                    outcome = self.outcomes.popleft()
+                elif self.operation is None and not self.closing:  # it was closed
+                    raise StopAsyncIteration
+                elif self.is_resumable():
+                    outcome = self.advance()
+                else:
+                    await self.wait(deadline)
             return outcome.get()
         finally:
-            del outcome  # an exception refers to this frame
+            del handle, outcome  # an exception refers to this frame
 
     def begin_or_go_on(self, handle: Any, begin: Callable[[], Any], name: str, given: bool) -> Outcome | None:
         """The beginning of ``operate()``. Returns the outcome, if there is one at once."""
@@ -373,6 +375,7 @@ class Body(_engine.isolated_body):
             _discard_awaiter(self.task, reader)
             if timer is not None:
                 timer.cancel()
+            del reader  # a cancellation refers to this frame, and the task to the cancellation
 
     def leave_to_task(self) -> None:
         """From now on its task alone resumes the body: that is where greenback's portal leads to."""
@@ -438,8 +441,10 @@ class Body(_engine.isolated_body):
         waits_for, self.waits_for = self.waits_for, None
         error, self.thrown = error or self.thrown, None
         self.driven, self.interrupted = True, False
+        driven = _Driven(self, waits_for, error)
+        del error  # which will refer to this frame
         try:
-            value = await _Driven(self, waits_for, error)
+            value = await driven
         except BaseException as raised:
             self.outcomes.append(self.end_operation(raised))
         else:
@@ -552,6 +557,7 @@ async def _own_task(mailbox: _Mailbox) -> None:
         if body.closing:
             await body.finish()
         if body.ended:
+            mailbox.kept = None
             return
         del body
 
@@ -581,7 +587,7 @@ class _Driven:
         self.run = _call if sys.version_info >= (3, 11) else body.context.run
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        error = self.error
+        error, self.error = self.error, None
         if error is None and self.waits_for is not None and not self.waits_for.done():
             try:
                 self.waits_for._asyncio_future_blocking = True
@@ -604,7 +610,10 @@ class _Driven:
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    return function(*arguments)
+    try:
+        return function(*arguments)
+    finally:
+        del arguments  # an exception refers to this frame
 
 
 class isolated_generator(_engine.isolated_generator, AsyncGenerator[Any, Any]):
