@@ -157,6 +157,7 @@ class Body(_engine.isolated_body):
         self.merged = False  # it was cancelled again meanwhile, which its task has not seen: that is one cancellation
         self.cancellations = 0  # then how often its task was cancelled, at the end of the body's step
         self.driven = False  # its task resumes the body, and no consumer does
+        self.bound = False  # only its task ever resumes it
         self.announced = False  # the firstiter hook was called, and may have raised
 
     # The task ----------------------------------------------------------------------------------------------------------
@@ -285,30 +286,32 @@ class Body(_engine.isolated_body):
         while self.is_task_to_run():
             await _turn()
         rest = self.finish_operation(handle, self.begin_or_go_on(handle, begin, name, given), timeout)
-        del begin  # an exception refers to this frame
+        del handle, begin  # an exception refers to this frame
         return await rest
 
     async def rest(self, handle: Any, answer: Any) -> Any:
         """The rest of an anext or asend that the engine has begun: the body has answered, and no item."""
         self.thrown = self.wait_for(answer)
-        return await self.finish_operation(handle, None, None)
+        rest = self.finish_operation(handle, None, None)
+        del handle  # an exception refers to this frame
+        return await rest
 
     async def finish_operation(self, handle: Any, outcome: Outcome | None, timeout: float | None) -> Any:
         """Resume the body, and wait for it, until the operation has an outcome. The arguments are those of ``operate()``."""
         deadline = None if timeout is None or outcome is not None else self.loop.time() + timeout
-        while outcome is None:
-            if self.outcomes:
-                outcome = self.outcomes.popleft()
-            elif self.operation is None and not self.closing:  # it was closed
-                raise StopAsyncIteration
-            elif self.is_resumable():
-                outcome = self.advance()
-            else:
-                await self.wait(deadline)
         try:
+            while outcome is None:
+                if self.outcomes:
+                    outcome = self.outcomes.popleft()
+                elif self.operation is None and not self.closing:  # it was closed
+                    raise StopAsyncIteration
+                elif self.is_resumable():
+                    outcome = self.advance()
+                else:
+                    await self.wait(deadline)
             return outcome.get()
         finally:
-            del outcome  # an exception refers to this frame
+            del handle, outcome  # an exception refers to this frame
 
     def begin_or_go_on(self, handle: Any, begin: Callable[[], Any], name: str, given: bool) -> Outcome | None:
         """The beginning of ``operate()``. Returns the outcome, if there is one at once."""
@@ -323,6 +326,9 @@ class Body(_engine.isolated_body):
             return answer_ended(name)
         if self.task is not None:
             self.operation = begin().__await__()
+            if self.bound:
+                self.leave_to_task()
+                return None
             return self.advance()
         if given and name == "anext":
             raise TypeError("can't send non-None value to a just-started async generator")
@@ -340,17 +346,19 @@ class Body(_engine.isolated_body):
     def is_task_to_run(self) -> bool:
         """Whether its task was cancelled, or woken, and has not run since: what it brings to the body comes first. One
         cancellation at a time: anyio cancels at each turn of the loop until the body has left the scope."""
-        if self.task is None or self.ended or self.interrupted or self.outcomes:
+        if self.task is None or self.ended or self.interrupted or self.outcomes or self.bound:
             return False
         return self.woken and not self.task.done()
 
     def is_resumable(self) -> bool:
-        if self.operation is None or self.driven or self.closing or self.is_task_to_run():
+        if self.operation is None or self.driven or self.bound or self.closing or self.is_task_to_run():
             return False
         return self.thrown is not None or self.waits_for is None or self.waits_for.done()
 
     async def wait(self, deadline: float | None) -> None:
         """Wait until there is something to do. Raises GaveUp at the deadline."""
+        if self.turning and not self.bound and _is_wrapped(self.task):
+            self.leave_to_task()
         self.consumer = future = self.loop.create_future()
         self.reader = reader = asyncio.current_task()
         _add_awaiter(self.task, reader)
@@ -367,6 +375,12 @@ class Body(_engine.isolated_body):
             _discard_awaiter(self.task, reader)
             if timer is not None:
                 timer.cancel()
+            del reader  # a cancellation refers to this frame, and the task to the cancellation
+
+    def leave_to_task(self) -> None:
+        """From now on its task alone resumes the body: that is where greenback's portal leads to."""
+        self.bound = True
+        self.wake_task()
 
     async def close(self, handle: Any) -> None:
         """Interrupt the body where it is, and wait for its end. The generator's task does it: it cannot be given up."""
@@ -406,12 +420,16 @@ class Body(_engine.isolated_body):
             self.interrupted = True
             if self.turning or self.waits_for is None or not self.waits_for.cancel(*error.args):
                 self.thrown = error
-            if self.consumer is not None:
+            if self.consumer is not None and not self.bound:
                 self.wake_consumer() if self.thrown is not None else None
                 return  # which resumes the body
             await self.drive(None)
+        self.end_with_loop()
+
+    def end_with_loop(self) -> None:
+        """Close the body if its task was cancelled, and no scope of the body has asked for it: the event loop ends."""
         if not self.ended and _cancellations(self.task):
-            self.closing = True  # no scope of the body has asked for it: the event loop ends
+            self.closing = True
 
     def is_merged(self) -> bool:
         """Whether what cancelled its task was told to the body already, together with the cancellation before it."""
@@ -423,8 +441,10 @@ class Body(_engine.isolated_body):
         waits_for, self.waits_for = self.waits_for, None
         error, self.thrown = error or self.thrown, None
         self.driven, self.interrupted = True, False
+        driven = _Driven(self, waits_for, error)
+        del error  # which will refer to this frame
         try:
-            value = await _Driven(self, waits_for, error)
+            value = await driven
         except BaseException as raised:
             self.outcomes.append(self.end_operation(raised))
         else:
@@ -523,19 +543,28 @@ async def _own_task(mailbox: _Mailbox) -> None:
         if body is None or body.ended and not body.closing:
             return
         mailbox.wake = _Wake(mailbox, loop=body.loop)
-        body.woken = False
+        body.woken = body.bound
         if error is not None and (body.is_merged() or _is_withdrawn(body.task)):
             error = None
         if error is not None and not body.ended:
             await body.cancelled(error)
+        elif body.bound and body.operation is not None and not body.closing:
+            await body.drive(None)
+            body.end_with_loop()
         elif body.interrupted and body.consumer is None:
             await body.drive(None)
         error = None
         if body.closing:
             await body.finish()
         if body.ended:
+            mailbox.kept = None
             return
         del body
+
+
+def _is_wrapped(task: Any) -> bool:
+    """Whether somebody has put a coroutine around the task's own, as greenback's ensure_portal() does."""
+    return not task.done() and getattr(task.get_coro(), "cr_code", None) is not _own_task.__code__
 
 
 def _cancellations(task: Any) -> int:
@@ -558,7 +587,7 @@ class _Driven:
         self.run = _call if sys.version_info >= (3, 11) else body.context.run
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        error = self.error
+        error, self.error = self.error, None
         if error is None and self.waits_for is not None and not self.waits_for.done():
             try:
                 self.waits_for._asyncio_future_blocking = True
@@ -581,7 +610,10 @@ class _Driven:
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    return function(*arguments)
+    try:
+        return function(*arguments)
+    finally:
+        del arguments  # an exception refers to this frame
 
 
 class isolated_generator(_engine.isolated_generator, AsyncGenerator[Any, Any]):

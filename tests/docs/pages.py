@@ -1,6 +1,7 @@
 """Finds the code of the pages and runs it. What a block is for, its page says in a comment that the site does not show:
 
   <!-- builds: FOLDER -->        near the top: the page imports the extension module of that folder, named as the folder
+  <!-- uses: FILE -->          near the top: the page's Python imports that file of this repository
   <!-- needs: fastapi uvicorn -->   near the top: the page's Python imports these packages; without one it is skipped
   <!-- loops: asyncio trio -->   near the top: the page's Python runs once for each; for trio its calls are translated
   <!-- prints -->               the next block is what the Python since the last such block has printed
@@ -25,6 +26,7 @@ BLOCK = re.compile(
     re.M | re.S,
 )
 BUILDS = re.compile(r"^<!-- builds: (\S+) -->$", re.M)
+USES = re.compile(r"^<!-- uses: (\S+) -->$", re.M)
 NEEDS = re.compile(r"^<!-- needs: ([\w. ]+) -->$", re.M)
 LOOPS = re.compile(r"^<!-- loops: ([\w ]+) -->$", re.M)
 NOTES = ("prints", "traced", "raises: ", "not run: ", "code: ", "example: ")
@@ -95,6 +97,8 @@ def for_loop(code, loop):
 def run_page(page, loop):
     """Runs the Python of a page from top to bottom and compares what it prints with what the page says."""
     build(page)
+    if used := USES.search(page.read_text(encoding="utf-8")):
+        sys.path.insert(0, str((ROOT / used[1]).parent))
     names = {"__name__": "__main__"}
     printed = io.StringIO()
     unclaimed = None

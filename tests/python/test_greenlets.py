@@ -6,16 +6,22 @@ import gc
 import random
 import sys
 
+import anyio
 import pytest
-from async_generator import async_generator, structured, yield_, yield_from_
+from async_generator import async_generator, bridge, structured, yield_, yield_from_
 from builds import FREE_THREADED
 from driving import outcome, run
+from streams_running import LOOPS, run_on
 
 if FREE_THREADED:
     pytest.skip("greenlet's own module turns the GIL on", allow_module_level=True)
 
 greenlet = pytest.importorskip("greenlet", reason="no wheel of greenlet for this interpreter")
-
+try:
+    import greenback
+except ImportError:
+    greenback = None
+needs_greenback = pytest.mark.skipif(greenback is None, reason="no greenback for this interpreter")
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
 
@@ -75,9 +81,9 @@ def test_greenlets_that_take_turns_in_the_middle_of_bodies(seed):
     assert results == [[x for i in range(5) for x in (i, i * 10)]] * 6
 
 
+@needs_greenback
 def test_greenback_awaits_in_the_middle_of_a_body():
     """Two tasks whose bodies await from synchronous code, one after the other."""
-    greenback = pytest.importorskip("greenback", reason="no greenback for this interpreter")
     trio = pytest.importorskip("trio")
 
     def pause():
@@ -243,3 +249,168 @@ def test_greenlets_leave_steps_of_a_structured_body_and_its_generators_are_close
 
     results = asyncio.run(main())
     assert closed == ["closed"] * 3 and all(results)
+
+
+# greenback in the body of an isolated generator -------------------------------------------------------------------------
+
+
+def current_task():
+    return anyio.get_current_task().id
+
+
+def pause(tasks, seconds=0.0):
+    """Synchronous code that awaits, and tells which task it is in."""
+    tasks.add(current_task())
+    greenback.await_(bridge.sleep(seconds))
+    tasks.add(current_task())
+
+
+@async_generator(isolated=True)
+async def numbers_by_greenback(tasks, log):
+    VARIABLE.set("body's")
+    await greenback.ensure_portal()
+    try:
+        for i in range(4):
+            pause(tasks, 0.001 * (i % 2))
+            log.append((yield i))
+            assert VARIABLE.get() == "body's"
+    finally:
+        pause(tasks, 0.001)
+        log.append("cleaned up")
+
+
+@pytest.mark.parametrize("consumer_has_a_portal", [True, False])
+@needs_greenback
+@pytest.mark.parametrize("loop", LOOPS)
+def test_greenback_awaits_in_the_body_of_an_isolated_generator(loop, consumer_has_a_portal):
+    async def main():
+        if consumer_has_a_portal:
+            await greenback.ensure_portal()
+        tasks, log = set(), []
+        async with numbers_by_greenback(tasks, log) as items:
+            got = []
+            async for item in items:
+                got.append(item)
+                if consumer_has_a_portal:
+                    greenback.await_(bridge.sleep(0))
+        assert got == [0, 1, 2, 3] and log == [None] * 4 + ["cleaned up"]
+        assert len(tasks) == 1 and current_task() not in tasks
+        assert VARIABLE.get() == "unset"
+
+    run_on(loop, main)
+
+
+@needs_greenback
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_isolated_generator_with_a_portal_takes_what_is_sent_and_thrown(loop):
+    async def main():
+        tasks, log = set(), []
+        async with numbers_by_greenback(tasks, log) as items:
+            assert await items.asend(None) == 0
+            assert await items.asend("sent") == 1
+            with pytest.raises(KeyError):
+                await items.athrow(KeyError("thrown"))
+            with pytest.raises(StopAsyncIteration):
+                await items.__anext__()
+        assert log == ["sent", "cleaned up"] and len(tasks) == 1
+
+    run_on(loop, main)
+
+
+@needs_greenback
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_isolated_generator_with_a_portal_is_left_early(loop):
+    async def main():
+        tasks, log = set(), []
+        async with numbers_by_greenback(tasks, log) as items:
+            async for _ in items:
+                break
+        assert log == ["cleaned up"] and len(tasks) == 1
+
+    run_on(loop, main)
+
+
+@needs_greenback
+@pytest.mark.parametrize("loop", LOOPS)
+def test_who_gives_up_waiting_for_a_body_with_a_portal_loses_nothing(loop):
+    async def main():
+        tasks = set()
+        async with numbers_by_greenback(tasks, []) as items:
+            got = []
+            while len(got) < 4:
+                item = await items.anext(timeout=0.0002, default=None)
+                got += [] if item is None else [item]
+        assert got == [0, 1, 2, 3] and len(tasks) == 1
+
+    run_on(loop, main)
+
+
+@needs_greenback
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_body_with_a_portal_is_interrupted_where_it_awaits(loop):
+    ended = []
+
+    @async_generator(isolated=True)
+    async def generator():
+        await greenback.ensure_portal()
+        yield 1
+        try:
+            pause(set(), 10)
+        finally:
+            ended.append(current_task())
+
+    async def main():
+        async with generator() as items:
+            assert await items.__anext__() == 1
+            assert await items.anext(timeout=0.001, default="gave up") == "gave up"
+        assert len(ended) == 1 and current_task() not in ended
+
+    run_on(loop, main)
+
+
+@needs_greenback
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_timeout_of_a_body_with_a_portal_expires_in_it(loop):
+    @async_generator(isolated=True)
+    async def generator():
+        await greenback.ensure_portal()
+        try:
+            with anyio.fail_after(0.005):
+                yield 1
+                pause(set(), 10)
+        except TimeoutError:
+            yield "too slow"
+
+    async def main():
+        async with generator() as items:
+            assert [item async for item in items] == [1, "too slow"]
+
+    run_on(loop, main)
+
+
+@needs_greenback
+def test_the_loop_ends_while_a_body_with_a_portal_waits():
+    log = []
+
+    @async_generator(isolated=True)
+    async def generator(where):
+        await greenback.ensure_portal()
+        try:
+            if where == "yield":
+                yield 1
+            greenback.await_(asyncio.sleep(10))
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            yield "goes on"
+        finally:
+            await asyncio.sleep(0)
+            log.append("cleaned up")
+
+    async def main(where):
+        made = generator(where)
+        waiting = asyncio.ensure_future(made.__anext__())
+        await asyncio.sleep(0.001)
+        return made, waiting
+
+    kept = [asyncio.run(main(where)) for where in ("await", "yield")]
+    assert log == ["cancelled", "cleaned up"] * 2, kept

@@ -1109,6 +1109,63 @@ def test_random_cancellations_lose_nothing(seed):
     asyncio.run(main())
 
 
+async def endless(log):
+    try:
+        while True:
+            await asyncio.sleep(0.001)
+            yield
+    finally:
+        log.append("closed")
+
+
+async def read_all(log):
+    async for _ in isolated(endless(log)):
+        pass
+
+
+def test_the_cancellation_of_its_consumer_does_not_keep_it_alive():
+    """anyio's task groups put what a child was cancelled with into a cycle."""
+
+    async def main():
+        log = []
+        task = asyncio.create_task(read_all(log))
+        await asyncio.sleep(0.003)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError as error:
+            kept = error
+        for _ in range(6):
+            await asyncio.sleep(0)
+        assert log == ["closed"], kept
+
+    asyncio.run(main())
+
+
+@pytest.mark.engine(reason="frames of the operation are in the traceback, too")
+def test_one_that_is_closed_while_it_waits_leaves_no_cycle():
+    async def main():
+        log = []
+        generator = isolated(endless(log))
+        task = asyncio.create_task(generator.__anext__())
+        await asyncio.sleep(0)
+        await generator.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await task
+        body = weakref.ref(generator._body)
+        gc.collect()
+        gc.disable()
+        try:
+            del generator, task
+            for _ in range(6):
+                await asyncio.sleep(0)
+            assert log == ["closed"] and body() is None
+        finally:
+            gc.enable()
+
+    asyncio.run(main())
+
+
 # trio ------------------------------------------------------------------------------------------------------------------
 
 needs_trio = pytest.mark.skipif(trio is None, reason="trio has no wheel for this interpreter")
