@@ -149,9 +149,10 @@ template <class Error>
 }
 #endif
 
-// `throw Error()` in two steps, for an empty Error: a function that is not inlined makes it, and the body throws it. The
-// exception then leaves one function less, which is a third of its price; and g++ reserves no registers in the body, as
-// it does for an exception that the body makes itself. Where the ABI is not known to have it, the first step throws.
+// `throw Error()` in two steps, for an empty Error: a function that is not inlined makes it, and the body throws it.
+// The exception then leaves one function less, which is a third of its price; and g++ reserves no registers in the
+// body, as it does for an exception that the body makes itself. Where the ABI is not known to have it, the first step
+// throws.
 #if AGEN_HAS_EXCEPTIONS && defined(__GLIBCXX__) && defined(__cpp_rtti) && !defined(_WIN32)
 template <class Error>
 auto make_thrown() noexcept -> void* {
