@@ -232,7 +232,7 @@ concept adaptor_of = std::is_class_v<std::remove_cvref_t<Adaptor>> && std::is_in
 
 /// `source | f` for an adaptor of one's own: f(source). `f` is an object, such as a lambda, that takes the source.
 template <async_iterable Source, detail::adaptor_of<Source> Adaptor>
-auto operator|(Source&& source, Adaptor&& adaptor) -> decltype(auto) {
+auto operator|(Source&& source, Adaptor&& adaptor) -> decltype(auto) {  // one that is called: transform(f), take(3)
   return static_cast<Adaptor&&>(adaptor)(static_cast<Source&&>(source));
 }
 

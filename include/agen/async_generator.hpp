@@ -76,17 +76,15 @@ class [[nodiscard]] async_generator {
   static_assert(!std::is_const_v<Send> && !std::is_const_v<Return>, "async_generator: Send and Return without const");
 
  public:
-  using promise_type = detail::generator_promise<Yield, Send, Return>;
+  using promise_type = detail::generator_promise<Yield, Send, Return, detail::advice_on_co_return<Return>>;
   using yield_type = Yield;
   using send_type = Send;
   using return_type = Return;
   using item_type = agen::item<Yield, Return>;
 
   async_generator() noexcept = default;
-  async_generator(async_generator const& moved_not_copied) =
-      AGEN_DELETED("a generator is moved, not copied: write std::move(generator)");
-  auto operator=(async_generator const& moved_not_copied)
-      -> async_generator& = AGEN_DELETED("a generator is moved, not copied: write std::move(generator)");
+  async_generator(async_generator const&) = AGEN_DELETED("a generator is moved: write std::move(g)");
+  auto operator=(async_generator const&) -> async_generator& = AGEN_DELETED("a generator is moved: write std::move(g)");
   async_generator(async_generator&& other) noexcept : frame_(other.release()) {}
   auto operator=(async_generator&& other) noexcept -> async_generator& {
     async_generator former(std::move(other));

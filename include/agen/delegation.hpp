@@ -134,9 +134,9 @@ auto each_awaited(Source source) -> async_generator<Yield, Send, typename return
   if constexpr (!std::is_void_v<returned>) co_return answer.get().returned();
 }
 
-template <class Yield, class Send, class Return>
+template <class Yield, class Send, class Return, class Advice>
 template <class Source>
-auto generator_promise<Yield, Send, Return>::delegate_to(Source&& source) {
+auto generator_promise<Yield, Send, Return, Advice>::delegate_to(Source&& source) {
   // For an lvalue the helper's parameter is a reference, and the caller keeps the source.
   if constexpr (async_iterable<Source>) {
     auto helper = each_awaited<Yield, Send, Source>(static_cast<Source&&>(source));

@@ -65,7 +65,8 @@ class send_unsupported : public generator_error {
   using generator_error::generator_error;
 };
 
-/// The return value of a generator was asked for and there is none: it has not returned, or it ended otherwise.
+/// The return value of a generator was asked for and there is none: it has not returned, or it ended otherwise, such as
+/// at the end of a body that lacks a co_return. For such a body of a task, awaiting the task raises it.
 class no_return_value : public generator_error {
  public:
   using generator_error::generator_error;

@@ -340,20 +340,21 @@ auto chunked_in_time(Source source, std::size_t size, std::chrono::nanoseconds w
     frame& body = co_await this_frame();
     group.begin();
     bool timed = false;  // the timer is that of this block
-    for (;;) {
+    bool last = false;   // nothing comes after this block
+    while (!last) {
       source_slot* slot = nullptr;
       bool full = false;
       AGEN_TRY { slot = group.next(body); }
       AGEN_CATCH(...) {
         group.failed();
-        break;
+        last = true;
       }
       if (slot != nullptr) {
         block.push_back(kept(item_of<yield>(*slot)));
         group.used(*slot);
         full = block.size() >= size;
-      } else if (group.over()) {
-        break;
+      } else if (last || group.over()) {
+        last = true;
       } else if (!block.empty() && !timed) {
         start_timer(timer, group, sleep, within);
         timed = true;
@@ -366,17 +367,16 @@ auto chunked_in_time(Source source, std::size_t size, std::chrono::nanoseconds w
         co_await group.wait();
         group.accept();
       }
-      if (!full) continue;
+      if (!full && !last) continue;
       if (timed && timer->running()) timer->stop();
       while (timed && timer->running()) {
         if (!group.arrived().any()) co_await group.wait();
         group.accept();
       }
       timed = false;
-      co_yield block;
+      if (!block.empty()) co_yield block;
       block.clear();
     }
-    if (!block.empty()) co_yield block;
   }
   AGEN_CATCH(...) { group.failed(); }
   co_await std::move(closing);

@@ -34,6 +34,10 @@ struct task_state {
   void unhandled_exception() noexcept { raised = current_error(); }
 };
 
+[[noreturn]] AGEN_NOINLINE inline void raise_nothing_returned() {
+  AGEN_THROW(no_return_value("the task has no value: its body ended without a co_return"));
+}
+
 template <class T>
 struct task_result : task_state {
   using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>;
@@ -65,6 +69,8 @@ struct task_result : task_state {
   }
   auto take() -> T {
     if (raised) std::rethrow_exception(raised);
+    if (!has_value) [[unlikely]]
+      raise_nothing_returned();
     if constexpr (std::is_reference_v<T>) {
       return static_cast<T>(*value);
     } else {
@@ -175,7 +181,8 @@ class task_awaiter {
 /// A coroutine that begins when it is awaited, once. Move-only; destroying it destroys its body, wherever that is
 /// suspended.
 ///
-/// `co_await std::move(t)` or `co_await f()`: gives what the body returned (T, or a reference), or throws what left it.
+/// `co_await std::move(t)` or `co_await f()`: gives what the body returned (T, or a reference), or throws what left it;
+/// no_return_value if the body came to its end without a co_return.
 /// A body may be resumed on other threads; the awaiting coroutine then continues there.
 ///
 /// \tparam T  what the body returns, which may be a reference; void, the default: nothing

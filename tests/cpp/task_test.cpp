@@ -27,6 +27,25 @@ TEST(Task, GivesItsValueReferenceOrException) {
   EXPECT_THROW(sync_wait(raises()), std::runtime_error);
 }
 
+// clang warns that these bodies lack a co_return, g++ 12 does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wreturn-type"
+auto forgets_to_return(bool returns) -> task<std::string> {
+  co_await value(1);
+  if (returns) co_return "text";
+}
+auto forgets_to_return_reference(int& x, bool returns) -> task<int&> {
+  if (returns) co_return x;
+}
+#pragma GCC diagnostic pop
+
+TEST(Task, ThatEndsWithoutItsValueRaises) {
+  EXPECT_EQ(sync_wait(forgets_to_return(true)), "text");
+  EXPECT_THROW(sync_wait(forgets_to_return(false)), no_return_value);
+  int x = 0;
+  EXPECT_THROW(sync_wait(forgets_to_return_reference(x, false)), no_return_value);
+}
+
 TEST(Task, AwaitedAgainRaisesAgain) {
   auto t = []() -> task<std::string> {
     throw std::runtime_error("task");

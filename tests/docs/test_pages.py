@@ -74,6 +74,11 @@ def test_commands_exist(page):
                 assert command[:2] in (["pip", "install"], ["git", "clone"]), f"{block}: nobody checks {line!r}"
 
 
+def test_the_pages_show_the_figures_that_were_measured():
+    done = subprocess.run([sys.executable, ROOT / "tools" / "figures", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_cpp_is_pasted_from_what_is_compiled():
     done = subprocess.run([sys.executable, ROOT / "tools" / "docs-cpp", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,11 +7,12 @@
 
 namespace agen::detail {
 
-/// Called in the body of `at.parent` when that continues after its yield_from: raises what has to be raised there.
-AGEN_NOINLINE inline void raise_delegated(delegation& at) {
+/// Called in the body of `at.parent` when that continues after its yield_from: raises what has to be raised there. An
+/// exit it makes for throw_made(); null: there is nothing to raise.
+AGEN_NOINLINE inline auto raise_delegated(delegation& at) -> void* {
   control& c = *at.parent->of;
   if (at.destroyed) {
-    if (at.parent->own.throwing) rethrow_thrown(*at.parent);
+    if (at.parent->own.throwing) return exit_or_rethrow(*at.parent);
     AGEN_THROW(delegate_destroyed("yield_from: the generator delegated to was destroyed"));
   }
   if (at.ignored)
@@ -20,11 +21,11 @@ AGEN_NOINLINE inline void raise_delegated(delegation& at) {
     std::exception_ptr error = at.child->own.take();
     if (!at.exit || !is_exit(error)) std::rethrow_exception(std::move(error));
   }
-  if (!at.exit) return;
-  if (at.parent != &c.leaf.promise() || &at.parent->own != &c) AGEN_THROW(generator_exit());
+  if (!at.exit) return nullptr;
+  if (at.parent != &c.leaf.promise() || &at.parent->own != &c) return make_thrown<generator_exit>();
   auto& closer = static_cast<exit_pending&>(*c.link);
   if (!closer.closes_root) c.exiting = false;
-  if (closer.exit == nullptr) AGEN_THROW(generator_exit());
+  if (closer.exit == nullptr) return make_thrown<generator_exit>();
   std::rethrow_exception(closer.exit);
 }
 
@@ -65,7 +66,7 @@ class delegate_awaiter : delegation {
   void await_suspend(std::coroutine_handle<> /*body*/) noexcept { attach(*this); }
   auto await_resume() -> Return {
     if (this->child == nullptr || this->exit || this->ignored || this->child->own.has_raised) [[unlikely]] {
-      raise_delegated(*this);
+      if (void* const raised = raise_delegated(*this)) throw_made<generator_exit>(raised);
     }
     if constexpr (!std::is_void_v<Return>) return returned_value<Return>(*this->child);
   }

@@ -83,14 +83,16 @@ AGEN_ALWAYS_INLINE void raise_outcome(control& c) {
   if (c.has_raised) std::rethrow_exception(c.take());
 }
 
-/// Called in the body, at the yield or yield_from where it is resumed with an exception. Not inlined: that would cost
-/// each item a tenth. An exit is thrown without an exception_ptr, hence without the stop that raise_outcome avoids.
-[[noreturn]] AGEN_NOINLINE inline void rethrow_thrown(frame& body) {
+/// Called where the body is resumed with an exception. Raises it if it is no plain exit; that, which closes almost
+/// every generator, it makes for throw_made(). Not inlined: that would cost each item a tenth.
+AGEN_NOINLINE inline auto exit_or_rethrow(frame& body) -> void* {
   body.own.throwing = false;
   std::exception_ptr const& error = body.of->handed.thrown();
-  if (error == nullptr) AGEN_THROW(generator_exit());
+  if (error == nullptr) return make_thrown<generator_exit>();
   std::rethrow_exception(error);
 }
+/// The same, thrown from the body: at its yield, or at its yield_from.
+[[noreturn]] AGEN_ALWAYS_INLINE void rethrow_thrown(frame& body) { throw_made<generator_exit>(exit_or_rethrow(body)); }
 
 /// The rest of drive() for an operation that is awaited in the body of another generator: until settle() nobody resumes
 /// that body, so it is marked only now, and not at all for an item that comes at once.

@@ -112,7 +112,15 @@ auto erased(Item* item) noexcept -> void* {
   return const_cast<void*>(static_cast<void const volatile*>(item));
 }
 
-template <class Yield, class Send, class Return>
+// A compiler that misses return_value() or return_void() in the promise prints the promise's type, and so one of these:
+// an error of the library's own is not possible there.
+struct declare_the_generator_with_a_return_type;
+struct its_co_return_has_a_value;
+template <class Return>
+using advice_on_co_return =
+    std::conditional_t<std::is_void_v<Return>, declare_the_generator_with_a_return_type, its_co_return_has_a_value>;
+
+template <class Yield, class Send, class Return, class Advice>
 class generator_promise : public yielding_promise<Send, Return> {
   static constexpr bool yields_by_reference = AGEN_AWAITER_BY_REFERENCE;
   using yields = std::conditional_t<yields_by_reference, yielding_promise<Send, Return>&, yield_awaiter<Send>>;

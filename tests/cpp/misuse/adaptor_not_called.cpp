@@ -1,4 +1,4 @@
-// expects: did you mean to call it|unresolved overloaded function
+// expects: (Source&& source, Adaptor&& adaptor) -> decltype(auto) {  // one that is called: transform(f), take(3)
 #include <agen/agen.hpp>
 auto numbers() -> agen::async_generator<int> { co_yield 1; }
 auto body() -> agen::task<> {

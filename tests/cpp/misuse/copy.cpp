@@ -1,4 +1,4 @@
-// expects: use of deleted function.*async_generator|call to deleted constructor of.*async_generator
+// expects: a generator is moved: write std::move(g)
 #include <agen/agen.hpp>
 auto numbers() -> agen::async_generator<int> { co_yield 1; }
 auto body() -> agen::task<> {

@@ -1,4 +1,4 @@
-// expects: no member named .*return_value
+// expects: declare_the_generator_with_a_return_type
 #include <agen/agen.hpp>
 auto body() -> agen::async_generator<int> {
   co_yield 1;
