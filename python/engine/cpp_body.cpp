@@ -4,6 +4,7 @@
 #include "awaiting.hpp"
 #include "errors.hpp"
 #include "generator.hpp"
+#include "item_array.hpp"
 #include "yield_from.hpp"
 
 namespace engine {
@@ -352,9 +353,14 @@ auto already_running() -> PyObject* {
   return module != nullptr ? Object(module->already_running).release() : nullptr;
 }
 
+auto make_array(void const* items, Py_ssize_t count, Py_ssize_t item_size, char const* format) -> PyObject* {
+  ModuleState* module = current_state();
+  return module != nullptr ? new_item_array(*module, items, count, item_size, format) : nullptr;
+}
+
 abi::engine const functions = {
     abi::version, sizeof(abi::engine), make_generator,  make_coroutine,  is_generator,
-    take_body,    begin_await,         make_delegation, already_running,
+    take_body,    begin_await,         make_delegation, already_running, make_array,
 };
 
 }  // namespace

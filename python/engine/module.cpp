@@ -9,6 +9,7 @@
 #include "guard.hpp"
 #include "hooks_part.hpp"
 #include "isolated.hpp"
+#include "item_array.hpp"
 #include "operators.hpp"
 #include "stream_source.hpp"
 #include "wrapped_item.hpp"
@@ -65,6 +66,7 @@ auto make_types(PyObject* self, ModuleState& module) -> bool {
          make_type(self, &module.factory_type, factory_spec, "async_generator_factory") &&
          make_type(self, &module.operator_type, operator_spec, "function") &&
          make_type(self, &module.cpp_body_type, cpp_body_spec, "coroutine") &&
+         make_type(self, &module.item_array_type, item_array_spec, "item_array") &&
          make_type(self, &module.environment_type, environment_spec, "coroutine") &&
          make_type(self, &module.structured_firstiter_type, structured_firstiter_spec, "structured_firstiter") &&
          make_type(self, &module.structured_finalizer_type, structured_finalizer_spec, "structured_finalizer") &&
@@ -243,7 +245,7 @@ auto module_exec(PyObject* self) -> int {
   return 0;
 }
 
-auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 17> {
+auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 18> {
   return {&module.generator_type,
           &module.asend_type,
           &module.athrow_type,
@@ -252,6 +254,7 @@ auto types_of(ModuleState& module) -> std::array<PyTypeObject**, 17> {
           &module.factory_type,
           &module.operator_type,
           &module.cpp_body_type,
+          &module.item_array_type,
           &module.wrapped_item_type,
           &module.environment_type,
           &module.structured_firstiter_type,

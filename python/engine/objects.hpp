@@ -214,6 +214,7 @@ struct ModuleState {
   PyTypeObject* factory_type;
   PyTypeObject* operator_type;
   PyTypeObject* cpp_body_type;
+  PyTypeObject* item_array_type;
   PyTypeObject* environment_type;
   PyTypeObject* structured_firstiter_type;
   PyTypeObject* structured_finalizer_type;

@@ -39,6 +39,19 @@ def test_arrays_are_memoryviews_of_numbers(bodies):
     assert array.array("i", batches[0]).tolist() == [7, 1, 2, 3]
 
 
+def test_an_array_is_an_ordinary_buffer_and_outlives_its_generator(bodies):
+    batches = drained(bodies.count(3).batches(64, array=True))
+    del bodies
+    gc.collect()
+    (batch,) = batches
+    assert (batch.shape, batch.strides, batch.nbytes) == ((3,), (batch.itemsize,), 3 * batch.itemsize)
+    assert batch.c_contiguous
+    assert batch.tobytes() == array.array("i", [0, 1, 2]).tobytes()
+    assert bytearray(batch.obj) == batch.tobytes()  # asks for no format
+    assert batch.cast("B")[0] == batch.tobytes()[0]
+    batch.release()
+
+
 def test_numpy_takes_an_array_without_a_copy(bodies):
     numpy = pytest.importorskip("numpy")
     (batch,) = drained(bodies.count(100).batches(100, array=True))

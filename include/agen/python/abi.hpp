@@ -68,6 +68,9 @@ struct engine {
   PyObject* (*make_delegation)(PyObject* source);
   /// async_generator.AlreadyRunning, a new reference. Null with an exception set.
   PyObject* (*already_running)();
+  /// A memoryview of a copy of `count` numbers, which it owns. Null with an exception set.
+  /// \param format  of one, as the struct module has it; a string that is never freed
+  PyObject* (*make_array)(void const* items, Py_ssize_t count, Py_ssize_t item_size, char const* format);
 };
 
 }  // namespace agen::python::abi

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "../driver.hpp"
-#include "error.hpp"
+#include "engine.hpp"
 
 namespace agen::python::detail {
 
@@ -57,14 +57,6 @@ class batch_of_any {
     objects.clear();
     return list.release();
   }
-  /// A memoryview of a copy of the memory, which it owns. Null with an exception set.
-  static auto array_of(void const* data, std::size_t size, char const* format) -> PyObject* {
-    auto const bytes =
-        object::steal(PyByteArray_FromStringAndSize(static_cast<char const*>(data), static_cast<Py_ssize_t>(size)));
-    if (!bytes) return nullptr;
-    auto const view = object::steal(PyMemoryView_FromObject(bytes.get()));
-    return view ? PyObject_CallMethod(view.get(), "cast", "s", format) : nullptr;
-  }
 
   std::size_t most_;
 
@@ -84,6 +76,14 @@ class batch : public batch_of_any {
     }
     return objects_.size();
   }
+  template <bool Array>
+  [[nodiscard]] auto full() const noexcept -> bool {
+    if constexpr (Array && format != nullptr) {
+      return values_.size() == most_;
+    } else {
+      return objects_.size() == most_;
+    }
+  }
   [[nodiscard]] auto full() const noexcept -> bool { return size() == most_; }
   void add(object item) { objects_.push_back(std::move(item)); }
   void add_value(T value)
@@ -95,7 +95,8 @@ class batch : public batch_of_any {
   auto take() -> PyObject* {
     if constexpr (format != nullptr) {
       if (is_array()) {
-        PyObject* const made = array_of(values_.data(), values_.size() * sizeof(T), format);
+        auto const size = static_cast<Py_ssize_t>(values_.size());
+        PyObject* const made = engine().make_array(values_.data(), size, sizeof(T), format);
         values_.clear();
         return made;
       }

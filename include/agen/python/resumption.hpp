@@ -95,11 +95,19 @@ class resumption {
 
   // For a body that collects items: what it awaits waits until they are given.
 
-  /// Until hold_no_more() a Python awaitable that the body awaits is not begun: the body is suspended there.
-  void hold() noexcept { waiting_ = holding(); }
-  void hold_no_more() noexcept {
-    if (waiting_ == holding()) waiting_ = nullptr;
-  }
+  /// A scope in which a Python awaitable that the body awaits is not begun: the body is suspended there.
+  class holding_back {
+   public:
+    explicit holding_back(resumption& held) noexcept : held_(held) { held_.waiting_ = held_.holding(); }
+    holding_back(holding_back const&) = delete;
+    auto operator=(holding_back const&) -> holding_back& = delete;
+    ~holding_back() {
+      if (held_.waiting_ == held_.holding()) held_.waiting_ = nullptr;
+    }
+
+   private:
+    resumption& held_;
+  };
   /// The body is suspended at an awaitable that was not begun.
   [[nodiscard]] auto holds_await() const noexcept -> bool { return held_; }
   /// Begins that; gives the coroutine that waits, to be resumed, or null if it waits for the event loop now.

@@ -288,15 +288,10 @@ class body : resumption {
     for (;;) {
       switch (answered) {
         case step::yielded:
-          forget_thrown();
-          if (!add_item()) {
-            answered = fail_item();
-            break;
-          }
+          answered = batch_->is_array() ? add_items<true>() : add_items<false>();
+          if (answered != step::yielded) break;
           if (batch_->full()) return give_batch(out);
-          hold();
-          answered = next();
-          hold_no_more();
+          answered = fail_item();
           break;
         case step::awaits: return holds_await() ? give_batch(out) : awaited(out, iterator);
         case step::returned:
@@ -307,18 +302,31 @@ class body : resumption {
       }
     }
   }
-  /// False with an exception set: it cannot be converted.
-  AGEN_ALWAYS_INLINE auto add_item() -> bool {
-    if constexpr (format != nullptr) {
-      if (batch_->is_array()) {
-        batch_->add_value(*static_cast<std::remove_reference_t<Yield>*>(drive_.item()));
-        return true;
-      }
+  /// Adds the item that is there, and those that come at once. Gives the step that is none, or `yielded`: the batch is
+  /// full, or an exception is set, because the item cannot be converted.
+  template <bool Array>
+  AGEN_OUT_OF_LINE auto add_items() -> step {
+    holding_back const held(*this);
+    auto& collected = *batch_;
+    for (;;) {
+      forget_thrown();
+      if (!add_item<Array>(collected) || collected.template full<Array>()) return step::yielded;
+      step const answered = next();
+      if (answered != step::yielded) [[unlikely]]
+        return answered;
     }
-    auto made = object::steal(item());
-    if (!made) return false;
-    batch_->add(std::move(made));
-    return true;
+  }
+  template <bool Array>
+  AGEN_ALWAYS_INLINE auto add_item(item_batch& to) -> bool {
+    if constexpr (Array && format != nullptr) {
+      to.add_value(*static_cast<std::remove_reference_t<Yield>*>(drive_.item()));
+      return true;
+    } else {
+      auto made = object::steal(item());
+      if (!made) return false;
+      to.add(std::move(made));
+      return true;
+    }
   }
   auto give_batch(PyObject** out) -> int {
     *out = batch_->take();
