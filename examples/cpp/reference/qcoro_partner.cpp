@@ -45,7 +45,7 @@ auto run() -> QCoro::Task<> {
 }
 // [/task]
 
-int main(int argc, char** argv) {
+auto main(int argc, char** argv) -> int {
   QCoreApplication application(argc, argv);
   QCoro::waitFor(run());
 }
