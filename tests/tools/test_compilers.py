@@ -1,6 +1,9 @@
 """What compilers differ in stands in one header, and CMake asks none of them for modules."""
 
 import re
+import shutil
+import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,28 @@ COMPILER = ROOT / "include" / "agen" / "detail" / "compiler.hpp"
 SOURCES = [path for folder in ("include", "python/engine") for path in sorted((ROOT / folder).rglob("*.[ch]pp"))]
 # MSVC refuses the first two and the fourth; it warns of the third.
 SPECIFIC = re.compile(r"__attribute__|__asm__|\[\[(?:gnu|clang|msvc)::|__builtin_expect|__declspec")
+
+CLANG = next(filter(None, map(shutil.which, ("clang++-19", "clang++-22", "clang++-21", "clang++-20", "clang++"))), None)
+MINGW = shutil.which("x86_64-w64-mingw32-g++-posix")
+# Over libraries that need not be here.
+OVER_OTHERS = {"asio.hpp", "asio_awaitable.hpp", "execution.hpp", "nanobind.hpp", "pybind11.hpp", "python.hpp"}
+HEADERS = sorted({path.name for path in (ROOT / "include" / "agen").glob("*.hpp")} - OVER_OTHERS)
+
+# They need a descriptor that event loops can watch, and say so there.
+NOT_ON_WINDOWS = {"channel.hpp", "future.hpp", "thread_event.hpp"}
+
+
+def including(names):
+    return "".join(f"#include <agen/{name}>\n" for name in names)
+
+
+def checks(*command):
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def part(path):
+    return getattr(path, "name", path)
 
 
 def code(path):
@@ -39,3 +64,24 @@ def test_the_modules_function_is_exported_the_way_cpython_does_it():
 
 def test_no_compiler_looks_for_modules():
     assert "set(CMAKE_CXX_SCAN_FOR_MODULES OFF)" in (ROOT / "python" / "CMakeLists.txt").read_text()
+
+
+@pytest.mark.skipif(CLANG is None, reason="no clang here (Debian: clang-19)")
+@pytest.mark.parametrize("path", ["library", *sorted((ROOT / "python" / "engine").glob("*.cpp"))], ids=part)
+def test_what_only_msvc_compiles_parses_without_extensions_of_other_compilers(path, tmp_path):
+    if path == "library":
+        path = tmp_path / "library.cpp"
+        path.write_text(including(HEADERS))
+    elif not (Path(sysconfig.get_path("include")) / "Python.h").exists():
+        pytest.skip("no C headers of Python here (Debian: python3-dev)")
+    flags = ["-fsyntax-only", "-std=c++20", "-fms-extensions", "-DAGEN_MSVC", "-Wall", "-Wextra", "-Wgnu", "-Wpedantic"]
+    flags += ["-Werror", "-Wno-language-extension-token"]  # the token is __forceinline, which is meant
+    folders = ["-isystem", sysconfig.get_path("include"), f"-I{ROOT / 'include'}", f"-I{ROOT / 'python' / 'engine'}"]
+    checks(CLANG, *flags, *folders, path)
+
+
+@pytest.mark.skipif(MINGW is None, reason="no compiler for Windows here (Debian: g++-mingw-w64-x86-64-posix)")
+def test_the_library_compiles_for_windows(tmp_path):
+    source = tmp_path / "library.cpp"
+    source.write_text(including(name for name in HEADERS if name not in NOT_ON_WINDOWS))
+    checks(MINGW, "-fsyntax-only", "-std=c++20", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}", source)

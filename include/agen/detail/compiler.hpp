@@ -24,7 +24,12 @@
 #endif
 #endif
 
-#if defined(_MSC_VER) && !defined(__clang__)
+// MSVC's own branches; given on the command line, another compiler parses them (tests/tools/test_compilers.py).
+#if defined(_MSC_VER) && !defined(__clang__) && !defined(AGEN_MSVC)
+#define AGEN_MSVC
+#endif
+
+#ifdef AGEN_MSVC
 #include <atomic>
 #define AGEN_NOINLINE __declspec(noinline)
 #define AGEN_OUT_OF_LINE __declspec(noinline)
@@ -106,7 +111,7 @@ namespace agen::detail {
 
 // <atomic> costs half a second of compile time under g++ 12, hence the built-ins where the compiler has them. Loads
 // and stores of one byte are plain moves on x86. Only `exchange` has a cost, and an item that comes at once needs none.
-#if defined(_MSC_VER) && !defined(__clang__)
+#ifdef AGEN_MSVC
 inline auto load(unsigned char const& from) noexcept -> unsigned char {
   return std::atomic_ref(const_cast<unsigned char&>(from)).load(std::memory_order_acquire);
 }
@@ -194,7 +199,7 @@ constexpr auto address_of(T& object) noexcept -> T* {
 /// The same pointer, but the compiler no longer knows what it points to.
 template <class T>
 auto opaque(T* pointer) noexcept -> T* {
-#if defined(_MSC_VER) && !defined(__clang__)
+#ifdef AGEN_MSVC
   T* volatile hidden = pointer;
   return hidden;
 #else
