@@ -1,3 +1,4 @@
+// See item_array.hpp.
 #include "item_array.hpp"
 
 #include <cstring>

@@ -44,7 +44,7 @@ class Deque {
     return *this;
   }
   ~Deque() {
-    while (size_ != 0) pop_back();
+    while (size_ != 0) take_back();
   }
 
   [[nodiscard]] auto size() const noexcept -> std::size_t { return size_; }
@@ -81,8 +81,6 @@ class Deque {
   }
 
  private:
-  void pop_back() noexcept { static_cast<void>(take_back()); }
-
   auto grow() noexcept -> bool {
     Deque larger;
     larger.capacity_ = capacity_ == 0 ? 8 : 2 * capacity_;
