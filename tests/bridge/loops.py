@@ -109,6 +109,7 @@ def make(kind):
         pytest.skip(f"{kind.name} does not import here: {broken}")
 
 
+three_loops = pytest.mark.parametrize("kind", [Loop, Uvloop, Trio], ids=lambda kind: kind.name)
 every_loop = pytest.mark.parametrize("kind", [Loop, Uvloop, Trio, Curio], ids=lambda kind: kind.name)
 
 

@@ -11,11 +11,9 @@ from pathlib import Path
 import extensions
 import pytest
 from async_generator import aclosing
-from loops import Loop, Trio, Uvloop
+from loops import three_loops
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "bridge" / "grpc"
-
-three_loops = pytest.mark.parametrize("kind", [Loop, Uvloop, Trio], ids=lambda kind: kind.name)
 
 
 @pytest.fixture(scope="module")
