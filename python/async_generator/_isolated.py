@@ -80,6 +80,13 @@ class _Mailbox:
         kept, self.kept = self.kept, None
         return kept or self._body()
 
+    def cancelled(self) -> None:
+        """The task was cancelled. asyncio.run() cancels all tasks when its event loop has stopped: nothing of the body's can
+        have asked for that."""
+        body = self.peek()
+        if body is not None and not body.loop.is_running():
+            body.loop_ends = True
+
 
 class _Wake(asyncio.Future[None]):
     """What wakes the task, or is cancelled with it. The engine is told at once: the task comes before the next item."""
@@ -90,6 +97,7 @@ class _Wake(asyncio.Future[None]):
 
     def cancel(self, msg: Any = None) -> bool:
         self._tell()
+        self._mailbox.cancelled()
         return super().cancel(msg)
 
     def set_result(self, result: None) -> None:
@@ -155,9 +163,11 @@ class Body(_engine.isolated_body):
         self.thrown: BaseException | None = None  # a cancellation that its next resumption raises
         self.interrupted = False  # a cancellation is on its way to the body, by what that waits for
         self.merged = False  # it was cancelled again meanwhile, which its task has not seen: that is one cancellation
+        self.loop_ends = False  # its task was cancelled while the event loop did not run
         self.cancellations = 0  # then how often its task was cancelled, at the end of the body's step
         self.driven = False  # its task resumes the body, and no consumer does
         self.bound = False  # only its task ever resumes it
+        self.expelled = False  # its task was cancelled, for the body to be closed
         self.announced = False  # the firstiter hook was called, and may have raised
 
     # The task ----------------------------------------------------------------------------------------------------------
@@ -178,7 +188,7 @@ class Body(_engine.isolated_body):
         self.thread = threading.get_ident()
         self.context = copy_context()
         self.mailbox = _Mailbox(self)
-        self.task = _make_task(self.loop, _own_task(self.mailbox), name, self.context)
+        self.task = _make_task(self.mailbox, self.loop, name, self.context)
         _TASKS.add(self.task)
         self.task.add_done_callback(_TASKS.discard)
 
@@ -223,7 +233,10 @@ class Body(_engine.isolated_body):
                     answer = self.resume(self.operation.throw, error)
             except BaseException as raised:
                 error = None  # it refers to this frame
-                return self.end_operation(raised)
+                outcome = self.end_operation(raised)
+                if self.loop_ends and not self.ended:
+                    self.close_soon()
+                return outcome
             error = self.wait_for(answer)
             if error is None:
                 return None
@@ -400,6 +413,9 @@ class Body(_engine.isolated_body):
 
     def close_soon(self) -> None:
         self.closing = True
+        if self.bound and self.driven and not self.expelled:
+            self.expelled = True
+            self.task.cancel()  # it awaits in the body, maybe through a portal: nothing else reaches it there
         self.wake_task()
 
     def dropped(self) -> None:
@@ -428,7 +444,7 @@ class Body(_engine.isolated_body):
 
     def end_with_loop(self) -> None:
         """Close the body if its task was cancelled, and no scope of the body has asked for it: the event loop ends."""
-        if not self.ended and _cancellations(self.task):
+        if not self.ended and (self.loop_ends or _cancellations(self.task)):
             self.closing = True
 
     def is_merged(self) -> bool:
@@ -457,6 +473,9 @@ class Body(_engine.isolated_body):
     async def finish(self) -> None:
         """Close the body, and tell those who wait for that."""
         error = None
+        if self.expelled and sys.version_info >= (3, 11):
+            self.task.uncancel()
+        self.expelled = False
         if not self.ended:
             if self.operation is not None:
                 self.waits_for = None
@@ -523,12 +542,25 @@ def _expire(future: Any) -> None:
         future.set_result(_MISSING)
 
 
-def _make_task(loop: Any, coro: Any, name: str, context: Context) -> Any:
+def _make_task(mailbox: _Mailbox, loop: Any, name: str, context: Context) -> Any:
+    coro = _own_task(mailbox)
     if sys.version_info >= (3, 12):  # it has to begin before anything can cancel it
         return asyncio.Task(coro, loop=loop, name=name, context=context, eager_start=True)
     if sys.version_info >= (3, 11):
         return asyncio.Task(coro, loop=loop, name=name, context=context)
-    return context.run(lambda: asyncio.Task(coro, loop=loop, name=name))
+    task = context.run(lambda: _CountedTask(coro, loop=loop, name=name))
+    task.mailbox = mailbox
+    return task
+
+
+class _CountedTask(asyncio.Task[None]):
+    """On 3.10 no task counts its cancellations: one that is running the body would miss the end of the event loop."""
+
+    mailbox: _Mailbox
+
+    def cancel(self, msg: Any = None) -> bool:
+        self.mailbox.cancelled()
+        return super().cancel(msg)
 
 
 async def _own_task(mailbox: _Mailbox) -> None:
@@ -553,6 +585,7 @@ async def _own_task(mailbox: _Mailbox) -> None:
             body.end_with_loop()
         elif body.interrupted and body.consumer is None:
             await body.drive(None)
+            body.end_with_loop()
         error = None
         if body.closing:
             await body.finish()
@@ -580,6 +613,7 @@ class _Driven:
     """Awaits the rest of an operation: first what the body waits for, if anything."""
 
     def __init__(self, body: Body, waits_for: Any, error: BaseException | None) -> None:
+        self.body = body
         self.operation = body.operation
         self.waits_for = waits_for
         self.error = error
@@ -593,7 +627,7 @@ class _Driven:
                 self.waits_for._asyncio_future_blocking = True
                 yield self.waits_for
             except BaseException as raised:
-                error = raised
+                error = self.meant(raised)
         while True:
             try:
                 if error is None:
@@ -606,7 +640,11 @@ class _Driven:
             try:
                 yield answer
             except BaseException as raised:
-                error = raised
+                error = self.meant(raised)
+
+    def meant(self, error: BaseException) -> BaseException:
+        """What to throw into the body for this."""
+        return GeneratorExit() if self.body.expelled and isinstance(error, asyncio.CancelledError) else error
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -5,6 +5,7 @@ import contextvars
 import gc
 import random
 import sys
+import time
 
 import anyio
 import pytest
@@ -360,10 +361,52 @@ def test_a_body_with_a_portal_is_interrupted_where_it_awaits(loop):
             ended.append(current_task())
 
     async def main():
+        begun = time.monotonic()
         async with generator() as items:
             assert await items.__anext__() == 1
             assert await items.anext(timeout=0.001, default="gave up") == "gave up"
         assert len(ended) == 1 and current_task() not in ended
+        assert time.monotonic() - begun < 5
+
+    run_on(loop, main)
+
+
+@needs_greenback
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("sleep, seen", [(anyio.sleep, "closed"), (None, "cancelled")], ids=["await", "portal"])
+def test_closing_a_body_with_a_portal_ends_the_wait_of_its_consumer(loop, sleep, seen):
+    """A wait in the portal is not the generator's: only a cancellation of its task ends that."""
+    log = []
+
+    @async_generator(isolated=True)
+    async def generator():
+        await greenback.ensure_portal()
+        yield 1
+        try:
+            await sleep(10) if sleep else greenback.await_(anyio.sleep(10))
+        except GeneratorExit:
+            log.append("closed")
+            raise
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            raise
+        finally:
+            greenback.await_(anyio.sleep(0))
+            await anyio.sleep(0)
+            log.append("cleaned up")
+
+    async def main():
+        begun = time.monotonic()
+        items = generator()
+        assert await items.__anext__() == 1
+        waiting = asyncio.ensure_future(items.__anext__())
+        await anyio.sleep(0.001)
+        await items.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+        assert log == [seen, "cleaned up"] and time.monotonic() - begun < 5
+        with pytest.raises(StopAsyncIteration):
+            await items.__anext__()
 
     run_on(loop, main)
 

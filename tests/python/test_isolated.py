@@ -904,6 +904,52 @@ asyncio.run(main())
     assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", "")
 
 
+SWALLOWS = """
+import asyncio
+from async_generator import async_generator
+
+@async_generator(isolated=True)
+async def body():
+    try:
+        if {yields}:
+            yield 1
+        await asyncio.sleep(30)
+    except asyncio.CancelledError:
+        print("cancelled")
+        yield "goes on"
+    finally:
+        await asyncio.sleep(0)
+        print("cleaned up")
+
+async def asks_again(generator):
+    try:
+        await generator.__anext__()
+    except asyncio.CancelledError:
+        print(await generator.__anext__())
+
+async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60  # a busy machine is not reported
+    generator = body()
+    consumer = asyncio.ensure_future({consumer}(generator))
+    await asyncio.sleep(0.01)
+    return generator, consumer
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "yields, consumer, output",
+    [(True, "anext", []), (False, "anext", []), (False, "asks_again", ["goes on"])],
+    ids=["at a yield", "in an await", "in an await, the consumer asks again"],
+)
+def test_the_end_of_the_loop_ends_a_body_that_swallows_its_cancellation(yields, consumer, output):
+    program = SWALLOWS.format(yields=yields, consumer=consumer)
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.splitlines()) == sorted(["cancelled", "cleaned up", *output])
+
+
 async def native_inside(log, cycle):
     try:
         async with asyncio.timeout(30) if sys.version_info >= (3, 11) else contextlib.AsyncExitStack():

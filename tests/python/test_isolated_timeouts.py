@@ -62,7 +62,9 @@ async def test_of_two_with_one_deadline_the_outer_one_raises():
             except BaseException as error:
                 inside = type(error)
                 raise
-    assert outer.expired()
+    # uvloop rounds what is left of a deadline to milliseconds: the inner timer may be the first.
+    rounds = type(asyncio.get_running_loop()).__module__ == "uvloop"
+    assert outer.expired() or (rounds and inner.expired())
     # A consumer that lingers at the first yield keeps the body from entering the inner one.
     assert inside in (None, asyncio.CancelledError)
     assert inside is None or inner.expired()
