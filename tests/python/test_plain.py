@@ -82,7 +82,9 @@ def test_the_pytest_plugin_says_that_it_needs_the_engine(tmp_path):
     command = (
         "import pytest, sys; sys.exit(pytest.main(['-p', 'async_generator.pytest_plugin', '-p', 'no:cacheprovider']))"
     )
-    status, _, errors = python(command, tmp_path, ASYNC_GENERATOR_ENGINE="plain")
+    status, _, errors = python(
+        command, tmp_path, ASYNC_GENERATOR_ENGINE="plain", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTHONMALLOC="default"
+    )
     assert status == pytest.ExitCode.USAGE_ERROR, errors
     assert "async_generator.pytest_plugin: guard() needs the engine" in errors
 

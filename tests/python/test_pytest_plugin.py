@@ -1,5 +1,6 @@
 """The plugin of pytest: it is off unless asked for, and fails tests by what the guard finds and by what they leave open."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -27,6 +28,9 @@ HEAD = """\
         asyncio.run(main())
 """
 
+# Loading a plugin of others takes longer than a test here.
+OTHERS = [f"-pno:{name}" for name in ("anyio", "asyncio", "hypothesispytest", "typeguard")]
+
 NATIVE = pytest.mark.skipif(sys.version_info < (3, 12), reason="the frame cannot be looked at without sys.monitoring")
 
 
@@ -39,9 +43,10 @@ def run(tmp_path):
         file = tmp_path / "test_it.py"
         file.write_text(textwrap.dedent(head) + textwrap.dedent(text))
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rA"]
-        command += ["-p", "async_generator.pytest_plugin"] if plugin else []
+        command += ["-p", "async_generator.pytest_plugin"] if plugin else OTHERS
+        env = {**os.environ, "PYTHONMALLOC": "default"} | ({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if plugin else {})
         done = subprocess.run(
-            [*command, *options, str(file)], capture_output=True, text=True, cwd=tmp_path, timeout=120
+            [*command, *options, str(file)], capture_output=True, text=True, cwd=tmp_path, env=env, timeout=120
         )
         outcomes = [line.split()[0] for line in done.stdout.splitlines() if "test_it.py::" in line]
         return {outcome: outcomes.count(outcome) for outcome in outcomes}, done.stdout + done.stderr
@@ -185,7 +190,8 @@ def test_fixtures_are_exempt(run):
         @pytest.mark.anyio
         async def test(native, ours):
             assert native and ours
-        """
+        """,
+        "-panyio",
     )
     assert outcomes == {"PASSED": 1}, output
 
