@@ -68,15 +68,16 @@ def _compiled(scratch: Path, archive: Path, flags: list[str], installed: Path) -
         ["tar", "-xf", str(archive), "--strip-components=1"],
         ["./configure", "-q", *flags, f"--prefix={installed}"],
         ["make", "-s", jobs],
-        ["make", "-s", "install"],
+        ["make", "-s", "install", f"DESTDIR={scratch / 'root'}"],
     ]
     log = installed.parent / f"{installed.name}.log"
     with log.open("w") as output:
         for step in steps:
             if subprocess.run(step, cwd=source, stdout=output, stderr=output, check=False).returncode:
                 say(f"CPython {installed.name} could not be built: {' '.join(step)}, see {log}")
-                shutil.rmtree(installed, ignore_errors=True)
                 return None
+    shutil.rmtree(installed, ignore_errors=True)
+    (scratch / "root" / installed.relative_to("/")).rename(installed)  # complete, or not there
     return installed
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST, NEWEST = (3, 10), (3, 15)
 # Interpreters that this project installed for itself, see `pythons --install-newer`.
-OWN = ROOT / ".cache" / "pythons"
+OWN = (ROOT / ".cache").resolve() / "pythons"
 
 _PROBE = """
 import json, os, sys, sysconfig
