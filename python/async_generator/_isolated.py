@@ -233,10 +233,7 @@ class Body(_engine.isolated_body):
                     answer = self.resume(self.operation.throw, error)
             except BaseException as raised:
                 error = None  # it refers to this frame
-                outcome = self.end_operation(raised)
-                if self.loop_ends and not self.ended:
-                    self.close_soon()
-                return outcome
+                return self.end_operation(raised)
             error = self.wait_for(answer)
             if error is None:
                 return None
@@ -263,6 +260,8 @@ class Body(_engine.isolated_body):
     def end_operation(self, raised: BaseException) -> Outcome:
         """The outcome of an operation that ended with this exception."""
         self.operation = self.waits_for = None
+        if self.loop_ends and not self.driven:
+            self.close_soon()
         if isinstance(raised, StopIteration):
             return Outcome(raised.value)
         self.end_with(raised)

@@ -1438,9 +1438,10 @@ async def test_trio_cancelled_never_crosses():
             log.append((type(error).__name__, trio.lowlevel.current_task()))
             raise
 
-    with trio.move_on_after(0.01) as scope:
+    with trio.CancelScope() as scope:
         async with body() as items:
             assert await items.__anext__() == 1
+            scope.deadline = trio.current_time() + 0.01
             await items.__anext__()
     assert scope.cancelled_caught and len(log) == 1
 
