@@ -227,7 +227,7 @@ inline constexpr char const* twin_attribute = "__cpp_exception__";
 /// The C++ exception that a Python exception was made of in this module; null when there is none.
 inline auto twin_of(PyObject* exception) noexcept -> std::exception_ptr {
   if (!may_have_attributes(exception)) return nullptr;
-  auto const capsule = object::steal(PyObject_GetAttrString(exception, twin_attribute));
+  auto const capsule = object::steal(attribute(exception, twin_attribute));
   if (!capsule || PyCapsule_CheckExact(capsule.get()) == 0 || PyCapsule_GetName(capsule.get()) != twin_capsule) {
     PyErr_Clear();
     return nullptr;

@@ -47,7 +47,7 @@ class operations {
 
 /// What a StopAsyncIteration says that the iterator returned.
 inline auto stop_value(PyObject* stop) -> object {
-  auto value = object::steal(PyObject_GetAttrString(stop, "value"));
+  auto value = object::steal(attribute(stop, "value"));
   if (value) return value;
   PyErr_Clear();
   auto first = object::steal(first_argument(stop));

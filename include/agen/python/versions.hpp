@@ -52,11 +52,20 @@ inline void set_raised(PyObject* exception) noexcept {
 
 #ifdef Py_LIMITED_API
 
+/// An attribute, a new reference. The cache of types keeps the names that it is asked for: it is to see the same one
+/// each time.
+inline auto attribute(PyObject* of, char const* name) noexcept -> PyObject* {
+  PyObject* const interned = PyUnicode_InternFromString(name);
+  PyObject* const found = interned != nullptr ? PyObject_GetAttr(of, interned) : nullptr;
+  Py_XDECREF(interned);
+  return found;
+}
+
 /// The name of an object's class, without its module.
 class type_name {
  public:
   explicit type_name(PyObject* of) {
-    PyObject* const name = PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(of)), "__name__");
+    PyObject* const name = attribute(reinterpret_cast<PyObject*>(Py_TYPE(of)), "__name__");
     char const* const characters = name != nullptr ? PyUnicode_AsUTF8AndSize(name, nullptr) : nullptr;
     if (characters != nullptr) text_ = characters;
     Py_XDECREF(name);
@@ -86,7 +95,7 @@ inline auto may_have_attributes(PyObject* /*exception*/) noexcept -> bool { retu
 
 /// The first argument of an exception, a new reference; null without an exception set if there is none.
 inline auto first_argument(PyObject* exception) noexcept -> PyObject* {
-  PyObject* const all = PyObject_GetAttrString(exception, "args");
+  PyObject* const all = attribute(exception, "args");
   PyObject* const first = all != nullptr ? PySequence_GetItem(all, 0) : nullptr;
   Py_XDECREF(all);
   if (first == nullptr) PyErr_Clear();
@@ -111,6 +120,10 @@ inline auto anext_slot(PyObject* iterator) noexcept -> unaryfunc {
 }
 
 #else  // each as above
+
+AGEN_ALWAYS_INLINE auto attribute(PyObject* of, char const* name) noexcept -> PyObject* {
+  return PyObject_GetAttrString(of, name);
+}
 
 class type_name {
  public:

@@ -1,6 +1,7 @@
 """A module of Python's stable ABI, on asyncio. Its functions are short: what they use is tested in the folder above."""
 
 import asyncio
+import gc
 import importlib
 import re
 import shutil
@@ -138,3 +139,26 @@ def test_exceptions_cross_both_ways(module):
     assert asyncio.run(awaited(module.crosses_twice(through)))
     with pytest.raises(LookupError, match="nowhere"):
         asyncio.run(awaited(module.fetch(wrong())))
+
+
+def test_exceptions_leave_nothing_behind(module):
+    async def once():
+        echo = module.echo()
+        await anext(echo)
+        with pytest.raises(TypeError):
+            await echo.asend(1)
+        with pytest.raises(KeyError):
+            await echo.athrow(KeyError("x"))
+        await module.sum(Numbers(1, end=["!"]))
+
+    async def blocks(times):
+        for _ in range(times):
+            await once()
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    async def main():
+        before = await blocks(20)
+        return await blocks(200) - before
+
+    assert asyncio.run(main()) < 100
