@@ -1,8 +1,9 @@
 # What the extension modules of tests and benchmarks share: they are for the interpreter Python_EXECUTABLE, and compiled
 # with the headers that the package carries there. (Those of examples/ stand alone, to be copied.)
+# A project that needs more of Python sets python_components before.
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_EXTENSIONS OFF)
-find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
+find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module ${python_components})
 find_package(Threads REQUIRED)
 
 # ask(NAME command...): what a Python module says of itself

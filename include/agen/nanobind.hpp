@@ -43,7 +43,7 @@ struct nanobind_conversions {
     } catch (nanobind::cast_error const&) {
       PyErr_Format(PyExc_TypeError,
                    "an object of type '%.100s' cannot be converted to the C++ type that is expected here",
-                   Py_TYPE(value)->tp_name);
+                   python::detail::type_name(value).c_str());
       throw python::error::current();
     }
   }

@@ -52,7 +52,7 @@ class batch_of_any {
     auto list = object::steal(PyList_New(static_cast<Py_ssize_t>(objects.size())));
     if (!list) return nullptr;
     for (std::size_t i = 0; i != objects.size(); ++i) {
-      PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i), objects[i].release());
+      list_set_item(list.get(), static_cast<Py_ssize_t>(i), objects[i].release());
     }
     objects.clear();
     return list.release();

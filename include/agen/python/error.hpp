@@ -22,31 +22,10 @@ namespace agen::python {
 namespace detail {
 
 /// Takes the thread's current exception away, with its traceback; empty when there is none.
-inline auto take_exception() noexcept -> object {
-#if PY_VERSION_HEX >= 0x030C0000
-  return object::steal(PyErr_GetRaisedException());
-#else
-  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
-  PyErr_Fetch(&type, &value, &traceback);
-  if (type == nullptr) return {};
-  PyErr_NormalizeException(&type, &value, &traceback);
-  if (traceback != nullptr) PyException_SetTraceback(value, traceback);
-  Py_XDECREF(type);
-  Py_XDECREF(traceback);
-  return object::steal(value);
-#endif
-}
+inline auto take_exception() noexcept -> object { return object::steal(take_raised()); }
 
 /// Makes `exception` the thread's current one, as it is.
-inline void restore_exception(object exception) noexcept {
-#if PY_VERSION_HEX >= 0x030C0000
-  PyErr_SetRaisedException(exception.release());
-#else
-  PyObject* const value = exception.release();
-  Py_INCREF(Py_TYPE(value));
-  PyErr_Restore(reinterpret_cast<PyObject*>(Py_TYPE(value)), value, PyException_GetTraceback(value));
-#endif
-}
+inline void restore_exception(object exception) noexcept { set_raised(exception.release()); }
 
 /// Keeps the thread's current exception away for a scope, and makes it the current one again at the end.
 class without_exception {
@@ -65,7 +44,7 @@ class without_exception {
 /// The GIL for a scope, also where the thread holds it already.
 class holding_gil {
  public:
-  holding_gil() : took_(PyGILState_Check() == 0) {
+  holding_gil() : took_(!holds_gil()) {
     if (took_) state_ = or_stay(PyGILState_Ensure);
   }
   holding_gil(holding_gil const&) = delete;
@@ -128,9 +107,9 @@ inline auto error::what() const noexcept -> char const* try {
   detail::holding_gil const gil;
   if (auto const* known = shared_->text.load(std::memory_order_acquire)) return known->c_str();
   detail::without_exception const aside;
-  auto made = std::make_unique<std::string>(Py_TYPE(value().get())->tp_name);
+  auto made = std::make_unique<std::string>(detail::type_name(value().get()).c_str());
   auto const shown = object::steal(PyObject_Str(value().get()));
-  char const* const characters = shown ? PyUnicode_AsUTF8(shown.get()) : nullptr;
+  char const* const characters = shown ? PyUnicode_AsUTF8AndSize(shown.get(), nullptr) : nullptr;
   if (characters != nullptr && *characters != '\0') *made += std::string(": ") + characters;
   PyErr_Clear();
   std::string const* known = nullptr;
@@ -247,8 +226,8 @@ inline constexpr char const* twin_attribute = "__cpp_exception__";
 
 /// The C++ exception that a Python exception was made of in this module; null when there is none.
 inline auto twin_of(PyObject* exception) noexcept -> std::exception_ptr {
-  if (reinterpret_cast<PyBaseExceptionObject*>(exception)->dict == nullptr) return nullptr;
-  auto const capsule = object::steal(PyObject_GetAttrString(exception, twin_attribute));
+  if (!may_have_attributes(exception)) return nullptr;
+  auto const capsule = object::steal(attribute(exception, twin_attribute));
   if (!capsule || PyCapsule_CheckExact(capsule.get()) == 0 || PyCapsule_GetName(capsule.get()) != twin_capsule) {
     PyErr_Clear();
     return nullptr;

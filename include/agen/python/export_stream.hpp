@@ -279,7 +279,7 @@ class generator_source {
 inline auto exported(agen_stream* made) -> object {
   auto const capsule = called(agen_stream_capsule(made));
   auto const type = bridge_attribute("_Exported");
-  return called(PyObject_CallOneArg, type.get(), capsule.get());
+  return called(call_one_arg, type.get(), capsule.get());
 }
 
 }  // namespace detail

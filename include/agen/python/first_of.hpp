@@ -36,7 +36,7 @@ auto run_one(Awaitable awaited, std::shared_ptr<Results> results) -> task<> {
 
 /// A coroutine in its place in a list.
 inline void put(object const& list, std::size_t at, task<> work) {
-  PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(at), called(to_python(std::move(work), "first_of")).release());
+  list_set_item(list.get(), static_cast<Py_ssize_t>(at), called(to_python(std::move(work), "first_of")).release());
 }
 
 template <class... Awaitables, std::size_t... Index>
@@ -47,7 +47,7 @@ auto first_of_all(std::index_sequence<Index...> /*each*/, Awaitables... awaited)
   auto const function = bridge_attribute("_first_of");
   auto list = called(PyList_New(sizeof...(Awaitables)));
   (put(list, Index, run_one<Index, Awaitables>(std::move(awaited), given)), ...);
-  auto waits = called(PyObject_CallOneArg, function.get(), list.get());
+  auto waits = called(call_one_arg, function.get(), list.get());
   list = object();
   auto const first = co_await awaitable(std::move(waits));
   auto const index = PyLong_AsSize_t(first.get());

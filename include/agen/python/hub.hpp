@@ -106,7 +106,7 @@ inline auto take_rung(PyObject* capsule, PyObject* /*none*/) -> PyObject* try {
     if (number == nullptr) {
       numbers = object();
     } else {
-      PyList_SET_ITEM(numbers.get(), static_cast<Py_ssize_t>(i), number);
+      list_set_item(numbers.get(), static_cast<Py_ssize_t>(i), number);
     }
   }
   if (!numbers) {  // no memory: they are taken later
@@ -151,8 +151,8 @@ class channel_waits {
     auto answer = called(PyObject_CallNoArgs, bells_.get());
     if (PyTuple_CheckExact(answer.get()) !=
         0) {  // of a loop that this channel was not on before: its hub, and a future
-      heard_ = std::make_shared<hub_bell>(hub_of(PyTuple_GET_ITEM(answer.get(), 0)), number_);
-      answer = object::borrow(PyTuple_GET_ITEM(answer.get(), 1));
+      heard_ = std::make_shared<hub_bell>(hub_of(tuple_item(answer.get(), 0)), number_);
+      answer = object::borrow(tuple_item(answer.get(), 1));
     }
     bool const by_hub = PyCallable_Check(answer.get()) == 0;  // it is a future then
     if (!by_hub && !own_) own_ = std::make_shared<agen::detail::own_bell>();
@@ -188,7 +188,7 @@ class channel_waits {
     if (future_) return std::move(future_);
     auto const wait = std::move(wait_readable_);
     auto const descriptor = called(PyLong_FromLong(own_->wake().descriptor()));
-    return called(PyObject_CallOneArg, wait.get(), descriptor.get());
+    return called(call_one_arg, wait.get(), descriptor.get());
   }
 
   static inline AGEN_PYTHON_MODULE_LOCAL std::atomic<std::uint64_t> numbers = 0;  ///< its address tells modules apart

@@ -9,16 +9,16 @@ namespace agen::python {
 namespace detail {
 
 inline auto async_iterator(PyObject* iterable) -> object {
-  PyAsyncMethods const* const methods = Py_TYPE(iterable)->tp_as_async;
-  if (methods == nullptr || methods->am_aiter == nullptr) {
+  auto const aiter = aiter_slot(iterable);
+  if (aiter == nullptr) {
     PyErr_Format(PyExc_TypeError, "agen::python::iterate() takes an async iterable, not %.100s",
-                 Py_TYPE(iterable)->tp_name);
+                 type_name(iterable).c_str());
     throw error::current();
   }
-  auto iterator = called(methods->am_aiter, iterable);
+  auto iterator = called(aiter, iterable);
   if (PyAIter_Check(iterator.get()) != 0) return iterator;
   PyErr_Format(PyExc_TypeError, "aiter() returned not an async iterator of type '%.100s'",
-               Py_TYPE(iterator.get())->tp_name);
+               type_name(iterator.get()).c_str());
   throw error::current();
 }
 
@@ -28,7 +28,7 @@ class operations {
  public:
   explicit operations(object iterator) noexcept : iterator_(std::move(iterator)) {}
 
-  auto anext() -> object { return called(Py_TYPE(iterator())->tp_as_async->am_anext, iterator()); }
+  auto anext() -> object { return called(anext_slot(iterator()), iterator()); }
   auto asend(object const& value) -> object { return call("asend", value.get()); }
   auto athrow(object const& exception) -> object { return call("athrow", exception.get()); }
   auto aclose() -> object { return called(PyObject_CallMethod, iterator(), "aclose", nullptr); }
@@ -47,12 +47,11 @@ class operations {
 
 /// What a StopAsyncIteration says that the iterator returned.
 inline auto stop_value(PyObject* stop) -> object {
-  auto value = object::steal(PyObject_GetAttrString(stop, "value"));
+  auto value = object::steal(attribute(stop, "value"));
   if (value) return value;
   PyErr_Clear();
-  PyObject* const args = reinterpret_cast<PyBaseExceptionObject*>(stop)->args;
-  if (args != nullptr && PyTuple_GET_SIZE(args) > 0) return object::borrow(PyTuple_GET_ITEM(args, 0));
-  return object::borrow(Py_None);
+  auto first = object::steal(first_argument(stop));
+  return first ? std::move(first) : object::borrow(Py_None);
 }
 
 /// The Python exception for one that was thrown into a body.
@@ -119,10 +118,7 @@ auto iterate(object iterable) -> async_generator<Yield, Send, Return> {
 }
 
 /// Whether `async for` accepts the object, judged by its type.
-inline auto is_async_iterable(PyObject* object) noexcept -> bool {
-  PyAsyncMethods const* const methods = Py_TYPE(object)->tp_as_async;
-  return methods != nullptr && methods->am_aiter != nullptr;
-}
+inline auto is_async_iterable(PyObject* object) noexcept -> bool { return detail::aiter_slot(object) != nullptr; }
 
 namespace detail {
 template <class Converter, class Yield, class Send, class Return>

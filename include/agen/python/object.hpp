@@ -12,10 +12,7 @@
 #endif
 
 #include "../detail/compiler.hpp"
-
-#if PY_VERSION_HEX < 0x030A0000
-#error "agen/python.hpp needs CPython 3.10 or newer"
-#endif
+#include "versions.hpp"
 
 namespace agen::python {
 
@@ -72,15 +69,15 @@ namespace detail {
 /// noexcept, or the first body.
 template <class Function, class... Arguments>
 auto or_stay(Function function, Arguments... arguments) noexcept {
-#if PY_VERSION_HEX < 0x030E0000
-  try {
+  if constexpr (unwinds_threads) {
+    try {
+      return function(arguments...);
+    } catch (...) {
+      stay_for_ever();
+    }
+  } else {
     return function(arguments...);
-  } catch (...) {
-    stay_for_ever();
   }
-#else
-  return function(arguments...);
-#endif
 }
 }  // namespace detail
 

@@ -197,9 +197,9 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
   /// abi::engine::begin_await; a coroutine, which is its own iterator, is sent to from here.
   AGEN_ALWAYS_INLINE auto begin(bool delegates) -> PySendResult {
     PyObject* const awaitable = awaitable_.get();
-    if (!PyCoro_CheckExact(awaitable)) [[unlikely]]
+    if (!is_coroutine(awaitable)) [[unlikely]]
       return engine().begin_await(awaitable_.release(), delegates ? 1 : 0, object_.out(), awaitable_.out());
-    auto const result = Py_TYPE(awaitable)->tp_as_async->am_send(awaitable, Py_None, object_.out());
+    auto const result = send_none(awaitable, object_.out());
     if (result != PYGEN_NEXT) awaitable_ = object();
     return result;
   }

@@ -148,7 +148,7 @@ class taken_stream {
     if (PyErr_Occurred() != nullptr) throw error::current();
     if (!exception) {
       auto const text = called(PyUnicode_DecodeUTF8(stream_->error(get()), text_size(), "replace"));
-      exception = called(PyObject_CallOneArg, PyExc_RuntimeError, text.get());
+      exception = called(call_one_arg, PyExc_RuntimeError, text.get());
     }
     if (PyExceptionInstance_Check(exception.get()) == 0) {
       throw error(PyExc_TypeError, "the exception() of an agen_stream gave an object that is no exception");
