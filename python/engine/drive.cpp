@@ -47,6 +47,8 @@ class ChainDriver {
   auto read(Step step) -> Step;
   auto read_wrapped(Step step) -> Step;
   auto refused_item(Step step) -> Step;
+  [[nodiscard]] auto is_kept() const -> bool;
+  auto keep(Step item) -> Step;
   auto settle(Step step) -> Step;
   void end_body(Step step) noexcept;
 
@@ -73,6 +75,10 @@ class ChainDriver {
   auto hand_up_closed(StepKind kind, Object exception, Object exit) -> Step;
 
   [[nodiscard]] auto member() const noexcept -> Generator& { return at_.member(); }
+  /// A root's wait is the operation's business.
+  void wait_inside() noexcept {
+    if (!at_.is_at_root()) member().state.wait();
+  }
   /// The member is left: the operation ends for it, too. The root's is the operation's business.
   void leave_member() noexcept {
     if (!at_.is_at_root()) member().state.end_operation();
@@ -237,28 +243,31 @@ AGEN_OUT_OF_LINE auto ChainDriver::resume_send_handling(PyObject* value) -> Step
   return send_body(value);
 }
 
+/// Whether an item must not leave its member, which is marked: the member is being closed, or the guard refuses. A root
+/// may still be marked as closed: its parent's close was given up, and it is now asked by itself.
+auto ChainDriver::is_kept() const -> bool {
+  if (!at_.is_at_root() && member().state.is_being_closed()) return true;
+  return at_.foreign() == nullptr && guard_refuses(module_, member());
+}
+
+/// What happens instead.
+AGEN_OUT_OF_LINE auto ChainDriver::keep(Step item) -> Step {
+  bool const closed = !at_.is_at_root() && member().state.is_being_closed();
+  return closed ? hand_up(item) : refused_item(item);
+}
+
 /// Works through what bodies answer until something has to leave the root.
 auto ChainDriver::settle(Step step) -> Step {
   for (;;) {
     if (step.is(StepKind::sends_next)) [[likely]]
       step = resume_send();
     switch (step.kind) {
-      case StepKind::sends_next: break;
-      case StepKind::awaits:
-        if (!at_.is_at_root()) member().state.wait();
-        return step;
+      case StepKind::awaits: wait_inside(); return step;
       case StepKind::delegates: step = begin_delegation(step); break;
       case StepKind::yielded:
-        if (member().state.is_being_closed_or_guarded()) [[unlikely]] {
-          // A root may still be marked: its parent's close was given up, and it is now asked by itself.
-          if (!at_.is_at_root() && member().state.is_being_closed()) {
-            step = hand_up(step);
-            break;
-          }
-          if (at_.foreign() == nullptr && guard_refuses(module_, member())) {
-            step = refused_item(step);
-            break;
-          }
+        if (member().state.is_being_closed_or_guarded() && is_kept()) [[unlikely]] {
+          step = keep(step);
+          break;
         }
         leave_member();
         return step;
@@ -277,6 +286,7 @@ auto ChainDriver::settle(Step step) -> Step {
         if (at_.above() == nullptr) return step;  // the root's
         step = hand_up(step);
         break;
+      default: break;  // sends_next
     }
   }
 }

@@ -89,18 +89,27 @@ class OwnTask {
   Object before_;
 };
 
-/// The body, if it stands at a yield, and nothing is under way, and this is the thread of its loop; or null. Null while
-/// the guard is on, too: it knows an isolated generator by the frames of Python that resume it.
+/// Whether a body has all that its first operation gives it, and still refers to it: the collector may have been here.
+auto is_whole(IsolatedBody const& body) noexcept -> bool {
+  return is_set(body.task) && body.loop && body.context && body.generator && body.outcomes;
+}
+
+/// Whether a body stands at a yield, and nothing is under way, and this is the thread of its loop.
+auto is_idle(IsolatedBody const& body) noexcept -> bool {
+  if (body.thread != PyThread_get_thread_ident()) return false;
+  if (body.stepping || body.woken || body.closing || body.ended) return false;
+  if (is_set(body.operation) || is_set(body.consumer) || !is_whole(body)) return false;
+  return PyObject_Size(body.outcomes.get()) == 0;
+}
+
+/// The body, if it is idle; or null. Null while the guard is on, too: it knows an isolated generator by the frames of
+/// Python that resume it.
 auto idle_body(IsolatedGenerator& generator) noexcept -> IsolatedBody* {
   ModuleState& module = *generator.module;
-  if (guard_is_on(module)) return nullptr;
+  if (guard_is_on(module) || !module.task_swap) return nullptr;
   if (!generator.body || !PyObject_TypeCheck(generator.body.get(), module.isolated_body_type)) return nullptr;
   auto& body = as<IsolatedBody>(generator.body.get());
-  if (body.thread != PyThread_get_thread_ident() || body.stepping || body.woken || body.closing || body.ended)
-    return nullptr;
-  if (!is_set(body.task) || is_set(body.operation) || is_set(body.consumer) || !module.task_swap) return nullptr;
-  if (!body.loop || !body.context || !body.generator || !body.outcomes) return nullptr;
-  return PyObject_Size(body.outcomes.get()) == 0 ? &body : nullptr;
+  return is_idle(body) ? &body : nullptr;
 }
 
 /// The operation of the generator inside: what `await` iterates.

@@ -58,23 +58,30 @@ auto make_type(PyObject* self, PyTypeObject** slot, PyType_Spec& spec, char cons
 }
 
 auto make_types(PyObject* self, ModuleState& module) -> bool {
-  return make_type(self, &module.generator_type, generator_spec, "async_generator") &&
-         make_type(self, &module.asend_type, asend_spec, "async_generator_asend") &&
-         make_type(self, &module.athrow_type, athrow_spec, "async_generator_athrow") &&
-         make_type(self, &module.yield_type, yield_spec, "yield_") &&
-         make_type(self, &module.delegation_type, delegation_spec, "yield_from_") &&
-         make_type(self, &module.factory_type, factory_spec, "async_generator_factory") &&
-         make_type(self, &module.operator_type, operator_spec, "function") &&
-         make_type(self, &module.cpp_body_type, cpp_body_spec, "coroutine") &&
-         make_type(self, &module.item_array_type, item_array_spec, "item_array") &&
-         make_type(self, &module.environment_type, environment_spec, "coroutine") &&
-         make_type(self, &module.structured_firstiter_type, structured_firstiter_spec, "structured_firstiter") &&
-         make_type(self, &module.structured_finalizer_type, structured_finalizer_spec, "structured_finalizer") &&
-         make_type(self, &module.isolated_body_type, isolated_body_spec, "isolated_body") &&
-         make_type(self, &module.isolated_generator_type, isolated_generator_spec, "isolated_generator") &&
-         make_type(self, &module.isolated_operation_type, isolated_operation_spec, "async_generator_asend") &&
-         make_type(self, &module.stream_source_type, stream_source_spec, "stream_source", module.isolated_body_type) &&
-         make_type(self, &module.stream_queue_type, stream_queue_spec, "stream_queue");
+  struct Entry {
+    PyTypeObject** slot;
+    PyType_Spec& spec;
+    char const* shown;
+  };
+  for (auto const& entry : {Entry{&module.generator_type, generator_spec, "async_generator"},
+                            {&module.asend_type, asend_spec, "async_generator_asend"},
+                            {&module.athrow_type, athrow_spec, "async_generator_athrow"},
+                            {&module.yield_type, yield_spec, "yield_"},
+                            {&module.delegation_type, delegation_spec, "yield_from_"},
+                            {&module.factory_type, factory_spec, "async_generator_factory"},
+                            {&module.operator_type, operator_spec, "function"},
+                            {&module.cpp_body_type, cpp_body_spec, "coroutine"},
+                            {&module.item_array_type, item_array_spec, "item_array"},
+                            {&module.environment_type, environment_spec, "coroutine"},
+                            {&module.structured_firstiter_type, structured_firstiter_spec, "structured_firstiter"},
+                            {&module.structured_finalizer_type, structured_finalizer_spec, "structured_finalizer"},
+                            {&module.isolated_body_type, isolated_body_spec, "isolated_body"},
+                            {&module.isolated_generator_type, isolated_generator_spec, "isolated_generator"},
+                            {&module.isolated_operation_type, isolated_operation_spec, "async_generator_asend"},
+                            {&module.stream_queue_type, stream_queue_spec, "stream_queue"}}) {
+    if (!make_type(self, entry.slot, entry.spec, entry.shown)) return false;
+  }
+  return make_type(self, &module.stream_source_type, stream_source_spec, "stream_source", module.isolated_body_type);
 }
 
 auto intern_names(Names& names) -> bool {
@@ -214,21 +221,27 @@ auto add_public(PyObject* self, ModuleState& module) -> bool {
   auto const yield = new_operator(module, yield_entry);
   auto const yield_from = new_operator(module, yield_from_entry);
   auto const bridge = new_bridge();
-  auto const add = [self](char const* name, PyObject* object) {
-    return PyModule_AddObjectRef(self, name, object) == 0;
+  struct Entry {
+    char const* name;
+    void* object;  // null where it could not be made: the exception is set
   };
-  auto const add_type = [&add](char const* name, PyTypeObject* type) {
-    return add(name, reinterpret_cast<PyObject*>(type));
-  };
-  return yield && yield_from && bridge && add("bridge", bridge.get()) && add("yield_", yield.get()) &&
-         add("yield_from_", yield_from.get()) && add_type("async_generator", module.generator_type) &&
-         add_type("async_generator_asend", module.asend_type) &&
-         add_type("async_generator_athrow", module.athrow_type) && add_type("yield_awaitable", module.yield_type) &&
-         add_type("isolated_body", module.isolated_body_type) &&
-         add_type("isolated_generator", module.isolated_generator_type) &&
-         add_type("coroutine_in_environment", module.environment_type) &&
-         add_type("stream_source", module.stream_source_type) && add_type("stream_queue", module.stream_queue_type) &&
-         add("PENDING", module.pending.get()) && add_constants(self);
+  for (auto const& entry : {Entry{"bridge", bridge.get()},
+                            {"yield_", yield.get()},
+                            {"yield_from_", yield_from.get()},
+                            {"async_generator", module.generator_type},
+                            {"async_generator_asend", module.asend_type},
+                            {"async_generator_athrow", module.athrow_type},
+                            {"yield_awaitable", module.yield_type},
+                            {"isolated_body", module.isolated_body_type},
+                            {"isolated_generator", module.isolated_generator_type},
+                            {"coroutine_in_environment", module.environment_type},
+                            {"stream_source", module.stream_source_type},
+                            {"stream_queue", module.stream_queue_type},
+                            {"PENDING", module.pending.get()}}) {
+    auto* const object = static_cast<PyObject*>(entry.object);
+    if (object == nullptr || PyModule_AddObjectRef(self, entry.name, object) < 0) return false;
+  }
+  return add_constants(self);
 }
 
 auto module_exec(PyObject* self) -> int {
