@@ -1169,6 +1169,7 @@ async def read_all(log):
         pass
 
 
+@pytest.mark.engine(reason="frames of the operation are in the traceback, too")
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="cancelled on 3.10, it is in a cycle that the collector closes")
 def test_the_cancellation_of_its_consumer_does_not_keep_it_alive():
     """anyio's task groups put what a child was cancelled with into a cycle."""
