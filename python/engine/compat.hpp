@@ -8,6 +8,7 @@
 #include <structmember.h>
 
 #include <agen/detail/compiler.hpp>
+#include <agen/python/versions.hpp>
 #include <cstdint>
 
 #include "ref.hpp"
@@ -50,33 +51,15 @@ inline constexpr bool recycles_memory = true;
 inline constexpr bool recycles = recycles_memory && !free_threaded;
 
 /// Takes the current exception away from the thread, with its traceback attached; null when there is none.
-inline auto take_exception() noexcept -> Object {
-#if PY_VERSION_HEX >= 0x030C0000
-  return steal(PyErr_GetRaisedException());
-#else
-  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
-  PyErr_Fetch(&type, &value, &traceback);
-  if (type == nullptr) return nullptr;
-  PyErr_NormalizeException(&type, &value, &traceback);
-  if (traceback != nullptr) PyException_SetTraceback(value, traceback);
-  Py_XDECREF(type);
-  Py_XDECREF(traceback);
-  return steal(value);
-#endif
-}
+inline auto take_exception() noexcept -> Object { return steal(agen::python::detail::take_raised()); }
 
 /// Makes `exception` (an instance) the thread's current one, as it is: no context is chained.
 inline void restore_exception(Object exception) noexcept {
-#if PY_VERSION_HEX >= 0x030C0000
-  PyErr_SetRaisedException(exception.release());
-#else
-  if (!exception) {
+  if (exception) {
+    agen::python::detail::set_raised(exception.release());
+  } else {
     PyErr_Clear();
-    return;
   }
-  PyObject* value = exception.release();
-  PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(value))), value, PyException_GetTraceback(value));
-#endif
 }
 
 /// The code of a generator (an exact one); PyGen_GetCode() came with 3.12. Its attribute gi_code would be an audit

@@ -75,6 +75,9 @@ class ChainDriver {
   auto hand_up_closed(StepKind kind, Object exception, Object exit) -> Step;
 
   [[nodiscard]] auto member() const noexcept -> Generator& { return at_.member(); }
+  [[nodiscard]] auto is_closed_from_above() const noexcept -> bool {
+    return !at_.is_at_root() && member().state.is_being_closed();
+  }
   /// A root's wait is the operation's business.
   void wait_inside() noexcept {
     if (!at_.is_at_root()) member().state.wait();
@@ -246,14 +249,13 @@ AGEN_OUT_OF_LINE auto ChainDriver::resume_send_handling(PyObject* value) -> Step
 /// Whether an item must not leave its member, which is marked: the member is being closed, or the guard refuses. A root
 /// may still be marked as closed: its parent's close was given up, and it is now asked by itself.
 auto ChainDriver::is_kept() const -> bool {
-  if (!at_.is_at_root() && member().state.is_being_closed()) return true;
+  if (is_closed_from_above()) return true;
   return at_.foreign() == nullptr && guard_refuses(module_, member());
 }
 
 /// What happens instead.
 AGEN_OUT_OF_LINE auto ChainDriver::keep(Step item) -> Step {
-  bool const closed = !at_.is_at_root() && member().state.is_being_closed();
-  return closed ? hand_up(item) : refused_item(item);
+  return is_closed_from_above() ? hand_up(item) : refused_item(item);
 }
 
 /// Works through what bodies answer until something has to leave the root.
