@@ -49,7 +49,7 @@ auto transformed(Source source, Function function) -> async_generator<mapped<Fun
       }
     }
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -74,7 +74,7 @@ auto filtered(Source source, Predicate predicate, bool ends) -> async_generator<
       }
     }
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -89,7 +89,7 @@ auto taken(Source source, std::size_t n) -> async_generator<async_reference_t<So
       co_yield *item;
     }
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -105,7 +105,7 @@ auto enumerated(Source source, std::size_t index)
       co_yield here;
     }
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -136,7 +136,7 @@ auto chunked(Source source, std::size_t size) -> async_generator<std::vector<val
     }
     if (!block.empty()) co_yield block;
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -148,9 +148,9 @@ auto chained(First first, Second second) -> async_generator<async_reference_t<Fi
     co_await yield_from(first);
     co_await yield_from(second);
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   AGEN_TRY { co_await close_owned<Second>(second); }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<First>(first);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -168,9 +168,9 @@ auto zipped(First first, Second second)
       co_yield both;
     }
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   AGEN_TRY { co_await close_owned<Second>(second); }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<First>(first);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -185,7 +185,7 @@ auto zipped_last(Source source) -> async_generator<std::tuple<async_reference_t<
       co_yield one;
     }
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -220,7 +220,7 @@ auto staged(Source source, Body body)
     -> async_generator<typename Generator::yield_type, typename Generator::send_type> {
   std::exception_ptr error;
   AGEN_TRY { co_await yield_from(body(source)); }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }

@@ -308,8 +308,7 @@ class attempt {
       operator Made() const { return make(); }  // NOLINT(google-explicit-constructor): made in place, never moved
     };
     AGEN_TRY { made_.emplace(result{make}); }
-    AGEN_CATCH(...) {  // NOLINT(bugprone-empty-catch): that is the answer
-    }
+    AGEN_CATCH(...) { (void)current_error(); }  // that there is one is the answer
   }
   explicit operator bool() const noexcept { return made_.has_value(); }
   auto operator*() noexcept -> Made& { return *made_; }
@@ -473,7 +472,7 @@ class channel {
       error = state.error();
       state.stop();
     }
-    AGEN_CATCH(...) { error = std::current_exception(); }
+    AGEN_CATCH(...) { error = detail::current_error(); }
     if (!state.stopped()) {
       state.stop();
       while (!state.producers_gone() && !wait.gives_up()) {

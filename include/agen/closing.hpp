@@ -59,7 +59,7 @@ auto aclose_after(Generator generator, Body body) -> task<awaited_t<Body&, std::
         body(generator);
       }
     }
-    AGEN_CATCH(...) { error = std::current_exception(); }
+    AGEN_CATCH(...) { error = current_error(); }
     co_await generator.aclose();
     if (error) std::rethrow_exception(std::move(error));
   } else {
@@ -71,7 +71,7 @@ auto aclose_after(Generator generator, Body body) -> task<awaited_t<Body&, std::
         kept.return_value(body(generator));
       }
     }
-    AGEN_CATCH(...) { kept.raised = std::current_exception(); }
+    AGEN_CATCH(...) { kept.raised = current_error(); }
     co_await generator.aclose();
     co_return kept.take();
   }

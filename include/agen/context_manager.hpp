@@ -47,7 +47,7 @@ class [[nodiscard]] async_context_manager {
     bool yielded = false;
     std::exception_ptr raised;
     AGEN_TRY { yielded = static_cast<bool>(co_await generator_.athrow(error)); }
-    AGEN_CATCH(...) { raised = std::current_exception(); }
+    AGEN_CATCH(...) { raised = detail::current_error(); }
     if (yielded) co_await stop_it("async_with: generator didn't stop after athrow()");
     if (!raised) co_return true;
     if (raised == error) co_return false;
@@ -94,7 +94,7 @@ auto async_with(async_context_manager<Yield> manager, Body body)
     }
     if constexpr (std::is_void_v<result>) kept = true;
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   bool const swallowed = co_await manager.exit(error);
   if (error && !swallowed) std::rethrow_exception(std::move(error));
   co_return std::move(kept);

@@ -110,7 +110,7 @@ auto each_awaited(Source source) -> async_generator<Yield, Send, typename return
         sent = given;  // as one expression this is an internal error of g++ 12
       }
     }
-    AGEN_CATCH(...) { thrown = std::current_exception(); }
+    AGEN_CATCH(...) { thrown = detail::current_error(); }
     if (thrown && is_exit(thrown)) {
       if constexpr (requires { source.aclose(); }) co_await source.aclose();
       std::rethrow_exception(thrown);

@@ -218,7 +218,7 @@ class driver {
     return true;
   }
   void fail() noexcept {
-    error_ = std::current_exception();
+    error_ = detail::current_error();
     answer_ = step::raised;
   }
   static void arrived(void* of) noexcept {

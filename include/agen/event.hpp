@@ -138,7 +138,7 @@ auto cleaned_up(Body body, Cleanup cleanup) -> task<awaited_t<Body&>> {
       kept.return_value(body());
     }
   }
-  AGEN_CATCH(...) { kept.raised = std::current_exception(); }
+  AGEN_CATCH(...) { kept.raised = current_error(); }
   co_await enter_scope{nullptr};
   if constexpr (natively_awaitable<std::invoke_result_t<Cleanup&>>) {
     co_await cleanup();

@@ -70,7 +70,7 @@ auto taking_turns(Source source, Checkpoint checkpoint, std::chrono::nanoseconds
       co_yield *item;
     }
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }

@@ -395,7 +395,7 @@ auto flat_mapped(Source source, Function function)
   AGEN_TRY {
     while (auto item = co_await source.anext()) co_await yield_from(function(*item));
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -409,7 +409,7 @@ auto scanned(Source source, Function function, Value so_far) -> async_generator<
       co_yield so_far;
     }
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }
@@ -429,7 +429,7 @@ auto collected(Source source) -> task<Container> {
       }
     }
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = detail::current_error(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
   co_return all;

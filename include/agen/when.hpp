@@ -72,17 +72,17 @@ struct branches {
       return false;
     }
     AGEN_CATCH_FIRST(stopped const&) {
-      if (!stopping) errors.push_back(std::current_exception());
+      if (!stopping) errors.push_back(current_error());
       return !stopping;
     }
     AGEN_CATCH(...) {
-      errors.push_back(std::current_exception());
+      errors.push_back(current_error());
       return true;
     }
   }
   /// The wait for all was stopped: in the handler.
   void give_up() noexcept {
-    if (errors.empty()) errors.push_back(std::current_exception());
+    if (errors.empty()) errors.push_back(current_error());
   }
 };
 

@@ -3,6 +3,8 @@
 import asyncio
 import collections.abc
 import gc
+import os
+import subprocess
 import sys
 import types
 import weakref
@@ -341,3 +343,84 @@ def test_a_chain_that_grew_while_it_waited_is_counted_when_it_goes_on(bodies, un
     del chain  # which closes it from the outside in, and takes the stack in any case
     assert all(isinstance(report.exc_value, RecursionError) for report in unraisable)
     unraisable.clear()
+
+
+# The end of the interpreter ----------------------------------------------------------------------------------------------
+
+# Threads that are nearly always in Python code which C++ has called, and which waits for the GIL there when the
+# interpreter ends: CPython before 3.14 unwinds their stacks.
+IN_CALLS = """
+import importlib, sys, threading, time
+sys.path.insert(0, sys.argv[1])
+bodies = importlib.import_module(sys.argv[2])
+
+def sleep():
+    time.sleep(0.002)
+
+class Awaitable:
+    def __await__(self):
+        sleep()
+        return iter(())
+
+class Dropped:
+    def __del__(self):
+        sleep()
+
+class Source:
+    def __aiter__(self):
+        sleep()
+        return self
+    def __anext__(self):
+        sleep()
+        return Awaitable()
+    def __getattr__(self, name):
+        sleep()
+        raise AttributeError(name)
+
+class Closed:
+    def __await__(self):
+        return self
+    def __iter__(self):
+        return self
+    def __next__(self):
+        return "trap"
+    def close(self):
+        sleep()
+
+async def coroutine():
+    sleep()
+
+def run(awaitable):
+    try:
+        awaitable.send(None)
+    except StopIteration:
+        pass
+
+calls = {
+    "await": lambda: run(bodies.fetch(Awaitable())),
+    "coroutine": lambda: run(bodies.fetch(coroutine())),
+    "drop": lambda: run(bodies.keeps(Dropped()).__anext__()),
+    "iterate": lambda: run(bodies.delegates(Source()).asend(None)),
+    "delegate": lambda: run(bodies.mixed(Source()).__anext__()),
+    "close": lambda: run(bodies.fetch(Closed())),
+}
+
+def work(call):
+    while True:
+        try:
+            call()
+        except (TypeError, ValueError, RuntimeError):
+            pass
+
+for _ in range(16):
+    threading.Thread(target=work, args=(calls[sys.argv[3]],), daemon=True).start()
+time.sleep(0.05)
+print("ends")
+"""
+
+
+@pytest.mark.parametrize("call", ["await", "coroutine", "drop", "iterate", "delegate", "close"])
+def test_the_interpreter_ends_while_daemon_threads_are_in_python_that_cpp_called(bodies, call):
+    command = [sys.executable, "-c", IN_CALLS, os.path.dirname(bodies.__file__), bodies.__name__, call]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "ends\n"), done.stderr

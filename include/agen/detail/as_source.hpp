@@ -18,7 +18,7 @@ auto converted(Source source) -> async_generator<Yield> {
   AGEN_TRY {
     while (auto item = co_await source.anext()) co_yield forward_item(*item);
   }
-  AGEN_CATCH(...) { error = std::current_exception(); }
+  AGEN_CATCH(...) { error = current_error(); }
   co_await close_owned<Source>(source);
   if (error) std::rethrow_exception(std::move(error));
 }

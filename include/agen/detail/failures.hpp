@@ -25,7 +25,7 @@ class failures {
   /// Makes room for so many, so that nothing can fail later.
   void expect(std::size_t most) { errors_.reserve(most); }
   /// The exception that ends the stream, in its handler.
-  void failed() noexcept { errors_.push_back(std::current_exception()); }
+  void failed() noexcept { errors_.push_back(current_error()); }
   void add(std::exception_ptr error) noexcept { errors_.push_back(std::move(error)); }
   /// What a source has raised while it was closed.
   void closing_raised(std::exception_ptr error) noexcept {

@@ -44,7 +44,7 @@ inline auto has_finalizer(frame const& f) noexcept -> bool { return !f.own.has_r
 inline void abandon(frame& f) noexcept {
   auto const finalizer = std::move(f.own.finalizer);
   AGEN_TRY { finalizer(f); }
-  AGEN_CATCH(...) { report_unraisable(std::current_exception()); }
+  AGEN_CATCH(...) { report_unraisable(current_error()); }
 }
 
 }  // namespace agen::detail

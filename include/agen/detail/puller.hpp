@@ -131,7 +131,7 @@ class puller : public std::enable_shared_from_this<puller> {
     if (answer == step::yielded) {
       AGEN_TRY { receive(drive_->item()); }
       AGEN_CATCH(...) {
-        error = std::current_exception();
+        error = current_error();
         untaken_ = true;
       }
     } else if (answer == step::raised) {

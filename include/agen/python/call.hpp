@@ -169,7 +169,7 @@ auto call(Function&& function, Args... args) -> Return {
       return function(static_cast<Args&&>(args)...);
     }
   } catch (...) {
-    Tool::raise(std::current_exception());
+    Tool::raise(agen::detail::current_error());
   }
 }
 

@@ -29,7 +29,7 @@ template <>
 struct conversion<bool> {
   static auto to_python(bool value) noexcept -> PyObject* { return PyBool_FromLong(value ? 1 : 0); }
   static auto from_python(PyObject* value) -> bool {
-    int const truth = PyObject_IsTrue(value);
+    int const truth = detail::or_stay(PyObject_IsTrue, value);
     if (truth < 0) throw error::current();
     return truth != 0;
   }
@@ -49,9 +49,9 @@ struct conversion<T> {
     using wide = std::conditional_t<std::is_signed_v<T>, long long, unsigned long long>;
     wide converted;
     if constexpr (std::is_signed_v<T>) {
-      converted = PyLong_AsLongLong(value);
+      converted = detail::or_stay(PyLong_AsLongLong, value);
     } else {
-      converted = PyLong_AsUnsignedLongLong(value);
+      converted = detail::or_stay(PyLong_AsUnsignedLongLong, value);
     }
     if (converted == static_cast<wide>(-1) && PyErr_Occurred() != nullptr) throw error::current();
     if (converted < std::numeric_limits<T>::min() || converted > std::numeric_limits<T>::max()) {
@@ -65,7 +65,7 @@ template <std::floating_point T>
 struct conversion<T> {
   static auto to_python(T value) noexcept -> PyObject* { return PyFloat_FromDouble(static_cast<double>(value)); }
   static auto from_python(PyObject* value) -> T {
-    double const converted = PyFloat_AsDouble(value);
+    double const converted = detail::or_stay(PyFloat_AsDouble, value);
     if (converted == -1.0 && PyErr_Occurred() != nullptr) throw error::current();
     return static_cast<T>(converted);
   }

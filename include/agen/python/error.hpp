@@ -22,7 +22,7 @@ namespace agen::python {
 namespace detail {
 
 /// Takes the thread's current exception away, with its traceback; empty when there is none.
-inline auto take_exception() noexcept -> object { return object::steal(take_raised()); }
+inline auto take_exception() noexcept -> object { return object::steal(or_stay(take_raised)); }
 
 /// Makes `exception` the thread's current one, as it is.
 inline void restore_exception(object exception) noexcept { set_raised(exception.release()); }
@@ -50,7 +50,7 @@ class holding_gil {
   holding_gil(holding_gil const&) = delete;
   auto operator=(holding_gil const&) -> holding_gil& = delete;
   ~holding_gil() {
-    if (took_) PyGILState_Release(state_);
+    if (took_) or_stay(PyGILState_Release, state_);
   }
 
  private:
@@ -108,7 +108,7 @@ inline auto error::what() const noexcept -> char const* try {
   if (auto const* known = shared_->text.load(std::memory_order_acquire)) return known->c_str();
   detail::without_exception const aside;
   auto made = std::make_unique<std::string>(detail::type_name(value().get()).c_str());
-  auto const shown = object::steal(PyObject_Str(value().get()));
+  auto const shown = object::steal(detail::or_stay(PyObject_Str, value().get()));
   char const* const characters = shown ? PyUnicode_AsUTF8AndSize(shown.get(), nullptr) : nullptr;
   if (characters != nullptr && *characters != '\0') *made += std::string(": ") + characters;
   PyErr_Clear();
@@ -147,7 +147,7 @@ inline void raise_system_error(std::system_error const& e) {
     PyErr_SetString(PyExc_RuntimeError, e.what());
     return;
   }
-  auto const made = object::steal(PyObject_CallFunction(PyExc_OSError, "is", e.code().value(), e.what()));
+  auto const made = object::steal(or_stay(PyObject_CallFunction, PyExc_OSError, "is", e.code().value(), e.what()));
   if (made) PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.get())), made.get());  // FileNotFoundError ...
 }
 
@@ -200,7 +200,7 @@ inline void raise_by_tool(std::exception_ptr const& exception, PyObject* thrower
     return Py_TYPE(raised.get()) == reinterpret_cast<PyTypeObject*>(type);
   };
   if (agen::detail::is_exit(exception)) std::rethrow_exception(exception);
-  auto const result = object::steal(PyObject_CallObject(thrower, nullptr));
+  auto const result = object::steal(or_stay(PyObject_CallObject, thrower, nullptr));
   auto by_tool = take_exception();
   raise_standard(exception);
   auto by_table = take_exception();
@@ -227,7 +227,7 @@ inline constexpr char const* twin_attribute = "__cpp_exception__";
 /// The C++ exception that a Python exception was made of in this module; null when there is none.
 inline auto twin_of(PyObject* exception) noexcept -> std::exception_ptr {
   if (!may_have_attributes(exception)) return nullptr;
-  auto const capsule = object::steal(attribute(exception, twin_attribute));
+  auto const capsule = object::steal(or_stay(attribute, exception, twin_attribute));
   if (!capsule || PyCapsule_CheckExact(capsule.get()) == 0 || PyCapsule_GetName(capsule.get()) != twin_capsule) {
     PyErr_Clear();
     return nullptr;
@@ -242,7 +242,7 @@ inline void set_twin(PyObject* exception, std::exception_ptr const& twin) noexce
     delete static_cast<std::exception_ptr*>(PyCapsule_GetPointer(dying, twin_capsule));
   }));
   if (!capsule) delete kept;
-  if (!capsule || PyObject_SetAttrString(exception, twin_attribute, capsule.get()) < 0) PyErr_Clear();
+  if (!capsule || or_stay(PyObject_SetAttrString, exception, twin_attribute, capsule.get()) < 0) PyErr_Clear();
 }
 
 /// The Python exception that a C++ exception carries; empty when it carries none. Binding tools have such

@@ -17,7 +17,7 @@ namespace detail {
 /// A function or class of async_generator.bridge. Throws error.
 inline auto bridge_attribute(char const* name) -> object {
   auto const path = called(PyUnicode_FromString("async_generator.bridge"));
-  auto module = object::steal(PyImport_GetModule(path.get()));  // a fifth of what an import costs
+  auto module = object::steal(or_stay(PyImport_GetModule, path.get()));  // a fifth of what an import costs
   if (!module) {
     if (PyErr_Occurred() != nullptr) throw error::current();
     module = called(PyImport_Import, path.get());
@@ -138,7 +138,7 @@ class watch {
     detail::without_exception const aside;  // the body may be destroyed because of one
     PyObject* const watching = watch_.anywhere();
     if (!object::steal(detail::or_stay(PyObject_CallMethod, watching, "close", nullptr)))
-      PyErr_WriteUnraisable(watching);
+      detail::or_stay(PyErr_WriteUnraisable, watching);
   }
 
   /// Awaitable: completes when `fd`, the same in every call, is readable. Errors as readable().

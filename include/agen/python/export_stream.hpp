@@ -86,7 +86,7 @@ class exported_stream {
     try {
       if (!me.error_) answer = me.source_.next(max, items, *count);
     } catch (...) {
-      me.error_ = std::current_exception();
+      me.error_ = agen::detail::current_error();
     }
     return *count != 0 ? AGEN_STREAM_OK : answer;
   }

@@ -33,7 +33,7 @@ class operations {
   auto athrow(object const& exception) -> object { return call("athrow", exception.get()); }
   auto aclose() -> object { return called(PyObject_CallMethod, iterator(), "aclose", nullptr); }
   [[nodiscard]] auto has(char const* method) const noexcept -> bool {
-    return PyObject_HasAttrString(iterator(), method) != 0;
+    return or_stay(PyObject_HasAttrString, iterator(), method) != 0;
   }
 
  private:
@@ -47,7 +47,7 @@ class operations {
 
 /// What a StopAsyncIteration says that the iterator returned.
 inline auto stop_value(PyObject* stop) -> object {
-  auto value = object::steal(attribute(stop, "value"));
+  auto value = object::steal(or_stay(attribute, stop, "value"));
   if (value) return value;
   PyErr_Clear();
   auto first = object::steal(first_argument(stop));
@@ -103,7 +103,7 @@ auto iterate(object iterable) -> async_generator<Yield, Send, Return> {
         if (given != nullptr) sent = detail::called(Converter::to_python(std::move(*given)));
       }
     } catch (...) {
-      thrown = std::current_exception();
+      thrown = agen::detail::current_error();
     }
     if (!thrown) {
       next = sent ? source.asend(sent) : source.anext();

@@ -16,6 +16,34 @@
 
 namespace agen::python {
 
+namespace detail {
+/// For a thread that the interpreter has no more use for.
+[[noreturn]] inline void stay_for_ever() noexcept {
+#ifdef _WIN32
+  std::terminate();  // nothing unwinds such a thread there
+#else
+  for (;;) ::pause();
+#endif
+}
+
+/// Calls a function of the C API that may take the GIL. Where the interpreter has ended, a daemon thread stays here for
+/// ever, as CPython has it since 3.14. Before, CPython calls pthread_exit() (Python/ceval_gil.h, take_gil). With glibc
+/// that unwinds the stack: it would run destructors without the GIL, and end the process at the first function that is
+/// noexcept, or the first body.
+template <class Function, class... Arguments>
+AGEN_ALWAYS_INLINE auto or_stay(Function function, Arguments... arguments) noexcept {
+  if constexpr (unwinds_threads) {
+    try {
+      return function(arguments...);
+    } catch (...) {
+      stay_for_ever();
+    }
+  } else {
+    return function(arguments...);
+  }
+}
+}  // namespace detail
+
 /// An owned reference to a Python object, or none. Making, copying and destroying one needs the GIL, moving does not.
 class object {
  public:
@@ -26,7 +54,9 @@ class object {
     std::swap(pointer_, other.pointer_);
     return *this;
   }
-  ~object() { Py_XDECREF(pointer_); }
+  ~object() {
+    if (pointer_ != nullptr) detail::or_stay([](PyObject* dropped) { Py_DECREF(dropped); }, pointer_);
+  }
 
   /// Takes over a reference that the caller owns (a "new reference" of the C API).
   static auto steal(PyObject* pointer) noexcept -> object {
@@ -52,34 +82,6 @@ class object {
  private:
   PyObject* pointer_ = nullptr;
 };
-
-namespace detail {
-/// For a thread that the interpreter has no more use for.
-[[noreturn]] inline void stay_for_ever() noexcept {
-#ifdef _WIN32
-  std::terminate();  // nothing unwinds such a thread there
-#else
-  for (;;) ::pause();
-#endif
-}
-
-/// Calls a function of the C API that may take the GIL. Where the interpreter has ended, a daemon thread stays here for
-/// ever, as CPython has it since 3.14. Before, CPython calls pthread_exit() (Python/ceval_gil.h, take_gil). With glibc
-/// that unwinds the stack: it would run destructors without the GIL, and end the process at the first function that is
-/// noexcept, or the first body.
-template <class Function, class... Arguments>
-auto or_stay(Function function, Arguments... arguments) noexcept {
-  if constexpr (unwinds_threads) {
-    try {
-      return function(arguments...);
-    } catch (...) {
-      stay_for_ever();
-    }
-  } else {
-    return function(arguments...);
-  }
-}
-}  // namespace detail
 
 /// Runs `f` with the GIL released, and takes it again before it returns or throws. `f` must not touch Python, nor
 /// await.

@@ -198,8 +198,8 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
   AGEN_ALWAYS_INLINE auto begin(bool delegates) -> PySendResult {
     PyObject* const awaitable = awaitable_.get();
     if (!is_coroutine(awaitable)) [[unlikely]]
-      return engine().begin_await(awaitable_.release(), delegates ? 1 : 0, object_.out(), awaitable_.out());
-    auto const result = send_none(awaitable, object_.out());
+      return or_stay(engine().begin_await, awaitable_.release(), delegates ? 1 : 0, object_.out(), awaitable_.out());
+    auto const result = or_stay(send_none, awaitable, object_.out());
     if (result != PYGEN_NEXT) awaitable_ = object();
     return result;
   }
@@ -207,8 +207,9 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
   void close() noexcept {
     without_exception const aside;
     PyObject* const awaitable = awaitable_.get();  // a coroutine that is dropped without this warns
-    if (PyObject_HasAttrString(awaitable, "close") != 0) {
-      if (!object::steal(or_stay(PyObject_CallMethod, awaitable, "close", nullptr))) PyErr_WriteUnraisable(awaitable);
+    if (or_stay(PyObject_HasAttrString, awaitable, "close") != 0) {
+      if (!object::steal(or_stay(PyObject_CallMethod, awaitable, "close", nullptr)))
+        or_stay(PyErr_WriteUnraisable, awaitable);
     }
     awaitable_ = object();
   }
@@ -271,9 +272,7 @@ inline auto yield_from(object const& iterable) -> detail::awaiting {
   if (now != nullptr && now->collects()) {
     throw error(PyExc_RuntimeError, "yield_from() of a Python object in a generator whose items are given in batches");
   }
-  auto delegation = object::steal(engine().make_delegation(iterable.get()));
-  if (!delegation) throw error::current();
-  return detail::awaiting(std::move(delegation));
+  return detail::awaiting(detail::called(engine().make_delegation, iterable.get()));
 }
 
 /// An owned reference that the cyclic garbage collector sees, in a local variable of a body that Python drives: keep a

@@ -178,7 +178,7 @@ auto wait_patiently(Begin begin, bool& dismantled) -> task<> {
     dismantled = true;
     throw;
   } catch (...) {
-    gave_up = std::current_exception();
+    gave_up = agen::detail::current_error();
   }
   if (!gave_up) co_return;
   raise_in_python(std::exchange(gave_up, nullptr));
@@ -236,7 +236,7 @@ inline auto stream_items(taken_stream from) -> async_generator<object> {
       since = clock::now();
     }
   } catch (...) {
-    error = std::current_exception();
+    error = agen::detail::current_error();
   }
   if (stream.can_stop() && !dismantled) co_await stop_stream(stream, batch, wait);
   if (error) std::rethrow_exception(std::move(error));

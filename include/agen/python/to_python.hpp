@@ -378,7 +378,7 @@ auto to_python(async_generator<Yield, Send, Return>&& gen, char const* name = "a
   auto* const around = detail::resumption::current();
   if (around != nullptr && gen.state() != agen::state::created) around->forget_visible();
   auto* const made = new body(std::move(gen), std::move(kept));
-  return bridge.make_generator(made->own_kind(), made, name);
+  return detail::or_stay(bridge.make_generator, made->own_kind(), made, name);
 } catch (...) {
   detail::raise_in_python(std::current_exception());
   return nullptr;
@@ -391,7 +391,7 @@ auto to_python(task<T>&& awaited, char const* name = "task", object kept = {}) n
   using body = detail::body<detail::nothing, void, T, detail::task_converter<Converter>>;
   auto const& bridge = engine();
   auto* const made = new body(detail::as_generator(std::move(awaited)), std::move(kept));
-  return bridge.make_coroutine(made->own_kind(), made, name);
+  return detail::or_stay(bridge.make_coroutine, made->own_kind(), made, name);
 } catch (...) {
   detail::raise_in_python(std::current_exception());
   return nullptr;
