@@ -101,12 +101,39 @@ def test_a_suite_that_ends_badly_is_a_failure_and_keeps_its_output(tool, run, ar
     assert why in "\n".join(lines)
 
 
-def interpreter(tag):
-    return SimpleNamespace(tag=tag, headers=True, pip=True, free_threaded=False, debug=False, path=sys.executable)
+def interpreter(tag, **features):
+    usual = {"headers": True, "pip": True, "free_threaded": False, "debug": False, "path": sys.executable}
+    return SimpleNamespace(tag=tag, **usual | features)
+
+
+def test_where_suites_run(tool, monkeypatch):
+    plain = [interpreter("3.10"), interpreter("3.12"), interpreter("3.13"), interpreter("3.15", pip=False)]
+    debug = [interpreter("3.11d", debug=True), interpreter("3.14d", debug=True)]
+    found = [*plain, *debug, interpreter("3.13t", free_threaded=True), interpreter("3.9", headers=False)]
+    monkeypatch.setattr(tool, "find", lambda: found)
+    monkeypatch.setattr(tool, "choose", lambda names: [one for one in found if one.tag in names])
+
+    def environment(_for, _purpose, *tags):
+        return SimpleNamespace(stdout="".join(f"/x/.venv/{tag}/bin/python\n" for tag in tags))
+
+    monkeypatch.setattr(tool, "environment", environment)
+
+    def tags(on, *names):
+        return [run.one.tag for run in tool.plan([tool.Suite("some", [], on, limit=1)], names, "check")]
+
+    assert tags(tool.EACH) == ["3.10", "3.12", "3.13", "3.15", "3.13t"]
+    assert tags(tool.EACH_WITH_GIL) == ["3.10", "3.12", "3.13", "3.15"]
+    assert tags(tool.ENDS) == ["3.10", "3.13", "3.15"]
+    assert (tags(tool.OLDEST), tags(tool.NEWEST), tags(tool.ONE)) == (["3.10"], ["3.15"], ["3.13"])
+    assert (tags(tool.DEBUG), tags(tool.FREE_THREADED)) == (["3.14d"], ["3.13t"])
+    for on in (tool.EACH, tool.EACH_WITH_GIL, tool.ENDS, tool.OLDEST, tool.NEWEST):
+        assert tags(on, "3.12", "3.13t") == ["3.12", "3.13t"]
+    assert (tags(tool.DEBUG, "3.11d"), tags(tool.DEBUG, "3.12")) == (["3.11d"], [])
+    assert tags(tool.ONE, "3.12") == ["3.12"]
 
 
 def test_an_interpreter_without_an_environment_takes_nothing_from_the_others(tool, run, monkeypatch, tmp_path):
-    monkeypatch.setattr(tool, "choose", lambda names: [interpreter("3.12"), interpreter("3.13")])
+    monkeypatch.setattr(tool, "find", lambda: [interpreter("3.12"), interpreter("3.13")])
     made = SimpleNamespace(stdout="/x/.venv/3.12/bin/python\n", returncode=1)
     monkeypatch.setattr(tool, "environment", lambda *arguments: made)
     monkeypatch.setattr(tool.Run, "python", Path(sys.executable))
