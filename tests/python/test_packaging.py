@@ -364,6 +364,19 @@ def test_the_tutorials_project_becomes_a_wheel_under_scikit_build_core(builder, 
     assert run(python, "-I", "-W", "error", "-c", USE_ENGINE, cwd=tmp_path) == "liftoff\n"
 
 
+def test_the_template_project_passes_its_own_tests(builder, wheel, empty, tmp_path):
+    project = tmp_path / "template"
+    shutil.copytree(ROOT / "examples" / "bridge" / "template", project)
+    python = installed(project, builder, wheel, empty, tmp_path / "out")
+    pip("--python", empty, "install", "--quiet", "pytest")
+    assert "3 passed" in run(python, "-I", "-W", "error", "-m", "pytest", "-q", cwd=project)
+    where = run(python, "-I", "-c", "import my_engine; print(my_engine.__path__[0])").strip()
+    assert (
+        "def readings(ahead: int = 64) -> collections.abc.AsyncGenerator[float"
+        in Path(where, "_engine.pyi").read_text()
+    )
+
+
 def test_meson_finds_the_headers_as_a_dependency(builder, wheel, empty, tmp_path):
     (tmp_path / "counting").mkdir()
     for name, text in MESON.items():

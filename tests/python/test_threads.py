@@ -192,6 +192,7 @@ def test_closing_from_another_thread_while_iterating_is_refused_or_waits_its_tur
 
     done = []
     generator = body()
+    run(generator.__anext__())  # one that has not begun is closed without its `finally`
     stop = threading.Event()
 
     def iterate():

@@ -86,14 +86,15 @@ void dropped(asio::io_context& context) {
 // [awaitable]
 auto squared(int i) -> asio::awaitable<int> {
   co_await asio::post(asio::use_awaitable);
-  co_return i* i;
+  int const square = i * i;
+  co_return square;
 }
 auto squares(int n) -> agen::async_generator<int> {
   asio::steady_timer timer(co_await agen::this_executor, 1ms);
   co_await timer.async_wait(agen::use_agen);
   for (int i = 0; i < n; ++i) {
-    int const square = co_await squared(i);
-    co_yield square + 0;
+    int square = co_await squared(i);
+    co_yield square;
   }
 }
 // [/awaitable]
