@@ -663,8 +663,8 @@ TEST(Channel, CallsBackManyProducersWhileTheyComeAndGo) {
     for (int p = 0; p < 4; ++p) {
       threads.emplace_back([out = c.producer()]() mutable {
         for (int i = 0; i < 50; ++i) {
-          auto const mine = out;
-          std::atomic<int> calls = 0;  // gone with `mine`
+          std::atomic<int> calls = 0;
+          auto const mine = out;  // destroyed first, and with it the callback
           auto const full = mine.try_push(i).is_full();
           if (full && mine.when_space([&calls] { ++calls; })) std::this_thread::yield();
           EXPECT_LE(calls.load(), 1);
