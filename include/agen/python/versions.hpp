@@ -24,7 +24,7 @@ namespace agen::python::detail {
 inline constexpr bool unwinds_threads = AGEN_OLDEST_PYTHON < 0x030E0000;
 
 /// Takes the thread's current exception away, with its traceback; null when there is none.
-inline auto take_raised() noexcept -> PyObject* {
+inline auto take_raised() -> PyObject* {
 #if AGEN_OLDEST_PYTHON >= 0x030C0000
   return PyErr_GetRaisedException();
 #else
@@ -54,7 +54,7 @@ inline void set_raised(PyObject* exception) noexcept {
 
 /// An attribute, a new reference. The cache of types keeps the names that it is asked for: it is to see the same one
 /// each time.
-inline auto attribute(PyObject* of, char const* name) noexcept -> PyObject* {
+inline auto attribute(PyObject* of, char const* name) -> PyObject* {
   PyObject* const interned = PyUnicode_InternFromString(name);
   PyObject* const found = interned != nullptr ? PyObject_GetAttr(of, interned) : nullptr;
   Py_XDECREF(interned);
@@ -121,7 +121,7 @@ inline auto anext_slot(PyObject* iterator) noexcept -> unaryfunc {
 
 #else  // each as above
 
-AGEN_ALWAYS_INLINE auto attribute(PyObject* of, char const* name) noexcept -> PyObject* {
+AGEN_ALWAYS_INLINE auto attribute(PyObject* of, char const* name) -> PyObject* {
   return PyObject_GetAttrString(of, name);
 }
 

@@ -22,7 +22,7 @@ class sensor {
   double value_ = 1;
 };
 
-/// Reads on a thread of its own, at most `ahead` values ahead of the consumer.
+/// Reads on a thread of its own; a channel holds up to `ahead` values for the consumer.
 auto readings(std::size_t ahead) -> agen::async_generator<double> {
   agen::channel<double> channel(ahead);
   std::thread([out = channel.producer()] {
