@@ -37,14 +37,16 @@ def run(command: list[object], log: Path, limit: int = 3000) -> bool:
 
 
 def system(release: str, archive: str, root: Path, log: Path) -> bool:
-    """Makes a fresh minimal system in a folder. False where that fails."""
-    base = CACHE / f"{release}.tar"
+    """Makes a fresh minimal system in a folder; `release` may name an architecture, as in trixie:i386. False where that fails."""
+    base = CACHE / f"{release.replace(':', '-')}.tar"  # tar takes what is before a colon for a host
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     if not base.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         unfinished = base.with_suffix(".part")
-        if not run(["debootstrap", "--variant=minbase", release, root, archive], log):
+        name, _, architecture = release.partition(":")
+        options = ["--variant=minbase", *([f"--arch={architecture}"] if architecture else [])]
+        if not run(["debootstrap", *options, name, root, archive], log):
             return False
         if not run(["tar", "-C", root, "-cf", unfinished, "."], log):
             return False
