@@ -10,7 +10,7 @@ from async_generator import bridge
 from conftest import HERE
 from loops import Loop, every_loop
 
-HOUR = 3_600_000_000  # microseconds
+LONG = 1_800_000_000  # microseconds, which fit into 32 bits
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +43,13 @@ def test_a_descriptor_a_time_or_an_event(loop, events, pipe):
         got = []
 
         async def waits():
-            got.append(await events.first(reading, HOUR))
+            got.append(await events.first(reading, LONG))
 
         got.append(await events.first(reading, 2000))
         await loop.together(sets, waits)
         events.reset(0)
         os.write(writing, b"x")
-        got.append(await events.first(reading, HOUR))
+        got.append(await events.first(reading, LONG))
         return got
 
     assert loop.run(main) == [1, 2, 0]
@@ -58,7 +58,7 @@ def test_a_descriptor_a_time_or_an_event(loop, events, pipe):
 @every_loop
 def test_the_others_are_cancelled_and_awaited(loop, events):
     assert loop.run(awaited, events.first_result(0, 1000)) == "aa-b"
-    assert loop.run(awaited, events.first_result(3, HOUR)) in ("there-a-b", "there-b-a", "there")
+    assert loop.run(awaited, events.first_result(3, LONG)) in ("there-a-b", "there-b-a", "there")
 
 
 @every_loop
@@ -77,7 +77,7 @@ def test_an_exception_of_another_one_is_raised(loop, events):
 @every_loop
 def test_a_cancellation_cancels_all(loop, events):
     async def main():
-        return await loop.cancel_after(0.02, lambda: events.first_result(0, HOUR))
+        return await loop.cancel_after(0.02, lambda: events.first_result(0, LONG))
 
     assert loop.run(main)
     assert events.ends() in ("-a-b", "-b-a")

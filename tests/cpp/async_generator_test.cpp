@@ -631,18 +631,18 @@ auto finishes_tasks(int n) -> async_generator<int> {
 TEST(Stack, DoesNotGrowOverABodyThatAwaitsATaskBeforeEachItem) {
   sync_wait([]() -> task<> {
     auto gen = finishes_tasks(200'000);
-    long sum = 0;
+    long long sum = 0;
     while (auto item = co_await gen.anext()) sum += *item;
-    EXPECT_EQ(sum, 199'999L * 100'000);
+    EXPECT_EQ(sum, 199'999LL * 100'000);
   }());
 }
 
 TEST(Stack, DoesNotGrowOverTenMillionItemsThatComeAtOnce) {
   sync_wait([]() -> task<> {
     auto gen = count(10'000'000);
-    long sum = 0;
+    long long sum = 0;
     while (auto item = co_await gen.anext()) sum += *item;
-    EXPECT_EQ(sum, 9'999'999L * 5'000'000);
+    EXPECT_EQ(sum, 9'999'999LL * 5'000'000);
   }());
 }
 

@@ -240,12 +240,12 @@ TEST(Senders, ThatCompleteElsewhereBeforeTheyHaveStartedDoSoToo) {
 }
 
 TEST(Senders, ThatCompleteAtOnceDoNotGrowTheStack) {
-  auto const body = []() -> task<long> {
-    long sum = 0;
+  auto const body = []() -> task<long long> {
+    long long sum = 0;
     for (int i = 0; i < 200'000; ++i) sum += co_await ex::just(i);
     co_return sum;
   };
-  EXPECT_EQ(sync_wait(body()), 19'999'900'000L);
+  EXPECT_EQ(sync_wait(body()), 19'999'900'000LL);
 }
 
 TEST(Senders, AreStoppedByTheTokenOfTheOperation) {

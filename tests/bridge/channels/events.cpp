@@ -148,7 +148,7 @@ auto first_result(long mode, long microseconds) -> agen::task<std::string> {
   auto future = promise.get_future();
   if (mode == 3) promise.set_value("there");
   auto const came = co_await py::first_of(noted('a', microseconds, mode == 1, false),
-                                          noted('b', 3'600'000'000, false, mode == 2), std::move(future));
+                                          noted('b', 1'800'000'000, false, mode == 2), std::move(future));
   if (came.index() == 2) co_return std::get<2>(came) + ends;
   co_return std::string(1, static_cast<char>(std::get<0>(came))) + ends;
 }
