@@ -28,7 +28,6 @@ else:
 
 from ._function import async_generator, isasyncgen, isasyncgenfunction
 from ._operators import yield_, yield_from_
-from ._version import __version__ as __version__
 
 AlreadyRunning = _implementation.AlreadyRunning
 
@@ -70,6 +69,10 @@ def _load(name: str) -> _Any:
         import async_generator._guard as guard
 
         return getattr(guard, name)
+    if name in ("__version__", "_version"):
+        import async_generator._version as version
+
+        return version if name == "_version" else version.__version__
     if name == "stream":
         from ._stream import stream
 
@@ -78,7 +81,7 @@ def _load(name: str) -> _Any:
         import async_generator._util as util
 
         return util if name == "_util" else util.asynccontextmanager
-    if name == "_impl":  # programs use this module of the predecessor's, and _util, after a plain import
+    if name == "_impl":  # programs use this module of the predecessor's, _util and _version after a plain import
         import async_generator._impl as impl
 
         return impl
@@ -86,7 +89,7 @@ def _load(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "_impl", "_util"})
+    return sorted({*globals(), *__all__, "__version__", "_impl", "_util", "_version"})
 
 
 _IN_ENVIRONMENT = {"instrument", "isolated", "preserve", "structured", "structured_tasks"}

@@ -16,7 +16,7 @@ from typing import Any
 
 from . import _has_engine
 from . import _implementation as _engine
-from ._function import rewriting
+from ._code import rewriting
 from ._operators import yield_
 from ._version import __version__
 
@@ -41,8 +41,7 @@ def facts() -> dict[str, Any]:
         The version, the engine's file, the interpreter and its platform; and under ``"fast paths"``, for each fast path,
         None if it is on, or the reason why it is off.
     """
-    changes = rewriting()
-    changes.rewrite(_sample.__code__, globals())  # after the first use it is known whether real yields are on
+    rewriting.rewrite(_sample.__code__, globals())  # after the first use it is known whether real yields are on
     return {
         "version": __version__,
         "engine": _engine_or_why_not(),
@@ -52,7 +51,7 @@ def facts() -> dict[str, Any]:
         "platform": platform.platform(),
         "fast paths": {
             **{name: _why_not(name, on) for name, on in _engine.fast_paths().items()},
-            "real yields": changes.disabled,
+            "real yields": rewriting.disabled,
         },
     }
 

@@ -7,7 +7,7 @@ the defaults themselves.
 
 from typing import Any
 
-from ._function import MARK
+from ._calling import MARK
 
 
 class Defaults(tuple[Any, ...]):

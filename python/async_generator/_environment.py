@@ -13,7 +13,9 @@ from types import CoroutineType
 from typing import Any, NamedTuple
 
 from . import _implementation as _engine
-from ._function import awaiting, decorate, decorate_coroutine, factory_of, isasyncgenfunction
+from ._calling import factory_of
+from ._decoration import decorate, decorate_coroutine
+from ._function import awaiting, isasyncgenfunction
 from ._operators import yield_from_
 
 _MISSING: Any = object()

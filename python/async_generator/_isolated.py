@@ -23,8 +23,8 @@ from types import AsyncGeneratorType
 from typing import Any
 
 from . import _implementation as _engine
+from ._decoration import decorate
 from ._event_loops import _in_trio_task
-from ._function import decorate
 from ._isolated_outcome import GaveUp, Outcome, already_running, answer_ended, is_exit, is_finished, refuse_to_take
 from ._operators import yield_
 

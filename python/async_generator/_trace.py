@@ -27,10 +27,9 @@ from typing import Any
 import async_generator
 
 from . import _implementation as _engine
-from ._function import rewriting
+from ._code import rewriting
 from ._trace_report import Options, Report
 
-_rewriting = rewriting()
 # The place where a generator was made or, if that is not known, first used: file, line, function.
 _Site = tuple[str, int, str]
 # Packages that drive coroutines. A generator that one of them closes was not closed by the program.
@@ -286,7 +285,7 @@ class Tracer:
             left = argument is None and (generator is None or generator.ag_await is None)
             if not left and (here == "YIELD_VALUE" or "YIELD_FROM" in (here, following)):
                 # RESUME 1 follows a yield; another number follows an await.
-                raw = _rewriting.YIELDS and code[at + 3] == 1 and type(argument).__name__ not in _KEPT
+                raw = rewriting.YIELDS and code[at + 3] == 1 and type(argument).__name__ not in _KEPT
                 self._yielded(known, _engine.box(argument) if raw else argument)
             else:
                 self._ended(known, frame, "returned" if here.startswith("RETURN") else "raised, or was closed")
@@ -509,7 +508,7 @@ def run(command: list[str], options: Options) -> int:
     except SyntaxError as error:
         sys.excepthook(type(error), error.with_traceback(None), None)
         return 1
-    _rewriting.rewrite(_load.__code__, globals())  # run its sample now: it is no generator of the program
+    rewriting.rewrite(_load.__code__, globals())  # run its sample now: it is no generator of the program
     tracer = Tracer()
     report = Report(tracer, options.out or Path(f"{program}.trace.json"), options)
     report.install()

@@ -147,7 +147,7 @@ inline auto is_exception_group([[maybe_unused]] PyObject* exception) noexcept ->
 inline void write_unraisable(PyObject* object) noexcept { PyErr_WriteUnraisable(object); }
 
 /// Gives `function` (a Python function) an entry point in C. Python-to-Python calls of 3.11 inline the function's code
-/// whatever the entry point is, so there the code itself must do the same (python/async_generator/_function.py).
+/// whatever the entry point is, so there the code itself must do the same (python/async_generator/_calling.py).
 inline void set_entry_point(PyObject* function, vectorcallfunc entry) noexcept {
 #if PY_VERSION_HEX >= 0x030C0000
   PyFunction_SetVectorcall(reinterpret_cast<PyFunctionObject*>(function), entry);

@@ -1,5 +1,5 @@
 // A factory turns a call of a decorated function into a generator. What it calls to get the body is prepared on the
-// first call (python/async_generator/_function.py): a copy of the user's function, whose code may have real yields.
+// first call (python/async_generator/_bodies.py): a copy of the user's function, whose code may have real yields.
 #include "function.hpp"
 
 #include "environment.hpp"

@@ -172,7 +172,7 @@ struct Factory {
   ModuleState* module;
   Object original;              ///< the user's function, as it was decorated
   Object face;                  ///< what its wrapper shows of it, if that is another function
-  Object prepare;               ///< makes `function` of it (python/async_generator/_function.py)
+  Object prepare;               ///< makes `function` of it (python/async_generator/_bodies.py)
   Object function;              ///< makes the body; null before the first call
   Object names;                 ///< (globals, name, object, name, object ...): what rewritten code relies on, or null
   Object code;                  ///< the original's code that `function` is made of, or null

@@ -56,7 +56,6 @@ def test_a_bare_import_loads_these_modules_only():
         "async_generator._engine",
         "async_generator._function",
         "async_generator._operators",
-        "async_generator._version",
     ]
 
 
@@ -78,7 +77,7 @@ def test_in_development_mode_the_guard_is_loaded_and_on():
 @pytest.mark.engine(reason="plain Python changes no code")
 def test_the_first_decorator_loads_what_calls_need():
     before = loaded(f"import async_generator{DECORATE}")
-    assert {"async_generator._rewriting", "async_generator._with_blocks"} <= set(before)
+    assert {f"async_generator.{name}" for name in ("_bodies", "_calling", "_rewriting", "_with_blocks")} <= set(before)
     assert loaded(f"import async_generator{DECORATE}{ITERATE}") == before
 
 
@@ -99,6 +98,10 @@ def test_a_later_name_loads_its_module_when_it_is_asked_for(name):
 def test_the_predecessors_module_is_there_after_a_plain_import():
     assert said("import async_generator as a\nprint(a._impl.__name__)") == ["async_generator._impl"]
     assert said("from async_generator import _impl\nprint(_impl.__name__)") == ["async_generator._impl"]
+
+
+def test_the_version_is_there_after_a_plain_import():
+    assert said("import async_generator as a\nprint(a.__version__ == a._version.__version__)") == ["True"]
 
 
 def test_dir_and_star_have_all_names_before_any_is_used():

@@ -10,10 +10,8 @@ import sys
 import async_generator
 import pytest
 from async_generator import _implementation as _engine
-from async_generator._function import rewriting
+from async_generator._code import rewriting
 from builds import PLAIN
-
-_rewriting = rewriting()
 
 PROLOGUE = """\
 import asyncio, sys, threading
@@ -104,8 +102,8 @@ def test_json_has_a_reason_for_each_path_that_is_off():
     for name, on in _engine.fast_paths().items():
         assert (paths[name] is None) == on
         assert on or len(paths[name]) > 20
-    _rewriting.rewrite(Traced.line.__code__, globals())
-    assert paths["real yields"] == _rewriting.disabled
+    rewriting.rewrite(Traced.line.__code__, globals())
+    assert paths["real yields"] == rewriting.disabled
 
 
 def test_it_says_why_plain_python_takes_the_engines_place():
@@ -430,7 +428,7 @@ def test_a_delegate_stands_inside_its_delegation(traced):
     run = traced("async def main():\n    print([item async for item in outer(2)])\nasyncio.run(main())\n")
     delegations = run.spans("yield_from_")
     if not delegations:
-        assert _rewriting.disabled or sys.version_info < (3, 11)  # the body is then resumed for each item
+        assert rewriting.disabled or sys.version_info < (3, 11)  # the body is then resumed for each item
         return
     delegates = run.spans("ours #") + run.spans("native #")
     assert len(delegations) == len(delegates) == 2

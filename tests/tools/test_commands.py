@@ -103,7 +103,9 @@ def test_a_suite_that_ends_badly_is_a_failure_and_keeps_its_output(tool, run, ar
 
 def test_the_end_names_what_failed(tool, run):
     pytest_says = "E  assert 0\nFAILED tests/a.py::test_one - assert 0\n1 passed, 1 failed"
-    ctest_says = "\t 7 - Close.Waits (SEGFAULT)\n\t 9 - Close.Ends (Failed)\nErrors while running CTest\n1 passed, 2 failed"
+    ctest_says = (
+        "\t 7 - Close.Waits (SEGFAULT)\n\t 9 - Close.Ends (Failed)\nErrors while running CTest\n1 passed, 2 failed"
+    )
     _, lines = run(
         [
             tool.Suite("P", says(pytest_says), tool.ALONE, limit=60, when=tool.BOTH),

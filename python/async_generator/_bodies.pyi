@@ -1,0 +1,9 @@
+from typing import Any, TypeAlias
+
+_Prepared: TypeAlias = tuple[Any, tuple[Any, ...], int]
+
+def prepare(function: Any, face: Any = None, face_changed: bool = False, replaced: bool = False) -> _Prepared: ...
+def prepare_coroutine(
+    function: Any, face: Any = None, face_changed: bool = False, replaced: bool = False
+) -> _Prepared: ...
+def face_of(function: Any, seen: tuple[Any, ...] = ()) -> Any: ...
