@@ -58,6 +58,7 @@
 
 #include "async_generator.hpp"
 #include "detail/cancellation.hpp"
+#include "detail/process.hpp"
 #include "detail/wakeup.hpp"
 #include "push_result.hpp"
 
@@ -210,7 +211,7 @@ class channel_state {
 
  private:
   [[nodiscard]] auto over() const noexcept -> bool { return closed_ || stopped_.load(std::memory_order_relaxed); }
-  [[nodiscard]] auto forked() const noexcept -> bool { return ::getpid() != process_; }
+  [[nodiscard]] auto forked() const noexcept -> bool { return process::id() != process_; }
 
   auto waits(bool nothing_yet, std::shared_ptr<bell> const& heard) noexcept -> bool {
     waiting_ = nothing_yet;
@@ -276,7 +277,7 @@ class channel_state {
   };
 
   std::size_t const capacity_;
-  ::pid_t const process_ = ::getpid();
+  ::pid_t const process_ = process::id();
   std::mutex mutex_;
   std::condition_variable changed_;  ///< what producers blocked in push() wait for
   std::deque<T> items_;              ///< a deque, because emplace_back leaves it unchanged if making the item throws

@@ -33,6 +33,7 @@
 #include <stop_token>
 #endif
 
+#include "detail/process.hpp"
 #include "detail/wakeup.hpp"
 #include "errors.hpp"
 #include "task.hpp"
@@ -128,7 +129,7 @@ class future_state {
   }
 
  private:
-  [[nodiscard]] auto forked() const noexcept -> bool { return ::getpid() != process_; }
+  [[nodiscard]] auto forked() const noexcept -> bool { return process::id() != process_; }
 
   template <class Fill>
   auto finish(Fill fill) -> bool {
@@ -145,7 +146,7 @@ class future_state {
     return true;
   }
 
-  ::pid_t const process_ = ::getpid();
+  ::pid_t const process_ = process::id();
   std::mutex mutex_;
   std::optional<stored> value_;
   std::exception_ptr error_;

@@ -22,6 +22,7 @@
 #include <memory>
 #include <mutex>
 
+#include "detail/process.hpp"
 #include "detail/wakeup.hpp"
 #include "errors.hpp"
 #include "task.hpp"
@@ -119,7 +120,7 @@ class signal_state {
   }
 
  private:
-  [[nodiscard]] auto forked() const noexcept -> bool { return ::getpid() != process_; }
+  [[nodiscard]] auto forked() const noexcept -> bool { return process::id() != process_; }
   void tell_one() noexcept {
     if (first_ != nullptr) return tell_first();
     set_ = true;
@@ -132,7 +133,7 @@ class signal_state {
   }
 
   bool const once_;
-  ::pid_t const process_ = ::getpid();
+  ::pid_t const process_ = process::id();
   std::mutex mutex_;
   bool set_ = false;
   waiter* first_ = nullptr;

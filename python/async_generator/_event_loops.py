@@ -40,6 +40,18 @@ __all__ = [
 ]
 
 
+_process = os.getpid()  # kept, because to ask costs as much as to wait
+
+
+def _after_fork() -> None:
+    global _process
+    _process = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class EventLoop:
     """The functions by which the bridge uses one kind of event loop. Each argument is kept as an attribute.
 
@@ -479,7 +491,7 @@ class Watch:
     def __init__(self, fd: int) -> None:
         self._fd = -1  # for __del__, if dup() raises
         self._fd = os.dup(fd)
-        self._process = os.getpid()
+        self._process = _process
         self._loop: AbstractEventLoop | None = None
         self._future: Future[None] | None = None
 
@@ -509,7 +521,7 @@ class Watch:
     def _move_to(self, loop: AbstractEventLoop) -> None:
         if loop is self._loop:
             return
-        if self._loop is not None and not self._loop.is_closed() and os.getpid() == self._process:
+        if self._loop is not None and not self._loop.is_closed() and self._process == _process:
             self._loop.remove_reader(self._fd)
         self._loop = None
         _add(loop, "reader", self._fd, self._ready)
@@ -534,7 +546,7 @@ class Watch:
             return
         loop, self._loop = self._loop, None
         # A forked process shares the selector with its parent: a removal here would also remove it from the parent's loop.
-        if loop is None or loop.is_closed() or os.getpid() != self._process:
+        if loop is None or loop.is_closed() or self._process != _process:
             os.close(fd)
         elif loop is _asyncio_loop() or not loop.is_running():
             loop.remove_reader(fd)
@@ -574,7 +586,7 @@ class _Hub:
     def __init__(self, loop: AbstractEventLoop, fd: int, take: Callable[[], list[int]], handle: object) -> None:
         self.handle = handle
         self.loop = weakref.ref(loop)
-        self.process = os.getpid()
+        self.process = _process
         self.waiting: dict[int, Future[None]] = {}
         self._take = take
         _add(loop, "reader", fd, self._ready)
@@ -593,7 +605,7 @@ _last_hubs: dict[int, weakref.ref[_Hub]] = {}  # of each module, the one that wa
 def _hub_of(loop: AbstractEventLoop, module: int, make: Callable[[], tuple[int, Any, object]]) -> _Hub:
     last = _last_hubs.get(module)
     hub = last() if last is not None else None
-    if hub is None or hub.loop() is not loop or hub.process != os.getpid():
+    if hub is None or hub.loop() is not loop or hub.process != _process:
         hub = _find_hub(loop, module, make)
         _last_hubs[module] = weakref.ref(hub)
     return hub
@@ -604,7 +616,7 @@ def _find_hub(loop: AbstractEventLoop, module: int, make: Callable[[], tuple[int
     known = hubs.get(module)
     hub = known[0]() if known is not None else None
     # A forked process has a copy of its parent's hub, and must not take the bells that are rung in the parent.
-    if hub is None or hub.process != os.getpid():
+    if hub is None or hub.process != _process:
         hub = _Hub(loop, *make())
         # The handle keeps the descriptor open as long as the loop exists. uvloop asks the system about the descriptor after
         # it has dropped the hub, and a producer that outlives the loop must not have closed it by then.

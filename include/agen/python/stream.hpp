@@ -12,6 +12,7 @@
 #include "channel.hpp"
 
 #include "../agen_stream.h"
+#include "../detail/process.hpp"
 
 namespace agen::python {
 
@@ -67,7 +68,7 @@ class stream_batch {
     return called(from_->to_python(from_, items_[at_++]));
   }
   void drop() noexcept {
-    if (::getpid() != process_) return;  // a forked process leaks them: see agen_stream.h
+    if (agen::detail::process::id() != process_) return;  // a forked process leaks them: see agen_stream.h
     while (at_ != left_) from_->drop(from_, items_[at_++]);
     at_ = left_ = 0;
   }
@@ -75,7 +76,7 @@ class stream_batch {
  private:
   agen_stream* from_;
   std::array<void*, 64> items_;
-  ::pid_t const process_ = ::getpid();
+  ::pid_t const process_ = agen::detail::process::id();
   std::size_t at_ = 0;
   std::size_t left_ = 0;
 };
@@ -88,7 +89,7 @@ class taken_stream {
   auto operator=(taken_stream&&) -> taken_stream& = delete;
   ~taken_stream() {
     // A forked process leaks it: see agen_stream.h.
-    if (stream_ && process_ != 0 && ::getpid() != process_) {
+    if (stream_ && process_ != 0 && agen::detail::process::id() != process_) {
       (void)stream_.release();
       (void)waker_.release();
     }
@@ -99,7 +100,7 @@ class taken_stream {
 
   void start() {
     thread_ = std::this_thread::get_id();
-    process_ = ::getpid();
+    process_ = agen::detail::process::id();
     home_.keep(find_home());
     if (stream_->start(get(), &stream_waker::wake, waker_.get()) != AGEN_STREAM_OK) fail();
   }
@@ -111,7 +112,7 @@ class taken_stream {
                 "anext(): this stream began on another thread, and its producer may be used on that one only");
   }
   void check_home() {
-    if (::getpid() != process_) {
+    if (agen::detail::process::id() != process_) {
       throw error(PyExc_RuntimeError,
                   "anext(): this stream began in the process that this one was forked from, where its producer runs");
     }
@@ -122,7 +123,7 @@ class taken_stream {
   }
   /// Whether stop() may be called: the stream has begun, here, and is not at its end.
   [[nodiscard]] auto can_stop() const noexcept -> bool {
-    return !over_ && process_ == ::getpid() && std::this_thread::get_id() == thread_;
+    return !over_ && process_ == agen::detail::process::id() && std::this_thread::get_id() == thread_;
   }
   /// AGEN_STREAM_OK, PENDING or END. Throws what the stream has failed with.
   auto next(stream_batch& batch) -> int {
