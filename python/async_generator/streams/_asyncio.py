@@ -161,6 +161,7 @@ class Bell:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.time = self.loop.time
         self.waiting: list[asyncio.Future[None]] = []
         self.queue: Any = None  # of the sources that are waited for, if it is known
         self.dismantled = False
@@ -174,9 +175,6 @@ class Bell:
 
     def ring_from_thread(self) -> None:
         self.loop.call_soon_threadsafe(self.ring)
-
-    def time(self) -> float:
-        return self.loop.time()
 
     def check_loop(self) -> None:
         if asyncio._get_running_loop() is not self.loop:

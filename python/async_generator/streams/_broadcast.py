@@ -49,6 +49,7 @@ class broadcast:
         self._sources: Sources | None = None
         self._source: Any = None
         self._over: BaseException | None = None  # how the source has ended
+        self._alone = False  # one reader asks the source, and has nothing else to look at
 
     def reader(self) -> Any:
         """Make a reader.
@@ -59,6 +60,7 @@ class broadcast:
 
         place = _Place()
         self._places[weakref.ref(place, self._forget)] = None
+        self._alone = False
         return _read(self, place)
 
     def _forget(self, place: "weakref.ref[_Place]") -> None:
@@ -81,6 +83,7 @@ class broadcast:
         Raises:
             BaseException: what the source raises.
         """
+        self._alone = False
         if self._over is None:
             self._over = StopAsyncIteration()
         sources, self._sources = self._begin(), None
@@ -118,6 +121,7 @@ class broadcast:
 
     def _end(self, error: BaseException) -> None:
         self._over = error
+        self._alone = False
         self._ring()
 
     def _give(self, place: _Place, item: Any) -> None:
@@ -164,14 +168,16 @@ async def _read(shared: broadcast, place: _Place) -> Any:
                 elif shared._over is None:
                     await wait_patiently(bell)
             else:
-                try:
-                    item = poll()
-                except BaseException as error:
-                    shared._end(error)
-                    continue
-                if item is not PENDING:
-                    yield item
-                else:
-                    await wait_patiently(bell)
+                shared._alone = True
+                while shared._alone:
+                    try:
+                        item = poll()
+                    except BaseException as error:
+                        shared._end(error)
+                        break
+                    if item is not PENDING:
+                        yield item
+                    else:
+                        await wait_patiently(bell)
     finally:
         await shared._leave(place)

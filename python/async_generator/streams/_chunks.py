@@ -46,16 +46,15 @@ async def _chunks(iterable: Any, n: int, within: float | None) -> Any:
                 break
             if item is not PENDING:
                 chunk.append(item)
-                if within is None:
-                    if len(chunk) < n:
-                        continue
-                elif len(chunk) == 1:
+                if deadline is None and within is not None:
                     deadline = time() + within
-            if chunk and (len(chunk) == n or (deadline is not None and time() >= deadline)):
-                full, chunk, deadline = chunk, [], None
-                yield full
-            elif item is PENDING:
+                if len(chunk) < n and (deadline is None or time() < deadline):
+                    continue
+            elif deadline is None or time() < deadline:
                 await sources.wait(deadline)
+                continue
+            full, chunk, deadline = chunk, [], None
+            yield full
         try:
             if chunk:
                 yield chunk

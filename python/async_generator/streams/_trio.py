@@ -187,6 +187,7 @@ class Bell:
 
     def __init__(self) -> None:
         self.token = trio.lowlevel.current_trio_token()
+        self.time = trio.current_time
         self.waiting: list[trio.Event] = []
         self.dismantled = False
 
@@ -197,9 +198,6 @@ class Bell:
 
     def ring_from_thread(self) -> None:
         self.token.run_sync_soon(self.ring)
-
-    def time(self) -> float:
-        return trio.current_time()
 
     async def wait(self, deadline: float | None = None) -> None:
         if trio.lowlevel.current_trio_token() is not self.token:
