@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-_process = os.getpid()  # kept, because to ask costs as much as to wait
+_process = os.getpid()  # kept, because each wait asks, and getpid() is a system call
 
 
 def _after_fork() -> None:
