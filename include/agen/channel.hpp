@@ -277,7 +277,7 @@ class channel_state {
   };
 
   std::size_t const capacity_;
-  ::pid_t const process_ = process::id();
+  process::id_type const process_ = process::id();
   std::mutex mutex_;
   std::condition_variable changed_;  ///< what producers blocked in push() wait for
   std::deque<T> items_;              ///< a deque, because emplace_back leaves it unchanged if making the item throws

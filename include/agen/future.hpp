@@ -146,7 +146,7 @@ class future_state {
     return true;
   }
 
-  ::pid_t const process_ = process::id();
+  process::id_type const process_ = process::id();
   std::mutex mutex_;
   std::optional<stored> value_;
   std::exception_ptr error_;

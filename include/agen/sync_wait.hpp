@@ -3,8 +3,7 @@
 #ifndef AGEN_SYNC_WAIT_HPP
 #define AGEN_SYNC_WAIT_HPP
 
-#include <semaphore>
-
+#include "detail/semaphore.hpp"
 #include "task.hpp"
 
 namespace agen {
@@ -14,7 +13,7 @@ namespace detail {
 /// Runs a task and releases a semaphore at its end.
 struct waiting_coroutine {
   struct promise_type {
-    std::binary_semaphore* done = nullptr;
+    binary_semaphore* done = nullptr;
 
     auto get_return_object() noexcept -> waiting_coroutine {
       return {std::coroutine_handle<promise_type>::from_promise(*this)};
@@ -56,7 +55,7 @@ auto as_task(Awaitable&& awaitable) -> task<await_result<Awaitable>> {
 /// Awaits `t` and blocks until it is done: returns what it returns, throws what leaves it.
 template <class T>
 auto sync_wait(task<T> t) -> T {
-  std::binary_semaphore done(0);
+  detail::binary_semaphore done(0);
   auto const waiter = detail::hold(t);
   waiter.body.promise().done = &done;
   waiter.body.resume();

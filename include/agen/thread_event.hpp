@@ -133,7 +133,7 @@ class signal_state {
   }
 
   bool const once_;
-  ::pid_t const process_ = process::id();
+  process::id_type const process_ = process::id();
   std::mutex mutex_;
   bool set_ = false;
   waiter* first_ = nullptr;

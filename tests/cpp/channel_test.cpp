@@ -2,7 +2,9 @@
 #include <agen/channel.hpp>
 
 #include <gtest/gtest.h>
+#ifndef _WIN32
 #include <sys/wait.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -26,8 +28,13 @@ namespace {
 
 /// Whether `descriptor` becomes readable within `time`.
 auto becomes_readable(int descriptor, std::chrono::milliseconds time) -> bool {
+#ifdef _WIN32
+  WSAPOLLFD watched{static_cast<SOCKET>(descriptor), POLLRDNORM, 0};
+  return ::WSAPoll(&watched, 1, static_cast<int>(time.count())) == 1;
+#else
   pollfd watched{descriptor, POLLIN, 0};
   return ::poll(&watched, 1, static_cast<int>(time.count())) == 1;
+#endif
 }
 
 /// A way to wait that suspends: the loop is the test, which calls run_once().
@@ -261,7 +268,7 @@ TEST(Channel, AcloseStopsTheProducersAndAwaitsThatTheyAreGone) {
   hand_made_loop loop;
   channel<int> c(1);
   std::atomic<bool> done = false;
-  std::binary_semaphore may_end(0);
+  agen::detail::binary_semaphore may_end(0);
   std::thread thread([&, out = c.producer()]() mutable {
     auto const mine = std::move(out);
     while (mine.push(1)) continue;
@@ -328,7 +335,7 @@ TEST(Channel, WhereNothingCanBeWaitedWithNobodyWaitsForProducers) {
 }
 
 TEST(Channel, ADroppedGeneratorStopsTheProducersAndWaitsForNothing) {
-  std::binary_semaphore may_end(0);
+  agen::detail::binary_semaphore may_end(0);
   std::thread thread;
   {
     channel<int> c(1);
@@ -389,7 +396,7 @@ TEST(Channel, DroppingInTheMiddleRacesWithNoProducer) {
 TEST(Channel, StopCallbacksRunWhenTheGeneratorCloses) {
   channel<int> c(1);
   std::thread thread([out = c.producer()] {
-    std::binary_semaphore interrupted(0);
+    agen::detail::binary_semaphore interrupted(0);
     std::stop_callback const interrupt(out.stop_token(), [&] { interrupted.release(); });
     EXPECT_TRUE(out.push(1));
     interrupted.acquire();  // an engine that is busy until it is told
@@ -476,6 +483,7 @@ TEST(Channel, ItemsThatNobodyTookAreDestroyed) {
   EXPECT_EQ(counted.use_count(), 1);
 }
 
+#ifndef _WIN32  // which has no fork()
 TEST(Channel, AForkedChildMayDropTheGeneratorAndNotIterateIt) {
   // The child has none of the producers' threads, perhaps one of their locks: what it does must end.
   auto gen = numbers(1'000'000, 2);
@@ -503,13 +511,16 @@ TEST(Channel, AForkedChildMayDropTheGeneratorAndNotIterateIt) {
     EXPECT_EQ(*sync_wait(gen.anext()), round + 2);  // the parent has lost nothing
   }
 }
+#endif
 
+#ifndef _WIN32  // which does not list descriptors
 TEST(Channel, NoDescriptorIsLeftOpen) {
   auto const open = [] { return std::distance(std::filesystem::directory_iterator("/dev/fd"), {}); };
   auto const before = open();  // a thread of an earlier test may still have one, and let go of it later
   for (int i = 0; i < 100; ++i) EXPECT_EQ(sync_wait(collect(numbers(3))).size(), 3U);
   until([&] { return open() <= before; });  // the last threads are about to let go
 }
+#endif
 
 TEST(Channel, TryPushTellsFullFromStopped) {
   channel<int> channel(1);

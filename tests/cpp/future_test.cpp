@@ -3,7 +3,9 @@
 #include <agen/sync_wait.hpp>
 
 #include <gtest/gtest.h>
+#ifndef _WIN32
 #include <sys/wait.h>
+#endif
 
 #include <atomic>
 #include <chrono>
@@ -150,6 +152,7 @@ TEST(Future, IsSetByTheFirstOfManyThreads) {
   }
 }
 
+#ifndef _WIN32  // which has no fork()
 TEST(Future, IsRefusedInAForkedProcess) {
   promise<int> promise;
   auto future = promise.get_future();
@@ -168,3 +171,4 @@ TEST(Future, IsRefusedInAForkedProcess) {
   EXPECT_EQ(status, 0);
   EXPECT_TRUE(promise.set_value(1));
 }
+#endif

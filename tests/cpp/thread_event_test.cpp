@@ -3,7 +3,9 @@
 #include <agen/thread_event.hpp>
 
 #include <gtest/gtest.h>
+#ifndef _WIN32
 #include <sys/wait.h>
+#endif
 
 #include <atomic>
 #include <chrono>
@@ -177,6 +179,7 @@ TEST(Notifier, ManyThreadsWaitForOneSignalEach) {
   for (auto& thread : waiting) thread.join();
 }
 
+#ifndef _WIN32  // which has no fork()
 TEST(ThreadEvent, AForkedChildIsRefused) {
   thread_event const event;
   ::pid_t const child = ::fork();
@@ -194,3 +197,4 @@ TEST(ThreadEvent, AForkedChildIsRefused) {
   ::waitpid(child, &status, 0);
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
+#endif
