@@ -1,10 +1,17 @@
 // Allocation: how often, from where, and what happens when there is no memory.
 #include <gtest/gtest.h>
+#include <agen/recycling_allocator.hpp>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <memory_resource>
 #include <new>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "support.hpp"
 
@@ -187,6 +194,156 @@ TEST(Allocation, TakesFramesFromAPointerToAMemoryResource) {
 TEST(Allocation, TakesFramesFromAnyStandardAllocator) {
   auto gen = from_stateless(std::allocator_arg, stateless<int>());
   EXPECT_EQ(*sync_wait(gen.anext()), 1);
+}
+
+auto recycled(std::allocator_arg_t /*tag*/, recycling_allocator<> /*from*/, int n) -> async_generator<int> {
+  for (int i = 0; i < n; ++i) co_yield i;
+}
+
+int freed_by = 0;
+/// Says which one frees. It inherits that all are equal, as some allocators do by mistake.
+template <class T>
+struct numbered : std::allocator<T> {
+  int number = 0;
+  numbered() = default;
+  explicit numbered(int n) noexcept : number(n) {}
+  template <class U>
+  explicit numbered(numbered<U> const& other) noexcept : number(other.number) {}
+  void deallocate(T* p, std::size_t n) {
+    freed_by = number;
+    std::allocator<T>::deallocate(p, n);
+  }
+};
+
+auto from_numbered(std::allocator_arg_t /*tag*/, numbered<int> const& /*allocator*/) -> async_generator<int> {
+  co_yield 1;
+}
+
+TEST(Allocation, AnAllocatorWithoutAStateIsNotKeptBehindTheFrame) {
+  std::size_t before = allocated_bytes;
+  {
+    auto gen = from_stateless(std::allocator_arg, stateless<int>());
+  }
+  auto const with_allocator = allocated_bytes - before;
+  before = allocated_bytes;
+  {
+    auto gen = [](stateless<int> const& /*none*/) -> async_generator<int> { co_yield 1; }(stateless<int>());
+  }
+  auto const without = allocated_bytes - before;
+  before = allocated_bytes;
+  {
+    auto gen = from_numbered(std::allocator_arg, numbered<int>(1));
+  }
+  EXPECT_LT(with_allocator, without + 2 * __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+  EXPECT_EQ(allocated_bytes - before, with_allocator + __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+}
+
+struct empty {
+  static auto start() -> int { return 1; }
+  auto member(std::pmr::memory_resource* /*memory*/) const -> async_generator<int> { co_yield start(); }
+};
+
+class service {
+ public:
+  explicit service(int /*with*/ = 0) {}
+  auto numbers(std::pmr::memory_resource* /*memory*/) const -> async_generator<int> { co_yield 3; }
+};
+
+struct explicitly_made {
+  explicit explicitly_made() = default;
+  auto numbers(std::pmr::memory_resource* /*memory*/) const -> async_generator<int> { co_yield 4; }
+};
+auto with_another_tag(std::in_place_t /*tag*/, std::pmr::memory_resource* /*memory*/) -> async_generator<int> {
+  co_yield 5;
+}
+auto with_a_late_tag(int item, std::allocator_arg_t /*tag*/, std::pmr::memory_resource* /*memory*/)
+    -> async_generator<int> {
+  co_yield item;
+}
+
+TEST(Allocation, AnAllocatorWithoutTheTagIsAParameterLikeAnyOther) {
+  counting_resource memory;
+  auto lambda = [](std::pmr::memory_resource* /*memory*/) -> async_generator<int> { co_yield 2; };
+  auto of_object = empty().member(&memory);
+  auto of_lambda = lambda(&memory);
+  auto of_service = service().numbers(&memory);
+  EXPECT_EQ(*sync_wait(of_object.anext()), 1);
+  EXPECT_EQ(*sync_wait(of_lambda.anext()), 2);
+  EXPECT_EQ(*sync_wait(of_service.anext()), 3);
+  auto of_tag_like = explicitly_made().numbers(&memory);
+  auto of_another_tag = with_another_tag(std::in_place, &memory);
+  auto of_a_late_tag = with_a_late_tag(6, std::allocator_arg, &memory);
+  EXPECT_EQ(*sync_wait(of_tag_like.anext()), 4);
+  EXPECT_EQ(*sync_wait(of_another_tag.anext()), 5);
+  EXPECT_EQ(*sync_wait(of_a_late_tag.anext()), 6);
+  EXPECT_EQ(memory.taken, 0);
+}
+
+TEST(Allocation, AnAllocatorWithAStateFreesItsOwn) {
+  {
+    auto gen = from_numbered(std::allocator_arg, numbered<int>(7));
+  }
+  EXPECT_EQ(freed_by, 7);
+}
+
+TEST(Recycling, AFrameIsTakenAgain) {
+  sync_wait([]() -> task<> {
+    {
+      auto first = recycled(std::allocator_arg, {}, 3);
+    }
+    std::size_t const before = allocations;
+    for (int i = 0; i < 100; ++i) {
+      auto gen = recycled(std::allocator_arg, {}, 3);
+      EXPECT_EQ(*(co_await gen.anext()), 0);
+    }
+    EXPECT_EQ(allocations - before, AGEN_SANITIZES_ADDRESS ? 100U : 0U);
+  }());
+}
+
+TEST(Recycling, AThreadKeepsEightOfASize) {
+  std::thread([] {
+    recycling_allocator<char[64]> memory;
+    std::vector<char (*)[64]> taken;
+    for (int i = 0; i < 20; ++i) taken.push_back(memory.allocate(1));
+    for (auto* one : taken) memory.deallocate(one, 1);
+    std::size_t const before = allocations;
+    for (auto*& one : taken) one = memory.allocate(1);
+    EXPECT_EQ(allocations - before, AGEN_SANITIZES_ADDRESS ? 20U : 12U);
+    for (auto* one : taken) memory.deallocate(one, 1);
+  }).join();
+}
+
+TEST(Recycling, AFrameMayBeDestroyedOnAnotherThreadAndAfterTheCachesEnd) {
+  struct late {
+    std::optional<async_generator<int>> held;
+    ~late() { held.reset(); }
+  };
+  auto gen = recycled(std::allocator_arg, {}, 3);
+  EXPECT_EQ(*sync_wait(gen.anext()), 0);
+  std::thread([&gen] {
+    static thread_local late destroyed_last;  // begun before the cache, so destroyed after it
+    destroyed_last.held.emplace(recycled(std::allocator_arg, {}, 1));
+    auto const here = std::move(gen);
+  }).join();
+}
+
+TEST(Recycling, SizesThatAreNotKeptComeFromElsewhere) {
+  recycling_allocator<char> memory;
+  for (std::size_t const n :
+       {std::size_t(0), std::size_t(1), std::size_t(1024), std::size_t(1025), std::size_t(5000)}) {
+    char* const block = memory.allocate(n);
+    std::fill_n(block, n, 'x');
+    memory.deallocate(block, n);
+  }
+  EXPECT_TRUE(recycling_allocator<int>() == recycling_allocator<long>());
+  EXPECT_THROW(static_cast<void>(recycling_allocator<long>().allocate(std::size_t(-1) / 4)), std::bad_alloc);
+  struct alignas(64) wide {
+    char bytes[64];
+  };
+  recycling_allocator<wide> aligned;
+  wide* const one = aligned.allocate(1);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(one) % 64, 0U);
+  aligned.deallocate(one, 1);
 }
 
 TEST(Allocation, ALambdaTakesFramesFromAllocatorsToo) {

@@ -15,13 +15,12 @@ SOURCES = [path for folder in ("include", "python/engine") for path in sorted((R
 SPECIFIC = re.compile(r"__attribute__|__asm__|\[\[(?:gnu|clang|msvc)::|__builtin_expect|__declspec")
 
 CLANG = next(filter(None, map(shutil.which, ("clang++-19", "clang++-22", "clang++-21", "clang++-20", "clang++"))), None)
+OLDEST = shutil.which("clang++-16")
+GXX = shutil.which("g++")
 MINGW = shutil.which("x86_64-w64-mingw32-g++-posix")
 # Over libraries that need not be here.
 OVER_OTHERS = {"asio.hpp", "asio_awaitable.hpp", "execution.hpp", "nanobind.hpp", "pybind11.hpp", "python.hpp"}
 HEADERS = sorted({path.name for path in (ROOT / "include" / "agen").glob("*.hpp")} - OVER_OTHERS)
-
-# They need a descriptor that event loops can watch, and say so there.
-NOT_ON_WINDOWS = {"channel.hpp", "future.hpp", "thread_event.hpp"}
 
 
 def including(names):
@@ -80,8 +79,71 @@ def test_what_only_msvc_compiles_parses_without_extensions_of_other_compilers(pa
     checks(CLANG, *flags, *folders, path)
 
 
+def compiles_the_library(compiler, tmp_path):
+    source = tmp_path / "library.cpp"
+    source.write_text(including(HEADERS))
+    checks(compiler, "-fsyntax-only", "-std=c++20", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}", source)
+
+
 @pytest.mark.skipif(MINGW is None, reason="no compiler for Windows here (Debian: g++-mingw-w64-x86-64-posix)")
 def test_the_library_compiles_for_windows(tmp_path):
-    source = tmp_path / "library.cpp"
-    source.write_text(including(name for name in HEADERS if name not in NOT_ON_WINDOWS))
-    checks(MINGW, "-fsyntax-only", "-std=c++20", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}", source)
+    compiles_the_library(MINGW, tmp_path)
+
+
+@pytest.mark.skipif(OLDEST is None, reason="no clang 16 here (Debian 12: clang-16)")
+def test_the_library_compiles_with_the_oldest_clang(tmp_path):
+    compiles_the_library(OLDEST, tmp_path)
+
+
+ALLOCATED = """\
+#include <agen/agen.hpp>
+#include <memory>
+template <class T>
+struct sharing {
+  using value_type = T;
+  std::shared_ptr<int> state = std::make_shared<int>();
+  sharing() = default;
+  template <class U>
+  sharing(sharing<U> const& other) : state(other.state) {}
+  T* allocate(std::size_t n) { return std::allocator<T>().allocate(n); }
+  void deallocate(T* p, std::size_t n) { std::allocator<T>().deallocate(p, n); }
+};
+auto f(std::allocator_arg_t, sharing<char>, int n) -> agen::async_generator<int> {
+  for (int i = 0; i < n; ++i) co_yield i;
+}
+struct object {
+  auto f(std::allocator_arg_t, sharing<char>) const -> agen::async_generator<int> { co_yield 1; }
+};
+int main() {
+  auto const one = f(std::allocator_arg, {}, 1);
+  auto const two = object().f(std::allocator_arg, {});
+}
+"""
+
+
+@pytest.mark.skipif(GXX is None, reason="no g++ here")
+@pytest.mark.parametrize("level", ["-O0", "-O1", "-O2"])
+def test_an_allocator_compiles_without_a_warning_under_the_sanitizers(level, tmp_path):
+    """g++ inlines operator new and not operator delete then, and takes the two for no pair."""
+    (tmp_path / "allocated.cpp").write_text(ALLOCATED)
+    flags = [
+        level,
+        "-std=c++20",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fsanitize=address,undefined",
+        f"-I{ROOT / 'include'}",
+    ]
+    checks(GXX, *flags, "-c", tmp_path / "allocated.cpp", "-o", tmp_path / "allocated.o")
+
+
+@pytest.mark.skipif(GXX is None, reason="no g++ here")
+@pytest.mark.parametrize("level", ["-O1", "-Os"])
+def test_the_bridge_compiles_at_levels_that_inline_less(level, tmp_path):
+    """g++ refuses to take the address of what is always inlined where it does not see through the pointer."""
+    if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
+        pytest.skip("no C headers of Python here (Debian: python3-dev)")
+    folders = ["-isystem", sysconfig.get_path("include"), f"-I{ROOT / 'include'}"]
+    flags = [level, "-std=c++20", "-Wall", "-Wextra", "-Werror", *folders]
+    checks(GXX, *flags, "-c", ROOT / "tests" / "bridge" / "streams" / "exported.cpp", "-o", tmp_path / "exported.o")

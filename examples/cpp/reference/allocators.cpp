@@ -1,5 +1,6 @@
 // docs/cpp/allocators.md: frames from an allocator.
 #include <agen/agen.hpp>
+#include <agen/recycling_allocator.hpp>
 #include <array>
 #include <cstddef>
 #include <cstdio>
@@ -32,7 +33,22 @@ auto without_memory() -> agen::task<> {
 }
 // [/refused]
 
+// [recycled]
+auto digits(std::allocator_arg_t, agen::recycling_allocator<> /*from*/, int n)
+    -> agen::async_generator<int> {
+  for (; n != 0; n /= 10) co_yield n % 10;
+}
+
+auto sum_of_digits(int n) -> agen::task<int> {
+  int sum = 0;
+  auto gen = digits(std::allocator_arg, {}, n);
+  while (auto item = co_await gen.anext()) sum += *item;
+  co_return sum;
+}
+// [/recycled]
+
 auto main() -> int {
   agen::sync_wait(in_a_buffer());
   agen::sync_wait(without_memory());
+  std::printf("%d\n", agen::sync_wait(sum_of_digits(1234)));
 }

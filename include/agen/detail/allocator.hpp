@@ -9,11 +9,13 @@
 #include <new>
 #include <type_traits>
 
+#include "compiler.hpp"
 #include "outcome.hpp"
 
 namespace agen {
 template <class Yield, class Send, class Return>
 class async_generator;
+struct destroyed_on_close;
 
 namespace detail {
 
@@ -30,10 +32,24 @@ concept resource_pointer = std::is_pointer_v<T> && requires(T resource, void* p,
 };
 template <class T>
 concept gives_memory = allocator<T> || resource_pointer<T>;
-// std::allocator_arg_t cannot be named without <memory>; no other empty class comes before an allocator in practice.
+/// Whether a type is named so, in some namespace.
+template <class T>
+consteval auto is_named_allocator_arg() -> bool {
+  constexpr char name[] = "::allocator_arg_t" AGEN_AFTER_TYPE;
+  constexpr auto& signature = AGEN_SIGNATURE;
+  for (std::size_t at = 0; at + sizeof(name) <= sizeof(signature); ++at) {
+    std::size_t same = 0;
+    while (same + 1 != sizeof(name) && signature[at + same] == name[same]) ++same;
+    if (same + 1 == sizeof(name)) return true;
+  }
+  return false;
+}
+/// std::allocator_arg_t, which cannot be named without <memory>: an empty class of that name. A lambda, whose type is
+/// incomplete here, and an object whose member function the coroutine is come before an allocator, too.
+template <class Tag>
+concept allocator_tag = requires { sizeof(Tag); } && std::is_empty_v<Tag> && is_named_allocator_arg<Tag>();
 template <class Tag, class Allocator>
-concept allocator_follows = gives_memory<std::remove_cvref_t<Allocator>> && !gives_memory<std::remove_cvref_t<Tag>> &&
-                            std::is_empty_v<std::remove_cvref_t<Tag>>;  // last: a lambda's type may be incomplete here
+concept allocator_follows = gives_memory<std::remove_cvref_t<Allocator>> && allocator_tag<std::remove_cvref_t<Tag>>;
 
 /// std::allocator_traits<A>::rebind_alloc<U> without <memory>.
 template <class Allocator, class U>
@@ -65,10 +81,20 @@ struct rebind<Resource*, U> {
   using type = resource_allocator<U, Resource>;
 };
 
-/// Adds to a promise the allocation of its frame by `Allocator`, a copy of which is kept behind the frame. `Parameters`
-/// are the coroutine's own: with a template in place of the exact signature g++ warns of a mismatched operator delete.
+/// An allocator without a state, so that any other of its type frees what it has allocated.
+template <class Allocator>
+concept interchangeable =
+    std::is_empty_v<Allocator> && std::is_nothrow_default_constructible_v<Allocator> &&
+    (!requires { typename Allocator::is_always_equal; } || requires { requires Allocator::is_always_equal::value; });
+
+/// Adds to a promise the allocation of its frame by `Allocator`, a copy of which is kept behind the frame if it has a
+/// state. `Parameters` are the coroutine's own: with a template in place of the exact signature g++ warns of a
+/// mismatched operator delete.
 template <class Promise, class Allocator, class... Parameters>
 class allocating_promise : public Promise {
+  static_assert((!std::is_same_v<std::remove_cvref_t<Parameters>, destroyed_on_close> && ...),
+                "destroyed_on_close: not for a generator with an allocator; leave one of the two parameters out");
+
   struct alignas(Allocator) alignas(__STDCPP_DEFAULT_NEW_ALIGNMENT__) unit {
     unsigned char bytes[__STDCPP_DEFAULT_NEW_ALIGNMENT__];
   };
@@ -77,12 +103,14 @@ class allocating_promise : public Promise {
   static constexpr auto units(std::size_t bytes) noexcept -> std::size_t {
     return (bytes + sizeof(unit) - 1) / sizeof(unit);
   }
-  static constexpr auto tail = units(sizeof(unit_allocator));
+  static constexpr bool is_kept = !interchangeable<unit_allocator>;
+  static constexpr auto tail = is_kept ? units(sizeof(unit_allocator)) : 0;
 
   static auto allocate(std::size_t size, Allocator const& from) -> void* {
     unit_allocator a(from);
     unit* const block = a.allocate(units(size) + tail);
-    ::new (static_cast<void*>(block + units(size))) unit_allocator(static_cast<unit_allocator&&>(a));
+    if constexpr (is_kept)
+      ::new (static_cast<void*>(block + units(size))) unit_allocator(static_cast<unit_allocator&&>(a));
     return block;
   }
 
@@ -100,15 +128,20 @@ class allocating_promise : public Promise {
   }
 
  public:
-  static auto operator new(std::size_t size, std::remove_reference_t<Parameters> const&... parameters) -> void* {
+  AGEN_OPERATOR_NEW static auto operator new(std::size_t size, std::remove_reference_t<Parameters> const&... parameters)
+      -> void* {
     return choose(size, parameters...);
   }
   static void operator delete(void* frame, std::size_t size) noexcept {
     auto* const block = static_cast<unit*>(frame);
-    auto* const kept = reinterpret_cast<unit_allocator*>(block + units(size));
-    unit_allocator a(static_cast<unit_allocator&&>(*kept));
-    kept->~unit_allocator();
-    a.deallocate(block, units(size) + tail);
+    if constexpr (is_kept) {
+      auto* const kept = reinterpret_cast<unit_allocator*>(block + units(size));
+      unit_allocator a(static_cast<unit_allocator&&>(*kept));
+      kept->~unit_allocator();
+      a.deallocate(block, units(size) + tail);
+    } else {
+      unit_allocator().deallocate(block, units(size));
+    }
   }
 };
 
@@ -120,7 +153,8 @@ class allocating_member_promise : public allocating_promise<Promise, Allocator, 
 
  public:
   using base::operator new;
-  static auto operator new(std::size_t size, std::remove_reference_t<Parameters> const&... parameters) -> void* {
+  AGEN_OPERATOR_NEW static auto operator new(std::size_t size, std::remove_reference_t<Parameters> const&... parameters)
+      -> void* {
     return base::choose(size, parameters...);
   }
 };
@@ -137,7 +171,7 @@ struct std::coroutine_traits<agen::async_generator<Yield, Send, Return>, Tag, Al
 };
 
 template <class Yield, class Send, class Return, class Object, class Tag, class Allocator, class... Rest>
-  requires agen::detail::allocator_follows<Tag, Allocator>
+  requires std::is_class_v<std::remove_reference_t<Object>> && agen::detail::allocator_follows<Tag, Allocator>
 struct std::coroutine_traits<agen::async_generator<Yield, Send, Return>, Object, Tag, Allocator, Rest...> {
   using promise_type =
       agen::detail::allocating_member_promise<typename agen::async_generator<Yield, Send, Return>::promise_type,

@@ -35,11 +35,19 @@
 #define AGEN_OUT_OF_LINE __declspec(noinline)
 #define AGEN_COLD
 #define AGEN_ALWAYS_INLINE __forceinline
+extern "C" void* _AddressOfReturnAddress(void);  // as in <intrin.h>, which is not there where another one parses this
+#pragma intrinsic(_AddressOfReturnAddress)
+#define AGEN_FRAME_ADDRESS _AddressOfReturnAddress()
+#define AGEN_SIGNATURE __FUNCSIG__
+#define AGEN_AFTER_TYPE ">("
 #else
 #define AGEN_NOINLINE __attribute__((noinline, cold))
 #define AGEN_OUT_OF_LINE __attribute__((noinline))  // as hot as its caller
 #define AGEN_COLD __attribute__((cold))             // may be inlined
 #define AGEN_ALWAYS_INLINE __attribute__((always_inline)) inline
+#define AGEN_FRAME_ADDRESS __builtin_frame_address(0)  // where the running function's frame is on the stack
+#define AGEN_SIGNATURE __PRETTY_FUNCTION__             // of a template with one parameter, whose type it names
+#define AGEN_AFTER_TYPE "]"                            // what follows that type in it
 #endif
 
 // Without exceptions (-fno-exceptions), an error that would be thrown ends the program, and there is none to catch.
@@ -105,6 +113,31 @@
 #define AGEN_STATIC_TLS __attribute__((tls_model("initial-exec")))
 #else
 #define AGEN_STATIC_TLS
+#endif
+
+// For an operator new of our own: under AddressSanitizer g++ inlines it, not the operator delete, and then warns that
+// they do not match.
+#if defined(__SANITIZE_ADDRESS__)
+#define AGEN_OPERATOR_NEW AGEN_OUT_OF_LINE
+#else
+#define AGEN_OPERATOR_NEW
+#endif
+
+// AddressSanitizer must see memory freed, not kept for the next time.
+#if defined(__SANITIZE_ADDRESS__)
+#define AGEN_SANITIZES_ADDRESS true
+#elif defined(__has_feature)
+#define AGEN_SANITIZES_ADDRESS (__has_feature(address_sanitizer) != 0)
+#else
+#define AGEN_SANITIZES_ADDRESS false
+#endif
+
+// libstdc++ without futexes: a thread in std::binary_semaphore::acquire() may miss the release() and wait for ever
+// (seen with g++ 12 for Windows).
+#if defined(__GLIBCXX__) && !defined(_GLIBCXX_HAVE_LINUX_FUTEX)
+#define AGEN_SEMAPHORE_LOSES_SIGNALS true
+#else
+#define AGEN_SEMAPHORE_LOSES_SIGNALS false
 #endif
 
 namespace agen::detail {

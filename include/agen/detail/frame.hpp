@@ -52,18 +52,19 @@ struct resume_loop {
 /// The part of an awaitable that the body's side knows.
 struct pending {
   unsigned char at;
-  bool cancellable;        ///< `cancellation` is set
-  bool observed;           ///< on_generator_destroyed is to be called: the scope is this operation's own
-  unsigned char fill = 0;  ///< so that the three above are initialised by one store of a word
-  resume_loop* loop;  ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
-  void* consumer;     ///< set when it is `waiting`: its coroutine
+  bool cancellable;     ///< `cancellation` is set
+  bool observed;        ///< on_generator_destroyed is to be called: the scope is this operation's own
+  bool beside = false;  ///< a stream asks its source, which waits beside others; in a word with the three above, so
+                        ///< that one store initialises them
+  resume_loop* loop;    ///< set when the body is `elsewhere`: the innermost transfer loop that may take the next frame
+  void* consumer;       ///< set when it is `waiting`: its coroutine
   cancellation_scope* cancellation;  ///< set by a partner that can cancel; what the body awaits refers to it, too
 
   // What an item that comes at once does not need stays uninitialised: three stores are 5 % of its price.
   pending() noexcept
       : at(arrived), cancellable(false), observed(false) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
   pending(pending&& other) noexcept                          // NOLINT: as above
-      : at(arrived), cancellable(other.cancellable), observed(other.observed) {
+      : at(arrived), cancellable(other.cancellable), observed(other.observed), beside(other.beside) {
     if (cancellable) cancellation = other.cancellation;
   }
   auto operator=(pending&&) -> pending& = delete;
@@ -113,6 +114,11 @@ class handover {
 /// One generator's controls. Those of the root serve a whole chain of delegation. Those of an attached generator are
 /// unused, except for the link to its parent.
 struct control {
+  enum : unsigned char {
+    exit_ignored = 1,        ///< see admit()
+    destroyed_on_close = 2,  ///< set by the body's promise: see destroyed_on_close.hpp
+  };
+
   frame_handle leaf;
   union {
     pending* link;       ///< root: the operation under way
@@ -126,7 +132,7 @@ struct control {
   phase now;
   bool throwing = false;      ///< `handed` is an exception to throw at the body's yield
   bool exiting = false;       ///< an exit climbs the chain; `link` is an exit_pending
-  bool exit_ignored = false;  ///< see admit()
+  unsigned char closing = 0;  ///< of the two above
   bool hooked = false;        ///< the hooks were asked
   bool attached = false;
   bool has_raised = false;
@@ -195,6 +201,7 @@ struct exit_pending : pending {
   frame* target = nullptr;   ///< gets the exit now: the leaf first, then its parents
   std::exception_ptr exit;   ///< what the root gets; null: a generator_exit
   bool closes_root = false;  ///< aclose; otherwise it is athrow of an exit, which closes only what is below the root
+  bool climbed = false;      ///< what the target delegated to is closed already: the exit is raised at its yield_from
 };
 
 inline auto handle_of(frame& f) noexcept -> frame_handle { return frame_handle::from_promise(f); }
@@ -237,7 +244,7 @@ inline void refuse_exit(control& c, exit_pending& operation) noexcept {
   c.leaf.promise().of = &inner.own;
   inner.own.leaf = c.leaf;
   inner.own.now = phase::suspended;
-  inner.own.exit_ignored = true;
+  inner.own.closing |= control::exit_ignored;
   inner.own.attached = false;
   inner.own.link = nullptr;
   at.ignored = true;

@@ -5,93 +5,85 @@
 #include "compiler.hpp"  // first: see there
 
 #include <cstddef>
-#include <memory>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 namespace agen::detail {
 
 /// Blocks of one thread. A block may have come from another thread.
 class block_cache {
-  static constexpr std::size_t unit = 64;       ///< sizes are rounded up, so that a block fits more often
-  static constexpr std::size_t largest = 1024;  ///< what is larger is not kept
+  static constexpr std::size_t unit = 64;     ///< sizes are rounded up, so that a block fits more often
+  static constexpr std::size_t classes = 16;  ///< what is larger than 16 units is not kept
+  static constexpr int most = 8;              ///< blocks that are kept of each size
 
  public:
+  static constexpr std::size_t largest = classes * unit;
+
   static auto allocate(std::size_t size) -> void* {
-    std::size_t const rounded = round(size);
-    if (rounded <= largest && !closed) {
-      for (auto& kept : here().blocks_) {
-        if (kept.size == rounded && kept.block != nullptr) return std::exchange(kept.block, nullptr);
+    std::size_t const units = round(size);
+    if (units <= classes) {
+      free_block*& first = kept[units];
+      if (free_block* const taken = first) [[likely]] {
+        first = taken->next;
+        return taken;
       }
     }
-    return ::operator new(rounded);
+    return ::operator new(units * unit);
   }
   static void free(void* block, std::size_t size) noexcept {
-    std::size_t const rounded = round(size);
-    if (rounded <= largest && !closed) {
-      for (auto& kept : here().blocks_) {
-        if (kept.block != nullptr) continue;
-        kept = {block, rounded};
+    std::size_t const units = round(size);
+    if (units <= classes) {
+      free_block* const next = kept[units];
+      int const count = next != nullptr ? next->count + 1 : 1;
+      // An empty list may be the first of the thread, or come after its end: objects that are destroyed later than the
+      // cache free their memory themselves.
+      if (count <= most && (next != nullptr || stays == life::open || open())) [[likely]] {
+        kept[units] = ::new (block) free_block{next, count};
         return;
       }
     }
     ::operator delete(block);
   }
 
-  block_cache() noexcept = default;
-  block_cache(block_cache const&) = delete;
-  auto operator=(block_cache const&) -> block_cache& = delete;
-  ~block_cache() {
-    closed = true;
-    for (auto const& kept : blocks_) ::operator delete(kept.block);
-  }
-
  private:
-  struct kept_block {
-    void* block = nullptr;
-    std::size_t size = 0;
+  struct free_block {
+    free_block* next;
+    int count;  ///< with those that follow
+  };
+  enum class life : unsigned char { none, open, closed };
+  struct at_end_of_thread {
+    at_end_of_thread() noexcept { stays = life::open; }
+    at_end_of_thread(at_end_of_thread const&) = delete;
+    auto operator=(at_end_of_thread const&) -> at_end_of_thread& = delete;
+    ~at_end_of_thread() {
+      stays = life::closed;
+      for (auto& first : kept) {
+        while (first != nullptr) ::operator delete(std::exchange(first, first->next));
+      }
+    }
   };
 
-  static auto round(std::size_t size) noexcept -> std::size_t { return (size + unit - 1) / unit * unit; }
-  static auto here() noexcept -> block_cache& {
-    thread_local block_cache cache;
-    return cache;
-  }
-  /// The thread's cache is destroyed: objects that are destroyed later free their memory themselves.
-  static inline constinit thread_local bool closed = false;
-
-  kept_block blocks_[4];
-};
-
-/// An allocator of single objects for std::allocate_shared. What is aligned more strictly than memory from operator new
-/// is not recycled.
-template <class T>
-struct recycling_allocator {
-  using value_type = T;
-  static constexpr bool recycles = alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
-
-  recycling_allocator() noexcept = default;
-  template <class U>
-  explicit(false) recycling_allocator(recycling_allocator<U> const& /*other*/) noexcept {}
-
-  static auto allocate(std::size_t n) -> T* {
-    if constexpr (recycles) {
-      return static_cast<T*>(block_cache::allocate(n * sizeof(T)));
-    } else {
-      return std::allocator<T>().allocate(n);
-    }
-  }
-  static void deallocate(T* at, std::size_t n) noexcept {
-    if constexpr (recycles) {
-      block_cache::free(at, n * sizeof(T));
-    } else {
-      std::allocator<T>().deallocate(at, n);
-    }
-  }
-  friend auto operator==(recycling_allocator const& /*a*/, recycling_allocator const& /*b*/) noexcept -> bool {
+  static auto round(std::size_t size) noexcept -> std::size_t { return (size + unit - 1) / unit; }
+  AGEN_NOINLINE static auto open() noexcept -> bool {
+    if (stays == life::closed) return false;
+    thread_local at_end_of_thread const end;
+    static_cast<void>(end);
     return true;
   }
+
+  static inline constinit thread_local free_block* kept[classes + 1] = {};  ///< by size in units
+  static inline constinit thread_local life stays = life::none;
 };
+
+/// Under AddressSanitizer nothing is kept, so that it sees every use of freed memory. Each has a name of its own, as
+/// one program may have parts with it and parts without.
+struct no_cache {
+  static auto allocate(std::size_t size) -> void* { return ::operator new(size); }
+  static void free(void* block, std::size_t /*size*/) noexcept { ::operator delete(block); }
+  static constexpr std::size_t largest = block_cache::largest;
+};
+using recycler = std::conditional_t<AGEN_SANITIZES_ADDRESS, no_cache, block_cache>;
 
 }  // namespace agen::detail
 
