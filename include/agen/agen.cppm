@@ -56,6 +56,7 @@ using agen::async_iterator;
 using agen::async_sentinel;
 using agen::async_with;
 using agen::begin;
+using agen::destroyed_on_close;
 using agen::end;
 using agen::for_each;
 using agen::sync_wait;

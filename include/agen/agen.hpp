@@ -8,6 +8,7 @@
 #include "closing.hpp"
 #include "context_manager.hpp"
 #include "delegation.hpp"
+#include "destroyed_on_close.hpp"
 #include "driver.hpp"
 #include "errors.hpp"
 #include "event.hpp"

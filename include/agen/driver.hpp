@@ -64,6 +64,9 @@ class driver {
   /// \internal What the body awaits from the next operation on finds `to`, which must outlive the operation.
   void propagate_cancellation(detail::cancellation_scope* to) noexcept { iterating_.propagate_cancellation(to); }
 
+  /// \internal The generator is one of the sources of a stream, and only referred to: see pending::beside.
+  void asks_beside_others() noexcept { iterating_.asks_beside_others(); }
+
   /// The step of the last operation.
   [[nodiscard]] auto answer() const noexcept -> step { return answer_; }
   /// After `yielded`: the item, as a pointer to what co_yield was given. Holds until the next operation.
@@ -80,6 +83,7 @@ class driver {
    public:
     using operation_base::operation_base;
     auto of() const noexcept -> detail::frame& { return *frame_; }
+    void asks_beside_others() noexcept { this->beside = true; }
     auto scope() const noexcept -> detail::cancellation_scope* { return cancellable ? cancellation : nullptr; }
     // detail::drive() in three parts: the answer is wanted without a call where it comes at once.
     AGEN_ALWAYS_INLINE void resume(void* value) noexcept {

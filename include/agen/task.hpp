@@ -123,6 +123,7 @@ class task_promise : public task_result<T> {
 
   template <class Awaited>
   auto await_transform(Awaited&& awaited) -> decltype(auto) {
+    if constexpr (asks_place<Awaited>) awaited.await_in(this->cancellation, false);
     if constexpr (adapted<Awaited>) {
       return task_awaits<adapted_awaiter<adapted_t<Awaited>>>{
           {await_adapter<std::remove_cvref_t<Awaited>>::adapt(static_cast<Awaited&&>(awaited))}};

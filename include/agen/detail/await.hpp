@@ -178,6 +178,11 @@ struct foreign_awaiter {
   }
 };
 
+/// For the library's own awaitables: await_in(scope, beside) is called before the rest, with what a request to stop
+/// goes to, which may be null, and whether a stream asks the body as one of its sources.
+template <class T>
+concept asks_place = requires(T& a, cancellation_scope* scope) { a.await_in(scope, false); };
+
 // What follows is for code that does not compile: one sentence that says what to write, and then something that causes
 // no further error.
 

@@ -3,6 +3,9 @@
 #ifndef AGEN_DETAIL_DROP_HPP
 #define AGEN_DETAIL_DROP_HPP
 
+#include <cstddef>
+#include <new>
+
 #include "../errors.hpp"
 #include "../unraisable.hpp"
 #include "frame.hpp"
@@ -67,6 +70,42 @@ AGEN_NOINLINE inline void destroy_chain(frame& root, bool hand_over) noexcept {
   }
   destroy_below(root, hand_over && c.now != phase::elsewhere);
   handle_of(root).destroy();
+}
+
+/// What lies in memory before the frame of a generator that is `destroyed_on_close`.
+struct alignas(__STDCPP_DEFAULT_NEW_ALIGNMENT__) frame_memory {
+  bool kept = false;  ///< the frame is destroyed, and its memory is not freed: a closed generator is made there
+
+  static auto of(void* frame) noexcept -> frame_memory& { return *(static_cast<frame_memory*>(frame) - 1); }
+};
+
+/// Destroys a suspended body, its locals first. Its generator stays, and is closed.
+inline void destroy_body(frame& f) noexcept {
+  frame_handle const body = handle_of(f);
+  frame_memory::of(body.address()).kept = true;
+  body.destroy();
+  auto* const left = ::new (static_cast<void*>(&f)) frame(phase::closed);
+  left->own.leaf = body;
+}
+
+/// Closes what is at the end of a chain and is `destroyed_on_close`. True: a body is left, which gets the exit.
+AGEN_NOINLINE inline auto destroy_leaves(frame& root, exit_pending& operation) noexcept -> bool {
+  control& c = root.own;
+  while ((c.leaf.promise().own.closing & control::destroyed_on_close) != 0) {
+    frame& leaf = c.leaf.promise();
+    c.now = phase::running;  // what a destructor asks of the generator is refused
+    if (&leaf == &root) {
+      destroy_body(root);
+      return false;
+    }
+    delegation& at = *leaf.own.parent;
+    destroy_body(leaf);
+    at.exit = true;
+    at.parent->of = &c;
+    c.leaf = handle_of(*at.parent);
+    operation.climbed = true;
+  }
+  return true;
 }
 
 #if !AGEN_HAS_EXCEPTIONS

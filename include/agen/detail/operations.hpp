@@ -36,7 +36,7 @@ inline auto state_of(control const& c) noexcept -> state {
 AGEN_NOINLINE inline auto admitted(operation op, frame& f, bool carries_value) -> admission {
   control& c = f.own;
   if (!c.hooked && c.now == phase::created) ask_hooks(f);
-  admission const answer = admit(op, state_of(c), carries_value, c.exit_ignored);
+  admission const answer = admit(op, state_of(c), carries_value, (c.closing & control::exit_ignored) != 0);
   switch (answer) {
     case admission::already_running: raise_running(op);
     case admission::just_started:
@@ -301,7 +301,7 @@ class throwing_operation : public operation_base<exit_pending> {
     this->target = &leaf;
     bool const below = c.exiting && &leaf != frame_;
     c.handed.throw_in(below ? &fresh_exit_ : &this->exit);
-    leaf.own.throwing = true;
+    leaf.own.throwing = !this->climbed;
     c.link = this;
     c.now = phase::elsewhere;
     transfer(c);
@@ -351,7 +351,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
   explicit aclose_awaitable(frame& f) noexcept : throwing_operation(f, nullptr, true) {}
 
   auto await_ready() -> bool {
-    resumes_ = admitted(operation::aclose, *frame_, false) == admission::resume;
+    resumes_ = admitted(operation::aclose, *frame_, false) == admission::resume && destroy_leaves(*frame_, *this);
 #if !AGEN_HAS_EXCEPTIONS
     if (std::exchange(resumes_, false)) end_at_yield(*frame_);
 #endif
@@ -367,7 +367,7 @@ class [[nodiscard("an operation does nothing until it is awaited")]] aclose_awai
     std::exception_ptr error = raised ? c.take() : nullptr;
     switch (after_exit(answer, raised && is_exit(error))) {
       case close_outcome::ignored_exit:
-        c.exit_ignored = true;
+        c.closing |= control::exit_ignored;
         AGEN_THROW(ignored_generator_exit("async generator ignored generator_exit: it yielded while it was closed"));
       case close_outcome::raises: std::rethrow_exception(std::move(error));
       case close_outcome::done:

@@ -222,6 +222,10 @@ class generator_promise : public yielding_promise<Send, Return> {
   }
   template <class Awaited>
   auto await_transform(Awaited&& awaited) -> decltype(auto) {
+    if constexpr (asks_place<Awaited>) {
+      pending const& operation = *this->of->link;
+      awaited.await_in(operation.cancellable ? operation.cancellation : nullptr, operation.beside);
+    }
     return await_foreign<generator_promise>(static_cast<Awaited&&>(awaited));
   }
 
