@@ -32,7 +32,7 @@ auto connected(std::string name) -> agen::async_generator<connection> {
     error = std::current_exception();
   }
   // C++ cannot await inside a catch: clean up after it, then rethrow the exception.
-  co_await shut_down(c);
+  co_await agen::shielded(shut_down(c));
   if (error) std::rethrow_exception(error);
 }
 

@@ -49,7 +49,7 @@ auto show(fs::path const& root) -> agen::task<> {
   while (auto path = co_await files.anext()) {
     auto const shown = path->lexically_relative(root);
     auto const depth = static_cast<int>(std::distance(shown.begin(), shown.end())) - 1;
-    std::printf("%*s%s\n", 2 * depth, "", shown.filename().c_str());
+    std::printf("%*s%s\n", 2 * depth, "", shown.filename().string().c_str());
   }
 }
 

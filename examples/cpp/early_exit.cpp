@@ -15,7 +15,7 @@ auto numbers() -> agen::async_generator<int> {
   } catch (...) {
     error = std::current_exception();
   }
-  co_await release("numbers");
+  co_await agen::shielded(release("numbers"));
   std::rethrow_exception(error);
 }
 

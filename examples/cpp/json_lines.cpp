@@ -3,9 +3,9 @@
 #include <agen/asio.hpp>
 
 #include <algorithm>
+#include <array>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
-#include <asio/read_until.hpp>
 #include <asio/use_future.hpp>
 #include <asio/write.hpp>
 #include <cstdio>
@@ -17,19 +17,22 @@ using nlohmann::json;
 
 // [lines]
 auto lines(tcp::socket socket) -> agen::async_generator<std::string> {
-  std::string buffer;
+  std::array<char, 1024> received;
+  std::string text;  // no line's end is in it when more is read
   for (;;) {
-    std::size_t length = 0;
+    std::size_t size = 0;
     try {
-      length = co_await asio::async_read_until(socket, asio::dynamic_buffer(buffer),
-                                               '\n', agen::use_agen);
+      size = co_await socket.async_read_some(asio::buffer(received), agen::use_agen);
     } catch (asio::system_error const& error) {
       if (error.code() != asio::error::eof) throw;
       co_return;
     }
-    std::string line = buffer.substr(0, length - 1);
-    buffer.erase(0, length);
-    co_yield line;
+    text.append(received.data(), size);
+    for (std::size_t end = 0; (end = text.find('\n')) != std::string::npos;) {
+      std::string line = text.substr(0, end);
+      text.erase(0, end + 1);
+      co_yield line;
+    }
   }
 }
 

@@ -347,8 +347,8 @@ inline auto enumerate(std::size_t start = 0) {
       [start]<class Source>(Source&& source) { return enumerate(static_cast<Source&&>(source), start); }};
 }
 
-/// Vectors of `size` items (at least 1); the last may be shorter. An item that the source gives as an rvalue (Yield is
-/// T&&, or `*item` a value) is moved, an lvalue copied: its generator may still use it. What cannot be copied, such
+/// Vectors of `size` items (0 counts as 1); the last may be shorter. An item that the source gives as an rvalue (Yield
+/// is T&&, or `*item` a value) is moved, an lvalue copied: its generator may still use it. What cannot be copied, such
 /// as a std::unique_ptr, is moved in any case.
 template <async_iterable Source>
 auto chunk(Source&& source, std::size_t size) {

@@ -2,18 +2,22 @@
 // operations, a finalizer that closes dropped generators on an executor. Standalone Asio; define AGEN_USE_BOOST_ASIO
 // for Boost.Asio.
 //
-//     agen::async_generator<std::string> lines(asio::ip::tcp::socket socket) {
-//       std::string buffer;
+//     agen::async_generator<std::string> pieces(asio::ip::tcp::socket socket) {
+//       std::array<char, 1024> received;
 //       for (;;) {
-//         std::size_t n = co_await asio::async_read_until(socket, asio::dynamic_buffer(buffer), '\n', agen::use_agen);
-//         co_yield buffer.substr(0, n);
-//         buffer.erase(0, n);
+//         std::size_t const n = co_await socket.async_read_some(asio::buffer(received), agen::use_agen);
+//         co_yield std::string(received.data(), n);
 //       }
 //     }
 //
 //     asio::awaitable<void> consume(agen::async_generator<std::string>& gen) {
 //       while (auto item = co_await agen::async_anext(gen, asio::use_awaitable)) use(*item);
 //     }
+//
+// A generator that is dropped while its body awaits an operation cancels it. Asio calls the operation once more, when
+// the frame is gone. So only drop it if the cancelled operation touches nothing of the frame: a timer, async_read_some.
+// One with a dynamic buffer (async_read_until) or a stream over another (ssl::stream) does: stop the consumer and wait
+// until it has ended. docs/cpp/asio.md has the list.
 //
 // An asio::awaitable is awaited in a generator by `co_await f()` with agen/asio_awaitable.hpp, or on an executor of
 // one's choice by `co_await asio::co_spawn(executor, f(), agen::use_agen)`.
@@ -36,7 +40,11 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/execution.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#ifdef _WIN32
+#include <boost/asio/ip/tcp.hpp>
+#else
 #include <boost/asio/posix/stream_descriptor.hpp>
+#endif
 #include <boost/asio/post.hpp>
 #include <boost/asio/require.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -56,7 +64,11 @@
 #include <asio/error.hpp>
 #include <asio/execution.hpp>
 #include <asio/executor_work_guard.hpp>
+#ifdef _WIN32
+#include <asio/ip/tcp.hpp>
+#else
 #include <asio/posix/stream_descriptor.hpp>
+#endif
 #include <asio/post.hpp>
 #include <asio/require.hpp>
 #include <asio/steady_timer.hpp>
@@ -70,7 +82,10 @@
 #include <tuple>
 
 #include "agen.hpp"
-#include "detail/recycled.hpp"
+#include "recycling_allocator.hpp"
+#ifdef _WIN32
+#include "detail/wakeup_windows.hpp"
+#endif
 
 namespace agen {
 
@@ -436,8 +451,8 @@ namespace detail {
 /// A coroutine that owns itself: the body of what is started through Asio.
 struct asio_runner {
   struct promise_type {
-    static auto operator new(std::size_t size) -> void* { return block_cache::allocate(size); }
-    static void operator delete(void* frame, std::size_t size) noexcept { block_cache::free(frame, size); }
+    static auto operator new(std::size_t size) -> void* { return recycler::allocate(size); }
+    static void operator delete(void* frame, std::size_t size) noexcept { recycler::free(frame, size); }
     static auto get_return_object() noexcept -> asio_runner { return {}; }
     static auto initial_suspend() noexcept -> std::suspend_never { return {}; }
     static auto final_suspend() noexcept -> std::suspend_never { return {}; }
@@ -653,7 +668,8 @@ inline auto close_abandoned(abandoned_generator gen) -> asio_runner {
 /// which has threads of its own: asio::bind_executor(context, handler) keeps it where everything else is. Its
 /// cancellation slot, if it has one, cancels what the body awaits with use_agen at that time, directly or in tasks and
 /// generators that it awaits, iterates or delegates to; the body gets operation_aborted there and decides what becomes
-/// of it. A generator that is dropped while the operation waits ends it: the handler gets operation_aborted.
+/// of it. A generator that is dropped while the operation waits ends it: the handler gets operation_aborted. What the
+/// body awaits has to allow that: see the head of this file.
 template <class Yield, class Send, class Return, class Token>
 auto async_anext(async_generator<Yield, Send, Return>& gen, Token&& token) {
   return detail::initiate_operation(gen.anext(), static_cast<Token&&>(token));
@@ -712,9 +728,9 @@ class asio_sleep {
   Executor executor_;
 };
 
-#if defined(ASIO_HAS_POSIX_STREAM_DESCRIPTOR) || defined(BOOST_ASIO_HAS_POSIX_STREAM_DESCRIPTOR)
+#if defined(_WIN32) || defined(ASIO_HAS_POSIX_STREAM_DESCRIPTOR) || defined(BOOST_ASIO_HAS_POSIX_STREAM_DESCRIPTOR)
 /// A way to wait for channel::items() (channel.hpp): on an executor, until the channel's descriptor is readable. The
-/// generator continues there. Not available where Asio has no posix::stream_descriptor, as on Windows.
+/// generator continues there. Not available where Asio has no posix::stream_descriptor, except on Windows.
 ///
 ///     auto gen = std::move(channel).items(agen::readable_on(context.get_executor()));
 template <class Executor>
@@ -724,6 +740,17 @@ class readable_on {
   explicit readable_on(Executor const& executor) : descriptor_(executor) {}
   readable_on(readable_on&&) noexcept = default;
   auto operator=(readable_on&&) -> readable_on& = delete;
+#ifdef _WIN32
+  ~readable_on() = default;
+  /// Awaitable: completes when `fd`, the same in every call, is readable.
+  auto operator()(int fd) {
+    if (!descriptor_.is_open()) descriptor_.assign(net::ip::tcp::v4(), detail::duplicated(fd).release());
+    return descriptor_.async_wait(net::socket_base::wait_read, use_agen);
+  }
+
+ private:
+  net::basic_stream_socket<net::ip::tcp, Executor> descriptor_;  ///< its own: Asio cannot let go of one everywhere
+#else
   ~readable_on() {
     if (descriptor_.is_open()) descriptor_.release();  // it is the channel's
   }
@@ -735,6 +762,7 @@ class readable_on {
 
  private:
   net::posix::basic_stream_descriptor<Executor> descriptor_;
+#endif
 };
 #endif
 

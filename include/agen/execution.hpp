@@ -26,9 +26,11 @@
 #define AGEN_USE_BEMAN
 #else
 #error "agen/execution.hpp needs std::execution (C++26), stdexec or Beman.Execution on the include path"
+#define AGEN_NO_SENDERS  // one error is enough
 #endif
 #endif
 
+#if !defined(AGEN_NO_SENDERS)
 #if defined(AGEN_USE_STDEXEC)
 #include <stdexec/execution.hpp>
 #elif defined(AGEN_USE_BEMAN)
@@ -46,7 +48,8 @@
 
 #include "closing.hpp"
 #include "detail/callback_coroutine.hpp"
-#include "detail/recycled.hpp"
+#include "detail/destroyed_promise.hpp"
+#include "recycling_allocator.hpp"
 #include "stop.hpp"
 
 namespace agen {
@@ -538,6 +541,8 @@ class staying_promise : public Promise {
   Scheduler scheduler_;
 };
 
+template <class Scheduler>
+inline constexpr bool stays_on<stay_on<Scheduler>> = true;
 template <class Coroutine>
 concept may_stay = is_async_generator_v<Coroutine> || is_task<Coroutine>;
 
@@ -554,11 +559,15 @@ struct await_adapter<detail::returning<Awaited, Scheduler>> {
 
 template <agen::detail::may_stay Coroutine, class Scheduler, class... Args>
 struct std::coroutine_traits<Coroutine, agen::stay_on<Scheduler>, Args...> {
-  using promise_type = agen::detail::staying_promise<typename Coroutine::promise_type, Scheduler>;
+  using promise_type =
+      agen::detail::staying_promise<typename std::coroutine_traits<Coroutine, Args...>::promise_type, Scheduler>;
 };
 template <agen::detail::may_stay Coroutine, class Object, class Scheduler, class... Args>
 struct std::coroutine_traits<Coroutine, Object, agen::stay_on<Scheduler>, Args...> {
-  using promise_type = agen::detail::staying_promise<typename Coroutine::promise_type, Scheduler>;
+  using promise_type =
+      agen::detail::staying_promise<typename std::coroutine_traits<Coroutine, Object, Args...>::promise_type,
+                                    Scheduler>;
 };
 
+#endif  // AGEN_NO_SENDERS
 #endif  // AGEN_EXECUTION_HPP

@@ -543,9 +543,9 @@ auto timeout(std::chrono::nanoseconds limit, Sleep sleep, when_late then = when_
   }};
 }
 
-/// Vectors of `size` items (at least 1), or of those that came in time: `within` after the source first waits for more.
-/// The last one may be shorter; what came before an error is given before that. For `sleep` see timeout(). Without a
-/// time: agen::chunk().
+/// Vectors of `size` items (0 counts as 1), or of those that came in time: `within` after the source first waits for
+/// more. The last one may be shorter; what came before an error is given before that. For `sleep` see timeout().
+/// Without a time: agen::chunk().
 template <async_iterable Source, class Sleep>
 auto chunks(Source&& source, std::size_t size, std::chrono::nanoseconds within, Sleep sleep) {
   using yield = detail::streamed<Source>;

@@ -1,5 +1,6 @@
 // agen/execution.hpp: senders awaited in generators and tasks, operations and tasks as senders, stops in both
 // directions, bodies that stay on a scheduler.
+#include <agen/destroyed_on_close.hpp>
 #include <agen/execution.hpp>
 #include <agen/std_stop.hpp>
 
@@ -575,6 +576,24 @@ TEST(Affinity, BringsAGeneratorBackToItsScheduler) {
   looping_thread home;
   worker other;
   EXPECT_EQ(sync_wait(collect(staying(stay_on(home.scheduler()), home, other))), std::vector<bool>(2000, true));
+}
+
+TEST(Affinity, IsKeptByABodyThatIsDestroyedOnClose) {
+  looping_thread home;
+  worker other;
+  journal log;
+  auto gen = [](stay_on<decltype(home.scheduler())> where, std::thread::id at, worker& w, journal& into,
+                destroyed_on_close) -> async_generator<bool> {
+    leaves const here(into, "destroyed");
+    co_await ex::schedule(where.scheduler);
+    for (;;) {
+      co_await w.hop();
+      co_yield std::this_thread::get_id() == at;
+    }
+  }(stay_on(home.scheduler()), home.id(), other, log, {});
+  EXPECT_TRUE(*sync_wait(gen.anext()));
+  sync_wait(gen.aclose());
+  EXPECT_EQ(log, (journal{"destroyed"}));
 }
 
 TEST(Affinity, LeavesWhatDoesNotWaitWhereItIs) {

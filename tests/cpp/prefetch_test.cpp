@@ -206,6 +206,13 @@ TEST(Prefetch, AStopArrivesInTheConsumerAndClosesTheSource) {
   EXPECT_TRUE(stopped);
   EXPECT_FALSE(of.open);
 }
+TEST(Prefetch, AStopThatComesBeforeAnItemDoesNotStopTheCleanup) {
+  agen_test::gate item;
+  agen::event cleaned;
+  agen_test::journal log;
+  agen_test::expect_cleanup_after_stop(streams::prefetch(agen_test::hears_late(item, cleaned, log), 1), item, cleaned,
+                                       log);
+}
 TEST(Prefetch, IsDroppedAtAnyPoint) {
   scripted of, other;
   {

@@ -3,6 +3,7 @@
 #define AGEN_TESTS_STREAMS_SUPPORT_HPP
 
 #include <agen/event.hpp>
+#include <agen/std_stop.hpp>
 
 #include "support.hpp"
 
@@ -64,6 +65,45 @@ class scripted {
   step next_ = item;
   bool waiting_ = false;
 };
+
+/// Waits for its item where no request stops it, and then for its cleanup where one would.
+inline auto hears_late(gate& item, agen::event& cleaned, journal& log) -> agen::async_generator<int> {
+  std::exception_ptr leaving;
+  try {
+    co_await item;
+    co_yield 1;
+  } catch (...) {
+    leaving = std::current_exception();
+  }
+  try {
+    co_await cleaned;
+    log.emplace_back("cleaned");
+  } catch (agen::stopped const&) {
+    log.emplace_back("stopped in its cleanup");
+  }
+  if (leaving) std::rethrow_exception(leaving);
+}
+/// Asks `stream` for one item, and says when that was stopped.
+template <class Stream>
+auto asks_once(Stream& stream, std::stop_token token, journal& log) -> detached {
+  try {
+    co_await agen::with_stop(token, stream.anext());
+  } catch (agen::stopped const&) {
+    log.emplace_back("stopped");
+  }
+}
+/// A stop that finds the source of `stream` on its way to an item closes it, and lets it clean up.
+template <class Stream>
+void expect_cleanup_after_stop(Stream stream, gate& item, agen::event& cleaned, journal& log) {
+  std::stop_source source;
+  auto const consumer = asks_once(stream, source.get_token(), log);
+  source.request_stop();
+  item.open();
+  EXPECT_TRUE(log.empty());
+  cleaned.set();
+  EXPECT_EQ(log, (journal{"cleaned", "stopped"}));
+  EXPECT_TRUE(stream.closed());
+}
 
 /// One operation at a time.
 class operation {

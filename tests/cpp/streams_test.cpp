@@ -195,6 +195,37 @@ TEST(Race, AnErrorIsAnAnswer) {
   tally sources;
   EXPECT_THROW(all_of(streams::race(failing(sources, 0, "first", nullptr), count(3))), std::runtime_error);
 }
+TEST(Race, WhatClosingTheOthersRaisesIsRaisedOnce) {
+  auto fails_late = []() -> async_generator<int> {
+    std::exception_ptr error;
+    try {
+      co_yield 1;
+    } catch (...) {
+      error = std::make_exception_ptr(std::runtime_error("late"));
+    }
+    if (error) std::rethrow_exception(error);
+  };
+  auto last = fails_late();
+  auto begun = fails_late();
+  EXPECT_EQ(*sync_wait(begun.anext()), 1);
+  EXPECT_THROW(all_of(streams::race(count(3), std::move(begun))), std::runtime_error);
+  EXPECT_EQ(*sync_wait(last.anext()), 1);
+  begun = fails_late();
+  EXPECT_EQ(*sync_wait(begun.anext()), 1);
+  EXPECT_THROW(all_of(streams::race(count(3), std::move(begun), std::move(last))), agen::exception_group);
+}
+
+TEST(Race, ClosesSourcesThatComeBackFromThreadsOfTheirOwn) {
+  agen_test::worker one;
+  agen_test::worker other;
+  auto const hops = [](agen_test::worker& on) -> async_generator<int> {
+    for (int i = 0; i < 3; ++i) {
+      co_await on.hop();
+      co_yield i;
+    }
+  };
+  for (int i = 0; i < 500; ++i) EXPECT_EQ(all_of(streams::race(hops(one), hops(other))), (ints{0, 1, 2}));
+}
 
 TEST(Streams, FromIterableIsOverARange) {
   std::vector<std::string> words{"a", "b"};
@@ -431,18 +462,18 @@ TEST(Merge, AStopClosesTheSourcesAwaited) {
     std::rethrow_exception(error);
   };
   auto stream = streams::merge(waits(never, cleaned, log), waits(never, cleaned, log));
-  auto const consumer = [](auto& s, std::stop_token token, journal& l) -> detached {
-    try {
-      co_await agen::with_stop(token, s.anext());
-    } catch (agen::stopped const&) {
-      l.emplace_back("stopped");
-    }
-  }(stream, source.get_token(), log);
+  auto const consumer = agen_test::asks_once(stream, source.get_token(), log);
   source.request_stop();
   EXPECT_TRUE(log.empty());
   cleaned.set();
   EXPECT_EQ(log, (journal{"cleaned", "cleaned", "stopped"}));
   EXPECT_TRUE(stream.closed());
+}
+TEST(Merge, AStopThatComesBeforeAnItemDoesNotStopTheCleanup) {
+  agen_test::gate item;
+  agen::event cleaned;
+  journal log;
+  expect_cleanup_after_stop(streams::merge(hears_late(item, cleaned, log)), item, cleaned, log);
 }
 TEST(Merge, DestroyedWhileItsSourcesWait) {
   agen::event never;

@@ -17,22 +17,17 @@ class virtual_clock {
  public:
   auto sleep(std::chrono::nanoseconds time) -> agen::task<> {
     agen::event rings;
-    auto const at = wakes_.emplace(now_ + time, &rings);
-    try {
-      co_await rings;
-    } catch (agen::stopped const&) {
-      wakes_.erase(at);
-      throw;
-    }
+    entry const here{wakes_, wakes_.emplace(now_ + time, &rings)};
+    co_await rings;
   }
   auto sleeper() {
     return [this](std::chrono::nanoseconds time) { return sleep(time); };
   }
   void run() {
     while (!wakes_.empty()) {
-      auto const next = wakes_.extract(wakes_.begin());
-      now_ = next.key();
-      next.mapped()->set();
+      auto const [at, rings] = *wakes_.begin();
+      now_ = at;
+      rings->set();  // the sleep goes on, and takes its entry out
     }
   }
   auto column() const -> std::size_t {
@@ -40,8 +35,15 @@ class virtual_clock {
   }
 
  private:
+  using wakes = std::multimap<std::chrono::nanoseconds, agen::event*>;
+  struct entry {  // goes when the sleep ends, is stopped or is dropped
+    ~entry() { all.erase(at); }
+    wakes& all;
+    wakes::iterator at;
+  };
+
   std::chrono::nanoseconds now_{};
-  std::multimap<std::chrono::nanoseconds, agen::event*> wakes_;
+  wakes wakes_;
 };
 // [/clock]
 

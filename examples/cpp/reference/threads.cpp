@@ -9,7 +9,8 @@ struct new_thread {
   std::thread& into;
   static auto await_ready() noexcept -> bool { return false; }
   void await_suspend(std::coroutine_handle<> body) const {
-    into = std::thread([body] { body.resume(); });
+    std::thread& kept = into;  // once the thread runs, this awaiter may be gone
+    kept = std::thread([body] { body.resume(); });
   }
   static void await_resume() noexcept {}
 };

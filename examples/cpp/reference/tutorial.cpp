@@ -98,7 +98,7 @@ auto rows() -> agen::async_generator<std::string> {
   } catch (...) {
     ended = std::current_exception();  // C++ cannot await in a catch block
   }
-  co_await disconnect();
+  co_await agen::shielded(disconnect());  // no request to stop ends the cleanup
   if (ended) std::rethrow_exception(ended);
 }
 

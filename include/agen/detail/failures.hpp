@@ -31,14 +31,18 @@ class failures {
   void closing_raised(std::exception_ptr error) noexcept {
     if (!is_end(error)) errors_.push_back(std::move(error));
   }
-  /// After all were closed. An end is raised only if there is nothing else.
+  /// After all were closed. An end is raised only if there is nothing else. What is raised is forgotten: the handler
+  /// may note it again.
   void raise() {
     if (errors_.size() > 1) {
       auto const end = errors_.front();
       std::erase_if(errors_, is_end);
       if (errors_.empty()) std::rethrow_exception(end);
     }
-    raise_all(errors_);
+    if (errors_.empty()) return;
+    auto const raised = errors_.size() == 1 ? errors_.front() : std::make_exception_ptr(exception_group(errors_));
+    errors_.clear();
+    std::rethrow_exception(raised);
   }
 
  private:

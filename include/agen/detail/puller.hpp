@@ -86,7 +86,11 @@ class puller : public std::enable_shared_from_this<puller> {
   void begin(frame& f, bool sends_nothing) noexcept {
     source_ = &f;
     drive_.emplace(f, &answered, this, sends_nothing);
-    if (owned_) drive_->propagate_cancellation(&scope_);  // what is only referred to may outlive this
+    if (owned_) {
+      drive_->propagate_cancellation(&scope_);
+    } else {
+      drive_->asks_beside_others();  // without the scope, which it may outlive
+    }
   }
   /// Takes the item that the source gives. May throw.
   virtual void receive(void* item) = 0;
@@ -160,6 +164,7 @@ class puller : public std::enable_shared_from_this<puller> {
   auto closes_now() noexcept -> bool {
     set_busy(true);
     closes_ = true;
+    scope_.deliver();  // a request that has found it with an item does not stop its cleanup
     if (drive_->aclose() == step::awaits) return false;
     set_busy(false);
     return true;

@@ -21,7 +21,11 @@ class source_slot : public arrival {
  public:
   source_slot(frame& f, bool sends_nothing, bool owned, inbox& into) noexcept
       : arrival(true), drive_(f, &answered, this, sends_nothing), frame_(&f), into_(&into), owned_(owned) {
-    if (owned) drive_.propagate_cancellation(&scope_);  // what is only referred to may outlive this
+    if (owned) {
+      drive_.propagate_cancellation(&scope_);
+    } else {
+      drive_.asks_beside_others();  // without the scope, which it may outlive
+    }
   }
   source_slot(source_slot const&) = delete;
   auto operator=(source_slot const&) -> source_slot& = delete;
@@ -47,6 +51,7 @@ class source_slot : public arrival {
     taken_ = true;
     closes_ = true;
     waits_ = true;
+    scope_.deliver();  // a request that has found it with an item does not stop its cleanup
     step const answer = drive_.aclose();
     if (answer != step::awaits) waits_ = false;
     return answer;
@@ -183,7 +188,8 @@ class source_group {
     co_await enter_scope{nullptr};
     std::size_t open = 0;
     for (source_slot& slot : slots_) {
-      if (!slot.owned() || (spared != nullptr && &slot == *spared) || (slot.ended() && !slot.waits())) continue;
+      if (!slot.owned() || (spared != nullptr && &slot == *spared)) continue;
+      if (!slot.waits() && slot.ended()) continue;  // while it waits, its state may be another thread's
       if (slot.waits()) {
         ++open;
         slot.stop();

@@ -36,7 +36,14 @@ inline void check(abi::engine const& engine) {
 /// reported at import and not at the first generator. Throws error with an ImportError.
 inline void import_engine() {
   detail::called(PyImport_ImportModule, "async_generator");
-  auto const module = detail::called(PyImport_ImportModule, "async_generator._engine");
+  auto const module = object::steal(detail::or_stay(PyImport_ImportModule, "async_generator._engine"));
+  if (!module) {
+    if (PyErr_ExceptionMatches(PyExc_ModuleNotFoundError) == 0) throw error::current();
+    PyErr_Clear();
+    throw error(PyExc_ImportError,
+                "the installed package async_generator is in plain Python, and C++ generators need its engine: install "
+                "it with a C++20 compiler, or from a wheel for this interpreter");
+  }
   auto const capsule = object::steal(PyObject_GetAttrString(module.get(), "bridge"));
   if (!capsule || PyCapsule_IsValid(capsule.get(), abi::capsule) == 0) {
     PyErr_Clear();
@@ -57,6 +64,21 @@ inline auto engine() -> abi::engine const& {
   import_engine();
   return *detail::found_engine.load(std::memory_order_acquire);
 }
+
+namespace detail {
+
+/// A function or class of async_generator.bridge. Throws error.
+inline auto bridge_attribute(char const* name) -> object {
+  auto const path = called(PyUnicode_FromString("async_generator.bridge"));
+  auto module = object::steal(or_stay(PyImport_GetModule, path.get()));  // a fifth of what an import costs
+  if (!module) {
+    if (PyErr_Occurred() != nullptr) throw error::current();
+    module = called(PyImport_Import, path.get());
+  }
+  return called(PyObject_GetAttrString, module.get(), name);
+}
+
+}  // namespace detail
 
 inline auto detail::already_running_class() -> object { return object::steal(engine().already_running()); }
 

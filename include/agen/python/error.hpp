@@ -27,6 +27,18 @@ inline auto take_exception() noexcept -> object { return object::steal(or_stay(t
 /// Makes `exception` the thread's current one, as it is.
 inline void restore_exception(object exception) noexcept { set_raised(exception.release()); }
 
+/// A text of C++ as a str: its bytes that are no UTF-8 are escaped, as by "backslashreplace". Empty, with an
+/// exception set, if that fails.
+inline auto decoded(char const* text) noexcept -> object {
+  auto const size = static_cast<Py_ssize_t>(std::char_traits<char>::length(text));
+  return object::steal(or_stay(PyUnicode_DecodeUTF8, text, size, "backslashreplace"));
+}
+
+/// PyErr_SetString() for any text.
+inline void set_exception(PyObject* type, char const* text) noexcept {
+  if (auto const shown = decoded(text)) PyErr_SetObject(type, shown.get());
+}
+
 /// Keeps the thread's current exception away for a scope, and makes it the current one again at the end.
 class without_exception {
  public:
@@ -66,8 +78,8 @@ class error : public std::exception {
  public:
   /// \param exception  an instance of BaseException
   explicit error(object exception) : shared_(std::make_shared<shared>(std::move(exception))) {}
-  /// A new exception of a Python class, such as PyExc_ValueError.
-  error(PyObject* type, char const* text) : error((PyErr_SetString(type, text), detail::take_exception())) {}
+  /// A new exception of a Python class, such as PyExc_ValueError. What is no UTF-8 in the text is escaped.
+  error(PyObject* type, char const* text) : error((detail::set_exception(type, text), detail::take_exception())) {}
 
   /// The thread's current Python exception, which is then no longer set. One must be set.
   static auto current() -> error { return error(detail::take_exception()); }
@@ -144,10 +156,12 @@ inline AGEN_PYTHON_MODULE_LOCAL std::vector<translator> translators;
 inline void raise_system_error(std::system_error const& e) {
   auto const& category = e.code().category();
   if (category != std::generic_category() && category != std::system_category()) {
-    PyErr_SetString(PyExc_RuntimeError, e.what());
+    set_exception(PyExc_RuntimeError, e.what());
     return;
   }
-  auto const made = object::steal(or_stay(PyObject_CallFunction, PyExc_OSError, "is", e.code().value(), e.what()));
+  auto const text = decoded(e.what());
+  if (!text) return;
+  auto const made = object::steal(or_stay(PyObject_CallFunction, PyExc_OSError, "iO", e.code().value(), text.get()));
   if (made) PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.get())), made.get());  // FileNotFoundError ...
 }
 
@@ -163,38 +177,38 @@ inline void raise_standard(std::exception_ptr const& exception) {
     PyErr_SetNone(PyExc_GeneratorExit);
   } catch (already_running const& e) {
     auto const type = already_running_class();
-    if (type) PyErr_SetString(type.get(), e.what());
+    if (type) set_exception(type.get(), e.what());
   } catch (just_started const& e) {
-    PyErr_SetString(PyExc_TypeError, e.what());
+    set_exception(PyExc_TypeError, e.what());
   } catch (nothing_sent const& e) {
-    PyErr_SetString(PyExc_TypeError, e.what());
+    set_exception(PyExc_TypeError, e.what());
   } catch (send_unsupported const& e) {
-    PyErr_SetString(PyExc_AttributeError, e.what());
+    set_exception(PyExc_AttributeError, e.what());
   } catch (std::bad_alloc const&) {
     PyErr_NoMemory();
   } catch (std::system_error const& e) {
     raise_system_error(e);
   } catch (std::out_of_range const& e) {
-    PyErr_SetString(PyExc_IndexError, e.what());
+    set_exception(PyExc_IndexError, e.what());
   } catch (std::invalid_argument const& e) {
-    PyErr_SetString(PyExc_ValueError, e.what());
+    set_exception(PyExc_ValueError, e.what());
   } catch (std::domain_error const& e) {
-    PyErr_SetString(PyExc_ValueError, e.what());
+    set_exception(PyExc_ValueError, e.what());
   } catch (std::length_error const& e) {
-    PyErr_SetString(PyExc_ValueError, e.what());
+    set_exception(PyExc_ValueError, e.what());
   } catch (std::range_error const& e) {
-    PyErr_SetString(PyExc_ValueError, e.what());
+    set_exception(PyExc_ValueError, e.what());
   } catch (std::overflow_error const& e) {
-    PyErr_SetString(PyExc_OverflowError, e.what());
+    set_exception(PyExc_OverflowError, e.what());
   } catch (std::exception const& e) {
-    PyErr_SetString(PyExc_RuntimeError, e.what());
+    set_exception(PyExc_RuntimeError, e.what());
   } catch (...) {
     PyErr_SetString(PyExc_RuntimeError, "a C++ exception that is no std::exception");
   }
 }
 
 /// Translates by a binding tool: `thrower` is a function of the tool's that throws the exception. If the tool
-/// only has a general error for it, the table above decides.
+/// only has a general error for it, or could not read its text as UTF-8, the table above decides.
 inline void raise_by_tool(std::exception_ptr const& exception, PyObject* thrower) {
   auto const is_a = [](object const& raised, PyObject* type) {
     return Py_TYPE(raised.get()) == reinterpret_cast<PyTypeObject*>(type);
@@ -204,7 +218,7 @@ inline void raise_by_tool(std::exception_ptr const& exception, PyObject* thrower
   auto by_tool = take_exception();
   raise_standard(exception);
   auto by_table = take_exception();
-  bool const general = !by_tool || is_a(by_tool, PyExc_SystemError) ||
+  bool const general = !by_tool || is_a(by_tool, PyExc_SystemError) || is_a(by_tool, PyExc_UnicodeDecodeError) ||
                        (is_a(by_tool, PyExc_RuntimeError) && !is_a(by_table, PyExc_RuntimeError));
   restore_exception(general ? std::move(by_table) : std::move(by_tool));
 }
@@ -270,7 +284,7 @@ inline void raise_in_python(std::exception_ptr const& exception) noexcept {
   try {
     raise_translated(exception);
   } catch (std::exception const& e) {
-    PyErr_SetString(PyExc_RuntimeError, e.what());
+    set_exception(PyExc_RuntimeError, e.what());
   } catch (...) {
     PyErr_SetString(PyExc_RuntimeError, "a C++ exception that is no std::exception");
   }

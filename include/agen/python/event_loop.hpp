@@ -12,21 +12,6 @@
 
 namespace agen::python {
 
-namespace detail {
-
-/// A function or class of async_generator.bridge. Throws error.
-inline auto bridge_attribute(char const* name) -> object {
-  auto const path = called(PyUnicode_FromString("async_generator.bridge"));
-  auto module = object::steal(or_stay(PyImport_GetModule, path.get()));  // a fifth of what an import costs
-  if (!module) {
-    if (PyErr_Occurred() != nullptr) throw error::current();
-    module = called(PyImport_Import, path.get());
-  }
-  return called(PyObject_GetAttrString, module.get(), name);
-}
-
-}  // namespace detail
-
 /// `co_await agen::python::readable(fd)` in a body that Python drives suspends until the file descriptor is readable,
 /// or at its end, or in error: for engines that signal by one.
 ///

@@ -28,6 +28,9 @@ class operations {
  public:
   explicit operations(object iterator) noexcept : iterator_(std::move(iterator)) {}
 
+  /// To be awaited.
+  auto result_of(object operation) noexcept -> awaiting_in_lane { return {std::move(operation), lane_}; }
+
   auto anext() -> object { return called(anext_slot(iterator()), iterator()); }
   auto asend(object const& value) -> object { return call("asend", value.get()); }
   auto athrow(object const& exception) -> object { return call("athrow", exception.get()); }
@@ -43,6 +46,7 @@ class operations {
   [[nodiscard]] auto iterator() const noexcept -> PyObject* { return iterator_.get().get(); }
 
   visible iterator_;
+  beside_lane lane_;
 };
 
 /// What a StopAsyncIteration says that the iterator returned.
@@ -77,7 +81,7 @@ auto iterate(object iterable) -> async_generator<Yield, Send, Return> {
     object item;
     bool ended = false;
     try {
-      item = co_await awaitable(std::move(next));
+      item = co_await source.result_of(std::move(next));
     } catch (error const& raised) {
       if (!raised.matches(PyExc_StopAsyncIteration)) throw;
       item = detail::stop_value(raised.value().get());
@@ -111,7 +115,7 @@ auto iterate(object iterable) -> async_generator<Yield, Send, Return> {
       next = source.athrow(detail::python_exception(thrown));
     } else {  // closed, or an item that does not convert
       bool const closes = !value || agen::detail::is_exit(thrown);
-      if (closes && source.has("aclose")) co_await awaitable(source.aclose());
+      if (closes && source.has("aclose")) co_await source.result_of(source.aclose());
       std::rethrow_exception(thrown);
     }
   }

@@ -4,9 +4,12 @@
 #define AGEN_PYTHON_RESUMPTION_HPP
 
 #include <coroutine>
+#include <memory>
 
 #include "../detail/resuming_driver.hpp"
+#include "beside.hpp"
 #include "engine.hpp"
+#include "under_way.hpp"
 
 namespace agen::python {
 
@@ -28,7 +31,7 @@ class resumption {
   inline ~resumption();
 
   /// The resumption that runs on this thread now; null outside of all.
-  static auto current() noexcept -> resumption* { return current_; }
+  static auto current() noexcept -> resumption* { return under_way::current(); }
 
   /// A generator that has begun moves from this body to another. From now on the collector sees nothing of this body,
   /// because it would count what the other body owns as owned by this one.
@@ -38,8 +41,8 @@ class resumption {
   [[nodiscard]] auto collects() const noexcept -> bool { return collects_; }
 
   /// Makes the resumption the current one, until leave(). It is not entered again meanwhile.
-  void enter() noexcept { outer_ = std::exchange(current_, this); }
-  void leave() noexcept { current_ = outer_; }
+  AGEN_ALWAYS_INLINE void enter() noexcept { under_way_.begin(); }
+  AGEN_ALWAYS_INLINE void leave() noexcept { under_way_.end(); }
   /// The same for a scope.
   class scope {
    public:
@@ -51,16 +54,22 @@ class resumption {
    private:
     resumption& entered_;
   };
-  /// A scope in which none is the current one: what runs there is not driven by Python.
+  /// A scope in which none is the current one: what runs there is not driven by Python. Needs the GIL.
   class outside {
    public:
-    outside() noexcept = default;
+    outside() noexcept {
+      if (!under_way::any()) return;
+      none_ = std::make_unique<under_way>(nullptr);
+      none_->begin();
+    }
     outside(outside const&) = delete;
     auto operator=(outside const&) -> outside& = delete;
-    ~outside() { current_ = around_; }
+    ~outside() {
+      if (none_) none_->end();
+    }
 
    private:
-    resumption* around_ = std::exchange(current_, nullptr);
+    std::unique_ptr<under_way> none_;
   };
 
  protected:
@@ -79,7 +88,9 @@ class resumption {
   }
   /// Raises in Python what left the body.
   void raise(std::exception_ptr const& exception) noexcept {
-    if (exception == thrown_ && thrown_object_) {
+    if (beside_ && beside_->interruption() && is_stopped(exception)) [[unlikely]] {
+      restore_exception(beside_->interruption());
+    } else if (exception == thrown_ && thrown_object_) {
       restore_exception(std::move(thrown_object_));
     } else {
       raise_in_python(exception);
@@ -92,6 +103,35 @@ class resumption {
   }
 
   inline auto traverse_visible(visitproc visit, void* arg) const -> int;
+
+  // For a body whose sources wait beside it (beside.hpp).
+
+  [[nodiscard]] auto has_beside() const noexcept -> bool { return beside_ != nullptr && beside_->any(); }
+  /// The body is suspended until one of them has ended; wake_beside() comes next.
+  [[nodiscard]] auto waits_beside() const noexcept -> bool { return waiting_ == ringing(); }
+  void wait_beside() noexcept { waiting_ = ringing(); }
+  /// Begins to wait for that. False: the bell has rung already.
+  inline auto begin_bell() -> bool;
+  /// What the loop has answered.
+  inline void wake_beside(PyObject* exception);
+  /// Resumes one of them that has ended. False: there is none.
+  inline auto resume_one_beside() -> bool;
+  /// All end by an exception, without being awaited.
+  inline void abandon_beside(std::exception_ptr const& exception) noexcept;
+  auto interruption_at_yield() -> object { return beside_ ? beside_->interruption_at_yield() : object(); }
+  void calm_beside() {
+    if (beside_) [[unlikely]]
+      beside_->calm();
+  }
+  /// It waits, and was left: its source was only referred to, and is no source any more. It gets an error. False: now
+  /// it waits for something else, and is never resumed.
+  inline auto refuse_left_behind() noexcept -> bool;
+  static auto left_behind() noexcept -> std::exception_ptr {
+    return std::make_exception_ptr(
+        error(PyExc_RuntimeError,
+              "a source that its stream only refers to waited for Python when the body went on: give it to the stream "
+              "by std::move()"));
+  }
 
   // For a body that collects items: what it awaits waits until they are given.
 
@@ -120,6 +160,13 @@ class resumption {
   friend awaiting;
   friend visible;
 
+  static auto is_stopped(std::exception_ptr const& exception) noexcept -> bool try {
+    std::rethrow_exception(exception);
+  } catch (stopped const&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
   AGEN_NOINLINE void drop_thrown() noexcept {
     thrown_ = nullptr;
     thrown_object_ = object();
@@ -134,17 +181,28 @@ class resumption {
     return held_ = true;
   }
 
+  /// The same for a body that waits for what is beside.
+  [[nodiscard]] auto ringing() const noexcept -> awaiting* {
+    return reinterpret_cast<awaiting*>(const_cast<visible**>(&visible_));
+  }
+  auto beside_waits() -> beside& {
+    if (!beside_) beside_ = std::make_unique<beside>();
+    return *beside_;
+  }
+
+  under_way under_way_{this};  // first: it then has the body's address, which an item's path holds anyway
   awaiting* waiting_ = nullptr;
-  resumption* outer_;  ///< while it is the current one: the one before
   visible* visible_ = nullptr;
   agen::detail::resuming_driver& drive_;
   bool delegates_;
   bool collects_ = false;
   bool held_ = false;
+  bool bell_awaited_ = false;
   std::exception_ptr thrown_;
   object thrown_object_;
-
-  static inline AGEN_PYTHON_MODULE_LOCAL AGEN_STATIC_TLS constinit thread_local resumption* current_ = nullptr;
+  std::unique_ptr<beside> beside_;
+  object bell_request_;   ///< while the body waits for what is beside: for the event loop
+  object bell_iterator_;  ///< the same, for the engine
 };
 
 /// The awaiter of a Python awaitable.
@@ -158,6 +216,9 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
     if (resumption_ != nullptr && resumption_->waiting_ == this) resumption_->waiting_ = nullptr;
   }
 
+  /// See agen::detail::asks_place: a source of a stream waits beside others.
+  void await_in(agen::detail::cancellation_scope* scope, bool beside) { await_in(scope, beside, nullptr); }
+
   /// The first step is done here, so that an awaitable which answers at once costs no suspension.
   AGEN_OUT_OF_LINE auto await_ready() -> bool {
     resumption* const now = resumption::current();
@@ -166,13 +227,19 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
                   "a Python awaitable was awaited in C++ where no Python event loop drives the coroutine: return the "
                   "async_generator or task to Python, and await it there");
     }
+    if (beside_) [[unlikely]] {
+      now->beside_waits().begin(*beside_, std::move(awaitable_));
+      return false;
+    }
     if (now->waiting_ != nullptr) {
       if (now->holds_back(*this)) {
         resumption_ = now;
         return false;
       }
-      throw error(PyExc_RuntimeError,
-                  "a C++ body awaits one Python awaitable at a time; gather several in Python and await that");
+      throw error(
+          PyExc_RuntimeError,
+          "a C++ body awaits one Python awaitable at a time, but for the sources of agen::streams that were given "
+          "as rvalues; gather several in Python and await that");
     }
     auto const result = begin(now->delegates_);
     if (result == PYGEN_RETURN) return true;
@@ -183,12 +250,24 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
   }
   /// See agen::detail::foreign_awaiter.
   auto is_resumed_by_owner(agen::detail::frame& body) const noexcept -> bool {
-    return resumption_->drive_.takes_over(body);
+    return !beside_ && resumption_->drive_.takes_over(body);
   }
-  void await_suspend(std::coroutine_handle<> body) noexcept { body_ = body; }
+  void await_suspend(std::coroutine_handle<> body) noexcept {
+    if (beside_) [[unlikely]]
+      beside_->suspend(body);
+    body_ = body;
+  }
   auto await_resume() -> object {
+    if (beside_) [[unlikely]]
+      return beside_->result();
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     return std::move(object_);
+  }
+
+ protected:
+  void await_in(agen::detail::cancellation_scope* scope, bool beside, beside_lane* lane) {
+    if (scope != nullptr || beside) [[unlikely]]
+      beside_ = std::make_unique<beside_wait>(scope, lane);
   }
 
  private:
@@ -219,9 +298,25 @@ class [[nodiscard("a Python awaitable does nothing until it is awaited")]] await
   std::coroutine_handle<> body_;
   resumption* resumption_ = nullptr;
   std::exception_ptr thrown_;
+  std::unique_ptr<beside_wait> beside_;
+};
+
+/// The same for what a source awaits one after the other, in a lane.
+class [[nodiscard("a Python awaitable does nothing until it is awaited")]] awaiting_in_lane : public awaiting {
+ public:
+  awaiting_in_lane(object awaitable, beside_lane& lane) noexcept : awaiting(std::move(awaitable)), lane_(&lane) {}
+  void await_in(agen::detail::cancellation_scope* scope, bool beside) { awaiting::await_in(scope, beside, lane_); }
+
+ private:
+  beside_lane* lane_;
 };
 
 inline void resumption::take_request(PyObject** out, PyObject** iterator) noexcept {
+  if (waits_beside()) [[unlikely]] {
+    *out = bell_request_.release();
+    *iterator = bell_iterator_.release();
+    return;
+  }
   *out = waiting_->object_.release();
   *iterator = waiting_->awaitable_.release();
 }
@@ -251,6 +346,50 @@ inline auto resumption::begin_held() -> std::coroutine_handle<> {
 inline void resumption::drop_held() noexcept {
   held_ = false;
   waiting_->close();
+}
+
+inline auto resumption::begin_bell() -> bool {
+  auto const begun =
+      or_stay(engine().begin_await, beside_->bell().release(), 0, bell_request_.out(), bell_iterator_.out());
+  if (begun == PYGEN_ERROR) throw error::current();
+  if (begun == PYGEN_RETURN) {
+    bell_request_ = object();
+    return false;
+  }
+  wait_beside();
+  return bell_awaited_ = true;
+}
+
+inline void resumption::wake_beside(PyObject* exception) {
+  bool const awaited = std::exchange(bell_awaited_, false);
+  waiting_ = nullptr;
+  if (exception == nullptr) return;
+  if (awaited && PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit) != 0) {  // who closes it cannot await
+    beside_->abandon();
+    abandon_beside(arriving(exception));
+  } else {
+    beside_->interrupt(exception);
+  }
+}
+
+inline auto resumption::resume_one_beside() -> bool {
+  return beside_->resume_one([this](PyObject* raised) { return arriving(raised); });
+}
+
+inline void resumption::abandon_beside(std::exception_ptr const& exception) noexcept {
+  while (has_beside()) beside_->abandon_one(exception);
+}
+
+inline auto resumption::refuse_left_behind() noexcept -> bool {
+  held_ = false;
+  awaiting& left = *std::exchange(waiting_, nullptr);
+  left.resumption_ = nullptr;
+  left.thrown_ = left_behind();
+  left.body_.resume();
+  if (waiting_ == nullptr) return true;
+  held_ = false;
+  std::exchange(waiting_, nullptr)->resumption_ = nullptr;
+  return false;
 }
 
 }  // namespace detail
@@ -318,8 +457,13 @@ class visible {
 
 /// A generator that was taken out of its Python object outlives the resumption. What refers to it there forgets it.
 inline detail::resumption::~resumption() {
-  if (waiting_ != nullptr) waiting_->resumption_ = nullptr;
+  if (waiting_ != nullptr && !waits_beside()) waiting_->resumption_ = nullptr;
   forget_visible();
+  if (!has_beside()) return;
+  without_exception const aside;
+  outside const nowhere;
+  abandon_beside(std::make_exception_ptr(
+      error(PyExc_RuntimeError, "a C++ generator was taken out of its Python object while a source of it waited")));
 }
 
 inline void detail::resumption::forget_visible() noexcept {
@@ -328,6 +472,10 @@ inline void detail::resumption::forget_visible() noexcept {
 
 inline auto detail::resumption::traverse_visible(visitproc visit, void* arg) const -> int {
   for (visible const* i = visible_; i != nullptr; i = i->next_) Py_VISIT(i->kept_.get());
+  if (beside_) {
+    Py_VISIT(beside_->python());
+    Py_VISIT(beside_->interruption().get());
+  }
   return 0;
 }
 

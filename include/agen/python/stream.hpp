@@ -76,7 +76,7 @@ class stream_batch {
  private:
   agen_stream* from_;
   std::array<void*, 64> items_;
-  ::pid_t const process_ = agen::detail::process::id();
+  agen::detail::process::id_type const process_ = agen::detail::process::id();
   std::size_t at_ = 0;
   std::size_t left_ = 0;
 };
@@ -148,16 +148,14 @@ class taken_stream {
     auto exception = object::steal(stream_->exception != nullptr ? stream_->exception(get()) : nullptr);
     if (PyErr_Occurred() != nullptr) throw error::current();
     if (!exception) {
-      auto const text = called(PyUnicode_DecodeUTF8(stream_->error(get()), text_size(), "replace"));
+      auto const text = decoded(stream_->error(get()));
+      if (!text) throw error::current();
       exception = called(call_one_arg, PyExc_RuntimeError, text.get());
     }
     if (PyExceptionInstance_Check(exception.get()) == 0) {
       throw error(PyExc_TypeError, "the exception() of an agen_stream gave an object that is no exception");
     }
     throw error(std::move(exception));
-  }
-  [[nodiscard]] auto text_size() const noexcept -> Py_ssize_t {
-    return static_cast<Py_ssize_t>(std::char_traits<char>::length(stream_->error(stream_.get())));
   }
 
   std::unique_ptr<stream_waker> waker_ = std::make_unique<stream_waker>();  // outlives the stream
@@ -245,7 +243,7 @@ inline auto stream_items(taken_stream from) -> async_generator<object> {
 
 /// The stream in a capsule, which says from now on that it was taken; null if there is none. No Python code runs here.
 inline auto claim_stream(PyObject* capsule) noexcept -> agen_stream* {
-  static AGEN_PYTHON_MODULE_LOCAL constinit std::mutex one_consumer;
+  static constinit std::mutex one_consumer;
   std::lock_guard const lock(one_consumer);
   if (PyCapsule_IsValid(capsule, AGEN_STREAM_CAPSULE) == 0) return nullptr;
   auto* const stream = static_cast<agen_stream*>(PyCapsule_GetPointer(capsule, AGEN_STREAM_CAPSULE));

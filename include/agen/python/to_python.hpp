@@ -100,8 +100,12 @@ class body : resumption {
   }
   AGEN_OUT_OF_LINE auto resume_with(PyObject* value, PyObject* exception, PyObject** out, PyObject** iterator) noexcept
       -> int try {
+    if (is_waiting() && !waits_beside() && drive_.is_at_yield()) [[unlikely]]
+      return go_on_without_waiting(value, exception, out, iterator);
     scope const current(*this);
     if (is_waiting()) {
+      if (waits_beside()) [[unlikely]]
+        return answer(go_on_beside(exception), out, iterator);
       auto const waiting = wake(value, exception);
       if (drive_.awaits_owner()) return deliver(drive_.resume(waiting), out, iterator);
       answered_ = false;
@@ -113,6 +117,15 @@ class body : resumption {
   } catch (...) {
     raise(std::current_exception());
     return abi::raised;
+  }
+
+  AGEN_NOINLINE auto go_on_without_waiting(PyObject* value, PyObject* exception, PyObject** out,
+                                           PyObject** iterator) noexcept -> int {
+    {
+      scope const current(*this);
+      if (!refuse_left_behind() && exception == nullptr) return answer(drive_.athrow(left_behind()), out, iterator);
+    }
+    return resume(this, value, exception, out, iterator);
   }
 
   static constexpr bool delegates = !std::is_same_v<Yield, nothing>;
@@ -195,9 +208,53 @@ class body : resumption {
 
   AGEN_ALWAYS_INLINE auto awaited(PyObject** out, PyObject** iterator) noexcept -> int {
     if (!is_waiting()) [[unlikely]]
-      return refuse_await();
+      return awaited_beside(out, iterator);
     take_request(out, iterator);
     return abi::awaits;
+  }
+  AGEN_NOINLINE auto awaited_beside(PyObject** out, PyObject** iterator) noexcept -> int try {
+    if (!has_beside()) return refuse_await();
+    step const now = settle_beside();
+    if (now != step::awaits) return answer(now, out, iterator);
+    if (!is_waiting()) return refuse_await();
+    take_request(out, iterator);
+    return abi::awaits;
+  } catch (...) {
+    raise(std::current_exception());
+    return abi::raised;
+  }
+  /// The body is suspended. Resumes what has ended beside it, until it answers or waits for the event loop.
+  auto settle_beside() -> step {
+    answered_ = false;
+    while (!answered_ && !is_waiting() && has_beside()) {
+      try {
+        if (!resume_one_beside()) begin_bell();
+      } catch (...) {
+        abandon_beside(std::current_exception());
+      }
+    }
+    return settled();
+  }
+  auto settled() -> step {
+    if (!answered_) return step::awaits;
+    if (drive_.answer() != step::yielded) return drive_.answer();
+    if (object const interruption = interruption_at_yield()) return throw_at_yield(interruption.get());
+    calm_beside();
+    return step::yielded;
+  }
+  /// The consumer is cancelled, so it cannot take the item.
+  auto throw_at_yield(PyObject* interruption) -> step {
+    answered_ = false;
+    step const now = drive_.athrow(arriving(interruption));
+    if (now == step::awaits) return is_waiting() ? now : settle_beside();
+    answered_ = true;
+    return settled();
+  }
+  /// What the body waited for beside its own await has ended, or `exception` has ended the wait.
+  auto go_on_beside(PyObject* exception) -> step {
+    answered_ = false;
+    wake_beside(exception);
+    return answered_ ? settled() : settle_beside();
   }
   AGEN_NOINLINE static auto refuse_await() noexcept -> int {
     PyErr_SetString(PyExc_RuntimeError,
@@ -263,6 +320,9 @@ class body : resumption {
     return answer(ended, out, nullptr);
   }
   auto step_in_batch(PyObject* value, PyObject* exception) -> step {
+    if (waits_beside()) return go_on_beside(exception);
+    if (is_waiting() && drive_.is_at_yield() && !refuse_left_behind() && exception == nullptr)
+      return drive_.athrow(left_behind());
     if (!is_waiting()) return exception != nullptr ? drive_.athrow(arriving(exception)) : next();
     if (holds_await() && exception == nullptr) {
       auto const waiting = begin_held();
@@ -293,7 +353,16 @@ class body : resumption {
           if (batch_->full()) return give_batch(out);
           answered = fail_item();
           break;
-        case step::awaits: return holds_await() ? give_batch(out) : awaited(out, iterator);
+        case step::awaits:
+          if (holds_await()) return give_batch(out);
+          if (is_waiting() || !has_beside()) return awaited(out, iterator);
+          if (batch_->size() != 0) {
+            wait_beside();
+            return give_batch(out);
+          }
+          answered = settle_beside();
+          if (answered == step::awaits) return awaited(out, iterator);
+          break;
         case step::returned:
         case step::raised:
           if (batch_->size() == 0) return answer(answered, out, iterator);

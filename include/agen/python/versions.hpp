@@ -144,7 +144,7 @@ AGEN_ALWAYS_INLINE auto tuple_item(PyObject* tuple, Py_ssize_t at) noexcept -> P
   return PyTuple_GET_ITEM(tuple, at);
 }
 
-AGEN_ALWAYS_INLINE auto call_one_arg(PyObject* function, PyObject* argument) -> PyObject* {
+inline auto call_one_arg(PyObject* function, PyObject* argument) -> PyObject* {
   return PyObject_CallOneArg(function, argument);
 }
 
