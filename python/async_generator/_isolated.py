@@ -12,6 +12,7 @@ and nothing else.
 import asyncio
 import contextlib
 import functools
+import math
 import sys
 import threading
 import types
@@ -23,6 +24,7 @@ from types import AsyncGeneratorType
 from typing import Any
 
 from . import _implementation as _engine
+from ._checks import seconds
 from ._decoration import decorate
 from ._event_loops import _in_trio_task
 from ._isolated_outcome import GaveUp, Outcome, already_running, answer_ended, is_exit, is_finished, refuse_to_take
@@ -71,6 +73,7 @@ class _Mailbox:
     def __init__(self, body: "Body") -> None:
         self._body = weakref.ref(body)
         self.kept: Body | None = None  # the same, from the moment when there is work
+        self.begun = False  # the task waits here, or did: cancelled before, it would end without a step
         self.wake = _Wake(self, loop=body.loop)
 
     def peek(self) -> "Body | None":
@@ -167,7 +170,7 @@ class Body(_engine.isolated_body):
         self.cancellations = 0  # then how often its task was cancelled, at the end of the body's step
         self.driven = False  # its task resumes the body, and no consumer does
         self.bound = False  # only its task ever resumes it
-        self.expelled = False  # its task was cancelled, for the body to be closed
+        self.expelled = False  # its task was cancelled, for the body to be closed where it waits
         self.announced = False  # the firstiter hook was called, and may have raised
 
     # The task ----------------------------------------------------------------------------------------------------------
@@ -411,10 +414,10 @@ class Body(_engine.isolated_body):
             await future
 
     def close_soon(self) -> None:
-        self.closing = True
-        if self.bound and self.driven and not self.expelled:
+        if self.operation is not None and not self.closing and self.mailbox.begun:
             self.expelled = True
-            self.task.cancel()  # it awaits in the body, maybe through a portal: nothing else reaches it there
+            self.task.cancel()
+        self.closing = True
         self.wake_task()
 
     def dropped(self) -> None:
@@ -469,26 +472,34 @@ class Body(_engine.isolated_body):
             self.driven = False
             self.wake_consumer()
 
-    async def finish(self) -> None:
-        """Close the body, and tell those who wait for that."""
-        error = None
+    async def interrupt(self) -> None:
+        """Cancel what the body waits for, as its task was, and let it go on to its next yield or to its end.
+
+        A GeneratorExit would close the coroutines that it awaits, which could then await nothing in their cleanup.
+        """
+        if self.operation is not None:  # else its task was resuming it, and has brought it the cancellation
+            if not self.interrupted and (self.turning or self.waits_for is None or not self.waits_for.cancel()):
+                self.thrown = asyncio.CancelledError()
+            await self.drive(None)
         if self.expelled and sys.version_info >= (3, 11):
             self.task.uncancel()
         self.expelled = False
-        if not self.ended:
-            if self.operation is not None:
-                self.waits_for = None
-                await self.drive(GeneratorExit())
-                answered = RuntimeError("async generator ignored GeneratorExit")
-            else:
-                self.operation = self.generator.aclose().__await__()
-                await self.drive(None)
-                answered = None
-            error = self.outcomes[-1].error
-            if error is None:
-                self.ended, error = answered is None, answered
-            elif is_exit(error):
+
+    async def finish(self) -> None:
+        """Close the body, and tell those who wait for that."""
+        error = None
+        if self.expelled or self.operation is not None:
+            await self.interrupt()
+            error = self.outcomes.pop().error
+            if isinstance(error, asyncio.CancelledError):
                 error = None
+        if not self.ended:
+            self.operation = self.generator.aclose().__await__()
+            await self.drive(None)
+            error = self.outcomes[-1].error
+            self.ended = self.ended or error is None
+        if error is not None and is_exit(error):
+            error = None
         self.outcomes.clear()
         self.closing = False
         self.ended = self.ended or not self.closers  # then nobody can go on with it
@@ -564,6 +575,7 @@ class _CountedTask(asyncio.Task[None]):
 
 async def _own_task(mailbox: _Mailbox) -> None:
     """What the task of a generator runs. While it has nothing to do, it does not keep the generator alive."""
+    mailbox.begun = True
     while True:
         error = None
         try:
@@ -577,7 +589,7 @@ async def _own_task(mailbox: _Mailbox) -> None:
         body.woken = body.bound
         if error is not None and (body.is_merged() or _is_withdrawn(body.task)):
             error = None
-        if error is not None and not body.ended:
+        if error is not None and not body.ended and not body.expelled:
             await body.cancelled(error)
         elif body.bound and body.operation is not None and not body.closing:
             await body.drive(None)
@@ -612,7 +624,6 @@ class _Driven:
     """Awaits the rest of an operation: first what the body waits for, if anything."""
 
     def __init__(self, body: Body, waits_for: Any, error: BaseException | None) -> None:
-        self.body = body
         self.operation = body.operation
         self.waits_for = waits_for
         self.error = error
@@ -626,7 +637,7 @@ class _Driven:
                 self.waits_for._asyncio_future_blocking = True
                 yield self.waits_for
             except BaseException as raised:
-                error = self.meant(raised)
+                error = raised
         while True:
             try:
                 if error is None:
@@ -639,11 +650,7 @@ class _Driven:
             try:
                 yield answer
             except BaseException as raised:
-                error = self.meant(raised)
-
-    def meant(self, error: BaseException) -> BaseException:
-        """What to throw into the body for this."""
-        return GeneratorExit() if self.body.expelled and isinstance(error, asyncio.CancelledError) else error
+                error = raised
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -693,7 +700,7 @@ class isolated_generator(_engine.isolated_generator, AsyncGenerator[Any, Any]):
         What is given up is the wait, and nothing else: the next operation goes on waiting for the same item.
 
         Args:
-            timeout: after how many seconds to give up waiting; None: never.
+            timeout: after how many seconds to give up waiting; None, or infinity: never.
             default: what to return then.
 
         Returns:
@@ -702,8 +709,12 @@ class isolated_generator(_engine.isolated_generator, AsyncGenerator[Any, Any]):
         Raises:
             TimeoutError: after ``timeout`` seconds, if there is no ``default``; or the body's own.
             StopAsyncIteration: at the end, as ``__anext__()``.
+            TypeError: if ``timeout`` is no real number.
+            ValueError: if it is nan, or too large for a float.
         """
         body = self._body
+        if timeout is not None and seconds(timeout, "anext(): timeout") == math.inf:
+            timeout = None
         try:
             return await body.operate(self, body.generator.__anext__, "anext", False, timeout)
         except GaveUp:

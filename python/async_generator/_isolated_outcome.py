@@ -69,6 +69,7 @@ def refuse_to_take(name: str, given: bool, outcomes: "deque[Outcome]") -> None:
     """Raise RuntimeError for an operation that brings a value or an exception while an item is on its way. (An error that
     is on its way is told to whichever operation comes.)"""
     if given and not (outcomes and outcomes[0].error is not None):
+        brings = "asend" if name == "anext" else name  # anext() brings nothing
         raise RuntimeError(
-            f"{name}() while an item is on its way that another consumer gave up waiting for: take that first, by anext()"
+            f"{brings}() while an item is on its way that another consumer gave up waiting for: take that first, by anext()"
         )

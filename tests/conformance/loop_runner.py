@@ -6,6 +6,7 @@ a generator is entered when it is made, by a task that leaves it when the genera
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 import types
@@ -43,6 +44,12 @@ def driven(awaitable, how: str, argument: object) -> Iterator[object]:
             how, argument = "send", (yield answer)
         except BaseException as error:
             how, argument = "throw", error
+
+
+def let_go(trap, answer: tuple[str, object]) -> None:
+    """Answers what waits at a trap, if a body that was closed meanwhile has not cancelled that."""
+    if not (isinstance(trap, asyncio.Future) and trap.cancelled()):
+        trap.set_result(answer)
 
 
 class LoopRun(runner.Run):
@@ -107,7 +114,7 @@ class LoopRun(runner.Run):
             task = self.underway[name] = Underway()
             self.host.spawn(task, self.await_operation(task, name, how, argument))
         elif name in self.traps:  # also where nobody waits for the operation any more
-            self.traps.pop(name).set_result((how, argument))
+            let_go(self.traps.pop(name), (how, argument))
         del argument
         await self.settle()
         if self.made_traps:
@@ -176,7 +183,7 @@ class LoopRun(runner.Run):
         """Ends what is under way; what is told meanwhile is nobody's business any more."""
         self.over = True
         for trap in [*self.traps.values(), *self.made_traps]:
-            trap.set_result(("send", None))
+            let_go(trap, ("send", None))
         for task in self.underway.values():
             if not task.done:
                 self.host.cancel(task)

@@ -476,7 +476,7 @@ def test_one_consumer_at_a_time_and_no_value_for_an_item_on_its_way(run):
             await generator.__anext__()
         first.cancel()
         await asyncio.wait([first])
-        with pytest.raises(RuntimeError, match="while an item is on its way"):
+        with pytest.raises(RuntimeError, match=r"^asend\(\) while an item is on its way"):
             await generator.asend("value")
         assert await generator.__anext__() == 0
         await generator.aclose()
@@ -725,6 +725,19 @@ def test_a_generator_of_another_library(run):
         isolated(1)
 
 
+@pytest.mark.parametrize("yes", [1, "yes", [0]], ids=repr)
+def test_the_option_is_any_true_value(run, yes):
+    @async_generator(isolated=yes)
+    async def numbers():
+        yield asyncio.current_task()
+
+    async def main():
+        async with numbers() as items:
+            assert [item is asyncio.current_task() async for item in items] == [False]
+
+    run(main)
+
+
 @NEWER
 def test_a_context_manager_entered_here_and_left_there_in_any_order(run):
     log = []
@@ -771,6 +784,21 @@ def test_a_context_manager_entered_here_and_left_there_in_any_order(run):
 
 async def rest_a_while():
     await asyncio.sleep(10)
+
+
+def test_a_patience_is_a_number_of_seconds(run):
+    async def main():
+        generator = count(3, [])
+        for wrong in ("1", 1j):
+            with pytest.raises(TypeError, match=r"anext\(\): timeout is a number of seconds"):
+                await generator.anext(timeout=wrong)
+        for wrong in (float("nan"), 10**400):
+            with pytest.raises(ValueError, match=r"anext\(\): timeout is"):
+                await generator.anext(timeout=wrong)
+        assert await generator.anext(timeout=float("inf")) == 0
+        await generator.aclose()
+
+    run(main)
 
 
 def test_anext_with_a_patience_after_a_close_before_the_first_item(run):
@@ -908,6 +936,9 @@ SWALLOWS = """
 import asyncio
 from async_generator import async_generator
 
+all_tasks = asyncio.tasks.all_tasks  # a set: asyncio.run() cancels them in any order
+asyncio.tasks.all_tasks = lambda loop: sorted(all_tasks(loop), key=lambda task: task.get_name(), reverse={reverse})
+
 @async_generator(isolated=True)
 async def body():
     try:
@@ -931,6 +962,7 @@ async def main():
     asyncio.get_running_loop().slow_callback_duration = 60  # a busy machine is not reported
     generator = body()
     consumer = asyncio.ensure_future({consumer}(generator))
+    consumer.set_name("consumer")
     await asyncio.sleep(0.01)
     return generator, consumer
 
@@ -938,13 +970,14 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.parametrize("reverse", [False, True], ids=["consumer first", "body first"])
 @pytest.mark.parametrize(
     "yields, consumer, output",
     [(True, "anext", []), (False, "anext", []), (False, "asks_again", ["goes on"])],
     ids=["at a yield", "in an await", "in an await, the consumer asks again"],
 )
-def test_the_end_of_the_loop_ends_a_body_that_swallows_its_cancellation(yields, consumer, output):
-    program = SWALLOWS.format(yields=yields, consumer=consumer)
+def test_the_end_of_the_loop_ends_a_body_that_swallows_its_cancellation(yields, consumer, output, reverse):
+    program = SWALLOWS.format(yields=yields, consumer=consumer, reverse=reverse)
     done = subprocess.run([sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(done.stdout.splitlines()) == sorted(["cancelled", "cleaned up", *output])
