@@ -50,5 +50,6 @@ def stream(source: Any) -> Any:
     """
     make = getattr(type(source), "__agen_stream__", None)
     if make is None:
-        raise TypeError(f"stream() takes an object with __agen_stream__(), and {type(source).__name__} has none")
+        hint = "; what combines async iterables is in async_generator.streams" if hasattr(source, "__aiter__") else ""
+        raise TypeError(f"stream() takes an object with __agen_stream__(), and {type(source).__name__} has none{hint}")
     return _open(make(source))

@@ -4,6 +4,7 @@
 #include <structmember.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -50,6 +51,22 @@ auto notify(StreamSource& source) -> bool {
   return static_cast<bool>(steal(PyObject_CallOneArg(called.get(), object_of(source))));
 }
 
+/// A loop's thread has its streams to itself, also without the GIL.
+auto is_on_thread(StreamQueue const& queue) noexcept -> bool { return PyThread_get_thread_ident() == queue.thread; }
+
+/// Whether the queue's loop runs, in this thread. An exception that is current stays so.
+auto is_on_loop(StreamQueue const& queue) -> bool {
+  auto error = compat::take_exception();
+  auto const running = steal(PyObject_CallMethod(queue.loop.get(), "is_running", nullptr));
+  bool const runs = running && PyObject_IsTrue(running.get()) == 1;
+  PyErr_Clear();
+  if (error) compat::restore_exception(std::move(error));
+  return runs;
+}
+
+/// Where a stream is asked for an item.
+enum class Place : std::uint8_t { loop, elsewhere, nowhere };  // nowhere: with an exception set
+
 /// Which task is the loop's current one, for a scope: that of the source resumed last, and at the end the one before
 /// again. So a walk through many sources sets each once. The exception that is current stays so.
 class TaskScope {
@@ -64,11 +81,15 @@ class TaskScope {
   TaskScope(TaskScope const&) = delete;
   auto operator=(TaskScope const&) -> TaskScope& = delete;
 
-  /// False with an exception set.
-  auto enter(PyObject* task) -> bool {
-    if (before_) return set(task);
+  auto enter(PyObject* task) -> Place {
+    if (before_) return set(task) ? Place::loop : Place::nowhere;
     before_ = swap_task(module_, queue_->loop.get(), task);
-    return static_cast<bool>(before_);
+    if (before_ && before_.get() != Py_None) [[likely]]
+      return Place::loop;
+    if (is_on_loop(*queue_)) return before_ ? Place::loop : Place::nowhere;  // a callback of it asks
+    if (!before_) PyErr_Clear();                                             // from 3.14 on asyncio has refused it
+    if (auto const nothing = std::move(before_); nothing && !set(Py_None)) return Place::nowhere;
+    return Place::elsewhere;
   }
 
  private:
@@ -150,9 +171,8 @@ auto begin(StreamSource& source) -> bool {
   return source.body.operation && awaitable;
 }
 
-/// Resumes the operation, in the source's environment.
-auto resume(ModuleState& module, StreamSource& source, TaskScope& tasks) -> Step {
-  if (!tasks.enter(source.body.task.get())) return Step::raised();
+/// Resumes the operation, in the source's environment; its task is the current one.
+auto resume(ModuleState& module, StreamSource& source) -> Step {
   InSource const inside(source);
   if (!inside) return Step::raised();
   if (is_nothing(source.body.operation)) {
@@ -181,9 +201,16 @@ auto fail(StreamSource& source) -> PyObject* {
   return nullptr;
 }
 
+/// Another loop asks the source: it is asked again when that consumer, which is refused by the bell, has given up.
+auto refuse(ModuleState& module, StreamSource& source) -> PyObject* {
+  return append(source.queue->refused, source) ? Py_NewRef(module.pending.get()) : nullptr;
+}
+
+/// An item, or PENDING.
 auto poll(ModuleState& module, StreamSource& source, TaskScope& tasks) -> PyObject* {
   if (!source.plain || source.body.woken) [[unlikely]]
-    return PyObject_CallMethod(object_of(source), "poll_slowly", nullptr);
+    return is_on_loop(*source.queue) ? PyObject_CallMethod(object_of(source), "poll_slowly", nullptr)
+                                     : refuse(module, source);
   if (is_nothing(source.body.generator) || is_nothing(source.body.task) || is_nothing(source.body.context)) {
     PyErr_SetString(PyExc_RuntimeError, "a source that has not begun");
     return nullptr;
@@ -196,7 +223,9 @@ auto poll(ModuleState& module, StreamSource& source, TaskScope& tasks) -> PyObje
   auto const kept = Ref<StreamSource>::borrow(&source);
   Nested const nested(" while a stream asks its source");
   if (!nested) return nullptr;
-  Step step = resume(module, source, tasks);
+  Place const place = tasks.enter(source.body.task.get());
+  if (place == Place::elsewhere) return refuse(module, source);
+  Step step = place == Place::loop ? resume(module, source) : Step::raised();
   if (step.is(StepKind::returned)) {
     source.body.operation.reset();
     return step.object;
@@ -207,14 +236,6 @@ auto poll(ModuleState& module, StreamSource& source, TaskScope& tasks) -> PyObje
 
 void queue_dealloc(PyObject* self);
 
-/// A loop's thread has its streams to itself, also without the GIL. False with an exception set.
-auto check_thread(StreamQueue const& queue) -> bool {
-  if (PyThread_get_thread_ident() == queue.thread) return true;
-  PyErr_SetString(PyExc_RuntimeError,
-                  "a stream belongs to the event loop that it was first iterated on; this is another thread");
-  return false;
-}
-
 // Sources -------------------------------------------------------------------------------------------------------------
 
 auto source_poll(PyObject* self, PyObject*) -> PyObject* {
@@ -223,9 +244,9 @@ auto source_poll(PyObject* self, PyObject*) -> PyObject* {
     PyErr_SetString(PyExc_RuntimeError, "a source without a queue");
     return nullptr;
   }
-  if (!check_thread(*source.queue)) return nullptr;
   auto const queue = Ref<StreamQueue>::borrow(source.queue.get());
   ModuleState& module = state_of(queue.object());
+  if (!is_on_thread(*queue)) return Py_NewRef(module.pending.get());
   TaskScope tasks(module, *queue);
   auto item = steal(poll(module, source, tasks));
   return !item || expect_turn(*queue) ? item.release() : nullptr;
@@ -335,6 +356,7 @@ auto queue_new(PyTypeObject* type, PyObject* arguments, PyObject*) -> PyObject* 
   queue.thread = PyThread_get_thread_ident();
   new (&queue.ready) Deque<Ref<StreamSource>>();
   new (&queue.turn) Deque<Ref<StreamSource>>();
+  new (&queue.refused) Deque<Ref<StreamSource>>();
   return self;
 }
 
@@ -352,7 +374,8 @@ auto queue_put(PyObject* self, PyObject* object) -> PyObject* {
 
 auto queue_take(PyObject* self, PyObject*) -> PyObject* {
   auto& queue = as<StreamQueue>(self);
-  return queue.ready.empty() ? Py_NewRef(Py_None) : reinterpret_cast<PyObject*>(take(queue).release());
+  if (queue.ready.empty() || !is_on_thread(queue)) return Py_NewRef(Py_None);
+  return reinterpret_cast<PyObject*>(take(queue).release());
 }
 
 /// So many items in a row may come at once before the loop gets a turn, if a source waits for that.
@@ -381,7 +404,7 @@ void come_round(StreamQueue& queue) {
 auto queue_next(PyObject* self, PyObject*) -> PyObject* {
   auto& queue = as<StreamQueue>(self);
   ModuleState& module = state_of(self);
-  if (!check_thread(queue)) return nullptr;
+  if (!is_on_thread(queue)) return Py_NewRef(module.pending.get());
   if (queue.begun) [[unlikely]]
     come_round(queue);  // the consumer has waited for that
   if (gives_a_turn(queue)) return Py_NewRef(module.pending.get());
@@ -414,6 +437,8 @@ auto queue_begin_turn(PyObject* self, PyObject*) -> PyObject* {
 
 auto queue_give_up_turn(PyObject* self, PyObject*) -> PyObject* {
   auto& queue = as<StreamQueue>(self);
+  while (!queue.refused.empty())
+    if (!put(queue, *queue.refused.take_front())) return nullptr;
   if (!std::exchange(queue.begun, false)) return Py_NewRef(Py_None);
   queue.expected = false;
   return expect_turn(queue) ? Py_NewRef(Py_None) : nullptr;
@@ -441,7 +466,7 @@ auto queue_traverse(PyObject* self, visitproc visit, void* arg) -> int {
   auto& queue = as<StreamQueue>(self);
   Py_VISIT(Py_TYPE(self));
   for (Object const* member : {&queue.loop, &queue.ring, &queue.waiting, &queue.open}) Py_VISIT(member->get());
-  for (auto const* sources : {&queue.ready, &queue.turn})
+  for (auto const* sources : {&queue.ready, &queue.turn, &queue.refused})
     for (std::size_t i = 0; i != sources->size(); ++i) Py_VISIT((*sources)[i].object());
   return 0;
 }
@@ -450,6 +475,7 @@ auto queue_clear(PyObject* self) -> int {
   auto& queue = as<StreamQueue>(self);
   auto const ready = std::move(queue.ready);
   auto const turn = std::move(queue.turn);
+  auto const refused = std::move(queue.refused);
   return 0;  // what it is called by stays: it would have to be looked for at each call
 }
 
@@ -458,6 +484,7 @@ void queue_dealloc(PyObject* self) {
   auto& queue = as<StreamQueue>(self);
   std::destroy_at(&queue.ready);
   std::destroy_at(&queue.turn);
+  std::destroy_at(&queue.refused);
   for (Object* member : {&queue.loop, &queue.ring, &queue.waiting, &queue.open}) member->reset();
   PyTypeObject* type = Py_TYPE(self);
   type->tp_free(self);

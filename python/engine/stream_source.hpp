@@ -32,11 +32,12 @@ struct StreamQueue {
   unsigned long thread;  ///< of the loop
   Object open;           ///< a dict of the sources that are not known to have ended
   Deque<Ref<StreamSource>> ready;
-  Deque<Ref<StreamSource>> turn;  ///< sources that wait until the loop comes round
-  bool expected;                  ///< the loop will call come_round() for them, or a consumer waits for the turn
-  bool begun;                     ///< a consumer does
-  bool pausing;                   ///< the loop gets a turn, though sources are ready
-  int in_a_row;                   ///< how many items have come without a wait
+  Deque<Ref<StreamSource>> turn;     ///< sources that wait until the loop comes round
+  Deque<Ref<StreamSource>> refused;  ///< sources that another loop has asked, until its consumer has given up
+  bool expected;                     ///< the loop will call come_round() for them, or a consumer waits for the turn
+  bool begun;                        ///< a consumer does
+  bool pausing;                      ///< the loop gets a turn, though sources are ready
+  int in_a_row;                      ///< how many items have come without a wait
 };
 extern PyType_Spec stream_queue_spec;
 

@@ -1,9 +1,15 @@
 """Streams: what each combinator answers, and the rules that hold for all, on each event loop."""
 
 import asyncio
+import gc
+import itertools
+import math
+import re
 import sys
 import threading
 import time
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from async_generator import aclosing, async_generator, bridge, isolated, streams, structured, yield_, yield_from_
@@ -552,6 +558,49 @@ def test_what_is_no_async_iterable_is_refused_at_once(name):
         streams.from_thread(3)
 
 
+TIMES = {
+    "timeout(): seconds": lambda time: streams.timeout(Source(1), time),
+    "chunks(): within": lambda time: streams.chunks(Source(1), 2, within=time),
+    "from_thread(): within": lambda time: streams.from_thread([1], within=time),
+}
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_a_time_that_is_none_is_refused_at_once(name):
+    for wrong in ("x", 1j, [1], b"1"):
+        with pytest.raises(TypeError, match=re.escape(f"{name} is a number of seconds, not {type(wrong).__name__}")):
+            TIMES[name](wrong)
+    with pytest.raises(ValueError, match="is a number of seconds, not nan"):
+        TIMES[name](math.nan)
+    with pytest.raises(ValueError, match="is too large"):
+        TIMES[name](10**400)
+
+
+@pytest.mark.parametrize("name", TIMES)
+@pytest.mark.parametrize("time", [math.inf, 1e300, 1, True, Fraction(1, 2), Decimal("0.5")])
+def test_any_real_number_is_a_time(run, name, time):
+    async def main():
+        assert await all_of(TIMES[name](time)) in ([1], [[1]])
+
+    run(main)
+
+
+@pytest.mark.parametrize("time", [math.inf, 10**30])
+def test_a_wait_for_ever_ends_with_the_item(run, time):
+    async def main():
+        assert await all_of(streams.timeout(Source(0.01, 1), time)) == [1]
+        assert await all_of(streams.chunks(Source(1, 0.01, 2), 2, within=time)) == [[1, 2]]
+
+    run(main)
+
+
+def test_a_function_that_is_none_is_refused_at_once():
+    with pytest.raises(TypeError, match=r"flat_map\(\): function is a function, not int"):
+        streams.flat_map(Source(1), 5)
+    with pytest.raises(TypeError, match=r"scan\(\): function is a function, not int"):
+        streams.scan(Source(1), 5, 0)
+
+
 # Rules for all ---------------------------------------------------------------------------------------------------------
 
 TWO = {
@@ -782,25 +831,157 @@ def test_many_sources_are_no_recursion(run):
     run(main)
 
 
-def test_the_other_loop_and_the_other_thread_are_refused():
-    async def begin():
-        items = streams.merge(Source(1, 5.0))
+KINDS = {
+    **ONE,
+    **{name: lambda source, two=two: two(source, Source(1, 5.0)) for name, two in TWO.items()},
+    "race": lambda source: streams.race(source, Source(5.0)),
+    "zip of one": streams.zip,
+}
+
+
+async def ticks(log):
+    """Counts for ever; its cleanup awaits, and is logged."""
+    try:
+        for number in itertools.count():
+            await asyncio.sleep(0.001)
+            yield number
+    finally:
+        await asyncio.sleep(0.001)
+        log.append("cleaned up")
+
+
+@pytest.mark.cpython(reason="the collector runs when it is told to, and at once")
+@pytest.mark.parametrize("loop", [loop for loop in LOOPS if loop != "trio"])
+@pytest.mark.parametrize("name", [*KINDS])
+def test_one_in_a_cycle_closes_its_sources_when_it_is_collected(unraisable, loop, name):
+    async def main():
+        log = []
+        cycle = [KINDS[name](ticks(log))]
+        cycle.append(cycle)
+        await cycle[0].__anext__()
+        del cycle
+        gc.collect()
+        await asyncio.sleep(0.05)
+        assert log == ["cleaned up"]
+
+    run_on(loop, main)
+    assert unraisable == []
+
+
+@pytest.mark.cpython(reason="the stream goes with its last reference")
+@pytest.mark.parametrize("loop", [loop for loop in LOOPS if loop != "trio"])
+@pytest.mark.parametrize("name", [*KINDS])
+def test_a_wait_that_was_given_up_keeps_no_stream(loop, name):
+    async def consume(items):
         await items.__anext__()
-        return items
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(items.__anext__(), 0.0001)
 
-    loop = asyncio.new_event_loop()
-    items = loop.run_until_complete(begin())
-    other = asyncio.new_event_loop()
+    async def main():
+        log = []
+        await consume(KINDS[name](ticks(log)))
+        await asyncio.sleep(0.05)
+        assert log == ["cleaned up"]
 
-    async def go_on():
-        with pytest.raises(RuntimeError, match="belongs to the event loop"):
-            await items.__anext__()
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
 
-    other.run_until_complete(go_on())
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.run_until_complete(asyncio.sleep(0))
-    loop.close()
-    other.close()
+
+@pytest.fixture
+def two_loops():
+    made = asyncio.new_event_loop(), asyncio.new_event_loop()
+    yield made
+    for loop in made:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(asyncio.sleep(0.01))
+        assert asyncio.all_tasks(loop) == set()
+        loop.close()
+
+
+async def take(items):
+    return await items.__anext__()
+
+
+async def close(items):
+    await items.aclose()
+
+
+async def is_refused(use, items):
+    with pytest.raises(RuntimeError, match="belongs to the event loop"):
+        await use(items)
+
+
+def is_refused_on(other, where, use, items):
+    """On another loop, or on another thread's."""
+    if where == "loop":
+        other.run_until_complete(is_refused(use, items))
+    else:
+        in_a_thread(asyncio.run, is_refused(use, items))
+
+
+def in_a_thread(function, *arguments):
+    failed = []
+
+    def run():
+        try:
+            function(*arguments)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert failed == []
+
+
+@pytest.mark.parametrize("name", sorted({*KINDS} - {"prefetch", "nested"}))  # which may have an item ready
+@pytest.mark.parametrize("where", ["loop", "thread"])
+def test_another_loop_is_refused_and_nothing_is_lost(two_loops, name, where):
+    own, other = two_loops
+    log = []
+    items = KINDS[name](ticks(log))
+    own.run_until_complete(take(items))
+    for _ in range(2):
+        is_refused_on(other, where, take, items)
+    if name not in ("flat_map", "merge", "zip"):  # whose next item may be, or has to be, the other source's
+        later = {"chunks": [2, 3], "chunks by time": [2, 3], "zip_latest": (1, 1), "zip of one": (1,)}
+        assert own.run_until_complete(take(items)) == later.get(name, 1)
+    own.run_until_complete(close(items))
+    assert log == ["cleaned up"]
+
+
+@pytest.mark.parametrize("name", [*KINDS])
+@pytest.mark.parametrize("where", ["loop", "thread"])
+def test_closing_on_another_loop_is_refused_and_its_own_closes_the_sources(two_loops, name, where):
+    own, other = two_loops
+    log = []
+    items = KINDS[name](ticks(log))
+    own.run_until_complete(take(items))
+    is_refused_on(other, where, close, items)
+    assert log == []
+    own.run_until_complete(asyncio.sleep(0.05))
+    assert log == ["cleaned up"]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_one_whose_loop_has_ended_is_closed_on_any(loop):
+    async def main():
+        items.append(streams.merge(Source(1, 5.0)))
+        await items[0].__anext__()
+
+    items = []
+    if loop == "trio":
+        import trio
+
+        trio.run(main)
+        trio.run(items[0].aclose)
+    else:
+        asyncio.run(main())
+        asyncio.run(items[0].aclose())
 
 
 @pytest.mark.parametrize("name", sorted({*ONE, *TWO} - {"take_until"}))  # whose coroutine would never be awaited

@@ -5,13 +5,15 @@ source's own task is the current one, as with isolated generators (``_isolated.p
 """
 
 import asyncio
+import contextlib
 import sys
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from .. import _implementation as _engine
-from .._isolated import Body, _cancellations, _complete, _turn
+from .._isolated import Body, _cancellations, _complete, _dropped_inside, _turn
 from .._isolated_outcome import Outcome, is_exit
 from ._sources import PENDING
 
@@ -77,7 +79,7 @@ class Source(_engine.stream_source, Body):
     def begin_source(self) -> Any:
         self.make_task()
         try:
-            self.operation = self.step(self.begin_operation, self.ask_first)
+            self.operation = self.step(self.begin_operation, self.ask_first, partial(_dropped_inside, self.loop))
         except BaseException as error:
             self.end_operation(error)
             raise
@@ -132,9 +134,8 @@ class Source(_engine.stream_source, Body):
     async def finish(self) -> None:
         """Interrupt the operation that is under way, and close the source, in its task."""
         try:
-            if self.operation is not None:
-                interrupted = self.waits_for is not None and self.waits_for.cancel()
-                await self.drive(None if interrupted else CancelledError())
+            if self.expelled or self.operation is not None:
+                await self.interrupt()
             for outcome in self.outcomes:
                 self.note(outcome.error) if outcome.error is not None else self.left.append(outcome.item)
             if (aclose := getattr(self.generator, "aclose", None)) is not None:
@@ -178,7 +179,21 @@ class Bell:
 
     def check_loop(self) -> None:
         if asyncio._get_running_loop() is not self.loop:
-            raise RuntimeError("a stream belongs to the event loop that it was first iterated on; this is another one")
+            raise RuntimeError(
+                "a stream belongs to the event loop that it was first iterated on; this is another loop, or another thread"
+            )
+
+    def close_from_elsewhere(self, sources: Iterable[Any]) -> None:
+        """Refuse to wait for these sources on another event loop. Theirs closes them."""
+        open = [source for source in sources if not source.ended]
+        if not open:
+            return
+        try:
+            self.check_loop()
+        except RuntimeError:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                self.loop.call_soon_threadsafe(lambda: [source.close_soon() for source in open])
+            raise
 
     def wait(self, deadline: float | None = None) -> Any:
         """Await the result, to wait until the bell rings, or the deadline. A future that nobody waits for any more stays

@@ -66,6 +66,10 @@ class broadcast:
     def _forget(self, place: "weakref.ref[_Place]") -> None:
         self._places.pop(place, None)
 
+    def _live_places(self) -> list[_Place]:
+        """The places of the readers there are. (The collector tells of none that it finds in one cycle with this.)"""
+        return [place for place in (found() for found in self._places) if place is not None]
+
     def __aiter__(self) -> Any:
         return self.reader()
 
@@ -100,7 +104,7 @@ class broadcast:
 
     def _ask(self, asking: _Place) -> Any:
         """An item for the reader that asks; PENDING if it has to wait. The other readers find it among theirs."""
-        places = [place for place in (found() for found in self._places) if place is not None]
+        places = self._live_places()
         if self._slow == "wait" and any(len(place.items) >= self._n for place in places):
             return PENDING
         try:
@@ -139,9 +143,11 @@ class broadcast:
         if self._sources is None:
             return
         self._ring()  # it kept others waiting, maybe
-        if not self._places and self._sources.bell.dismantled:
+        if self._live_places():
+            return
+        if self._sources.bell.dismantled:
             self._source.close_soon()
-        elif not self._places:
+        else:
             await self.aclose()
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .._checks import seconds
 from ._sources import PENDING, Sources, check_source, generator
 
 
@@ -19,12 +20,14 @@ def chunks(source: Any, n: int, *, within: float | None = None) -> Any:
         An async generator of lists, none of which is empty.
 
     Raises:
-        TypeError: at once, if ``source`` is no async iterable.
-        ValueError: at once, if ``n`` is less than 1.
+        TypeError: at once, if ``source`` is no async iterable, or ``within`` no number.
+        ValueError: at once, if ``n`` is less than 1, or ``within`` is nan.
         BaseException: what the source raises.
     """
     if n < 1:
         raise ValueError(f"chunks() of {n} items: at least 1 is needed")
+    if within is not None:
+        within = seconds(within, "chunks(): within")
     return _chunks(check_source(source), n, within)
 
 

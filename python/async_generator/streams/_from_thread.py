@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextvars import copy_context
 from typing import Any
 
+from .._checks import seconds
 from ._sources import Bell, generator, loop_kind, wait_patiently
 
 
@@ -27,15 +28,15 @@ def from_thread(iterable: Iterable[Any], batch: int = 64, *, within: float = 0.0
         An async generator.
 
     Raises:
-        TypeError: at once, if ``iterable`` is none.
-        ValueError: at once, if ``batch`` is less than 1.
+        TypeError: at once, if ``iterable`` is none, or ``within`` no number.
+        ValueError: at once, if ``batch`` is less than 1, or ``within`` is nan.
         BaseException: what the iterable raises, after the items that came before.
     """
     if batch < 1:
         raise ValueError(f"from_thread() with batches of {batch} items: at least 1 is needed")
     if not hasattr(type(iterable), "__iter__"):
         raise TypeError(f"from_thread() takes an iterable, not {type(iterable).__name__}")
-    return _from_thread(_Producer(iterable, batch, within))
+    return _from_thread(_Producer(iterable, batch, seconds(within, "from_thread(): within")))
 
 
 class _Producer:

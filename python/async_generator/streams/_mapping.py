@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .. import _checks
 from ._sources import PENDING, Sources, check_source, generator
 
 _MISSING: Any = object()
@@ -21,10 +22,11 @@ def flat_map(source: Any, function: Callable[[Any], Any]) -> Any:
         An async generator.
 
     Raises:
-        TypeError: at once, if ``source`` is no async iterable; later, if ``function`` returns no iterable of either kind.
+        TypeError: at once, if ``source`` is no async iterable, or ``function`` cannot be called; later, if ``function``
+            returns no iterable of either kind.
         BaseException: what the source, ``function``, or what that has made raises.
     """
-    return _flat_map(check_source(source), function)
+    return _flat_map(check_source(source), _checks.function(function, "flat_map(): function"))
 
 
 @generator
@@ -68,10 +70,10 @@ def scan(source: Any, function: Callable[[Any, Any], Any], initial: Any = _MISSI
         An async generator of the values.
 
     Raises:
-        TypeError: at once, if ``source`` is no async iterable.
+        TypeError: at once, if ``source`` is no async iterable, or ``function`` cannot be called.
         BaseException: what the source, or ``function``, raises.
     """
-    return _scan(check_source(source), function, initial)
+    return _scan(check_source(source), _checks.function(function, "scan(): function"), initial)
 
 
 @generator

@@ -27,6 +27,7 @@ class Bell(Protocol):
     def time(self) -> float: ...
     def wait(self, deadline: float | None = None) -> Awaitable[None]: ...
     def gave_up(self) -> None: ...
+    def close_from_elsewhere(self, sources: Iterable[Any]) -> None: ...
     async def wait_shielded(self, done: Callable[[], bool], sources: list[Any]) -> BaseException | None: ...
 
 
@@ -66,12 +67,9 @@ async def wait_patiently(bell: Bell, deadline: float | None = None) -> None:
         bell.dismantled = True
         raise
     except BaseException as error:
-        gave_up = error
-    try:
-        bell.gave_up()
-        await _engine.give_up(gave_up)
-    finally:
-        del gave_up  # whose traceback has this frame
+        gave_up = [error]
+    bell.gave_up()
+    await _engine.give_up(gave_up.pop())  # its traceback has this frame, which must not keep it meanwhile
 
 
 class Sources:
@@ -116,9 +114,9 @@ class Sources:
     async def close(self, sources: Iterable[Any]) -> None:
         """Close some of them, and wait for that. Their errors are raised at the end of the block, or at ``check()``."""
         closed = [source for source in sources if source in self.open]
-        error = await self._close(closed)
-        if error is not None:
-            await _engine.give_up(error)
+        gave_up = [await self._close(closed)]
+        if gave_up[0] is not None:
+            await _engine.give_up(gave_up.pop())
 
     async def _close(self, closed: list[Any]) -> BaseException | None:
         for source in closed:
@@ -144,6 +142,7 @@ class Sources:
             for source in self.open:
                 source.close_soon()
             return
+        self.bell.close_from_elsewhere(self.open)
         cancelled = await self._close(list(self.open))
         raised = [error] if error is not None and not isinstance(error, GeneratorExit) else []
         if self.failed:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from .. import _implementation as _engine
+from .._checks import seconds as checked_seconds
 from ._sources import PENDING, Sources, check_source, generator
 
 
@@ -22,13 +23,13 @@ def timeout(source: Any, seconds: float, *, then: str = "raise") -> Any:
 
     Raises:
         TimeoutError: from an operation, if the item has not come within ``seconds``.
-        TypeError: at once, if ``source`` is no async iterable.
-        ValueError: at once, for another ``then``.
+        TypeError: at once, if ``source`` is no async iterable, or ``seconds`` no number.
+        ValueError: at once, for another ``then``, or if ``seconds`` is nan.
         BaseException: what the source raises.
     """
     if then not in ("raise", "end"):
         raise ValueError(f"timeout(): then is 'raise' or 'end', not {then!r}")
-    return _timeout(check_source(source), seconds, then)
+    return _timeout(check_source(source), checked_seconds(seconds, "timeout(): seconds"), then)
 
 
 @generator

@@ -6,7 +6,7 @@ of its own, and lets no exception out.
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import Any
 
@@ -213,6 +213,9 @@ class Bell:
 
     def gave_up(self) -> None:
         """It has forgotten its event already."""
+
+    def close_from_elsewhere(self, sources: Iterable[Any]) -> None:
+        """The run of trio that they belong to has ended them, if this is another."""
 
     async def wait_shielded(self, done: Callable[[], bool], sources: list[Any]) -> BaseException | None:
         """Wait until ``done()``. What cancels this task cancels the cleanup of the sources, too."""
