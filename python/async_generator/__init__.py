@@ -77,6 +77,10 @@ def _load(name: str) -> _Any:
         from ._stream import stream
 
         return stream
+    if name == "streams":
+        import async_generator.streams as streams
+
+        return streams
     if name in ("asynccontextmanager", "_util"):
         import async_generator._util as util
 

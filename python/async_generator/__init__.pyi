@@ -2,6 +2,7 @@ from sys import get_asyncgen_hooks, set_asyncgen_hooks
 
 from . import _engine as _engine
 from . import _impl as _impl
+from . import streams as streams
 from ._engine import AlreadyRunning
 from ._environment import instrument, isolated, preserve, structured, structured_tasks
 from ._function import async_generator, isasyncgen, isasyncgenfunction

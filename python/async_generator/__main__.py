@@ -140,7 +140,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--trace", nargs=argparse.REMAINDER, metavar="SCRIPT", help="run a program; what follows is its own"
     )
-    chosen = parser.parse_args(arguments)
+    chosen, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        hint = "" if unknown[0].startswith("-") else f"; to run a program, write --trace {unknown[0]}"
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if chosen.trace is None:
         said = facts()
         print(json.dumps(said, indent=2) if chosen.json else _told(said))

@@ -21,7 +21,10 @@ def decorate(function: Any, parts: int) -> Any:
     if not callable(function):
         raise TypeError(f"@async_generator goes on an `async def` function, not on {type(function).__name__}")
     if getattr(function, "_async_gen_function", None) == id(function):
-        raise TypeError(f"{function!r} is decorated with @async_generator twice")
+        raise TypeError(
+            f"{function!r} is decorated with @async_generator twice: write one decorator, with all its options; to isolate "
+            "a generator that another's function makes, write isolated(function(...))"
+        )
     if getattr(function, "__code__", None) is _CONTEXT_MANAGER_CODE:
         raise TypeError(f"write @asynccontextmanager on top of @async_generator, not below it: {function!r}")
     _refuse_compiled(function)

@@ -145,9 +145,14 @@ class preserve:
 
     Args:
         generator: the async generator. What is returned has its attributes and its operations.
+
+    Raises:
+        TypeError: if ``generator`` is none.
     """
 
     def __init__(self, generator: Any) -> None:
+        if not hasattr(generator, "__anext__"):
+            raise TypeError(f"preserve() takes an async generator, not {type(generator).__name__}")
         self._generator = generator
 
     def __aiter__(self) -> Any:

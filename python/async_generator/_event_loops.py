@@ -19,6 +19,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from . import _checks
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
     from typing import Protocol
@@ -430,9 +432,11 @@ async def sleep(seconds: float) -> None:
         seconds: the time, in seconds.
 
     Raises:
+        TypeError: if ``seconds`` is no number.
+        ValueError: if ``seconds`` is nan.
         RuntimeError: if no known event loop runs here, or its ``EventLoop`` was made without ``sleep``.
     """
-    await _ability("sleep")(seconds)
+    await _ability("sleep")(_checks.seconds(seconds, "sleep(): seconds"))
 
 
 async def shielded(awaitable: Awaitable[Any], limit: float | None = None) -> Any:
@@ -443,7 +447,7 @@ async def shielded(awaitable: Awaitable[Any], limit: float | None = None) -> Any
     that awaits this function. ``asyncio.shield()`` does something else.
 
     Args:
-        awaitable: a coroutine or another awaitable. If no shield is found, its ``close()`` is called, if it has one.
+        awaitable: a coroutine or another awaitable. If it is not awaited, its ``close()`` is called, if it has one.
         limit: seconds after which ``awaitable`` is cancelled; never if it is ``None``.
 
     Returns:
@@ -451,12 +455,15 @@ async def shielded(awaitable: Awaitable[Any], limit: float | None = None) -> Any
 
     Raises:
         TimeoutError: if ``awaitable`` was not done within ``limit`` seconds.
+        TypeError: if ``limit`` is no number.
+        ValueError: if ``limit`` is nan.
         RuntimeError: if no known event loop runs here, or its ``EventLoop`` was made without ``shielded``.
         BaseException: what ``awaitable`` raises.
     """
     try:
         shield = _ability("shielded")
-    except RuntimeError:
+        limit = None if limit is None else _checks.seconds(limit, "shielded(): limit")
+    except (RuntimeError, TypeError, ValueError):
         close = getattr(awaitable, "close", None)
         if close is not None:
             close()  # this coroutine will never be awaited

@@ -44,7 +44,11 @@ def async_generator(
         raise ValueError(f'context is "own", "layered" or None, not {context!r}')
     if isolated and context is not None:
         raise ValueError("an isolated generator has a context of its own: leave `context` out")
-    parts = _CONTEXTS[context] | (_engine.OWN_HOOKS if structured or isolated else 0) | (_engine.ISOLATED * isolated)
+    parts = (
+        _CONTEXTS[context]
+        | (_engine.OWN_HOOKS if structured or isolated else 0)
+        | (_engine.ISOLATED if isolated else 0)
+    )
     decorate = _decoration().decorate
     return functools.partial(decorate, parts=parts) if function is _NOTHING else decorate(function, parts)
 

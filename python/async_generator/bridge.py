@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from pathlib import Path
 from typing import Any
 
+from ._beside import _Beside as _Beside  # for agen/python/beside.hpp
 from ._event_loops import (
     EventLoop,
     Watch,

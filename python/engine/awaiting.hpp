@@ -4,6 +4,7 @@
 #define ASYNC_GENERATOR_ENGINE_AWAITING_HPP
 
 #include "objects.hpp"
+#include "stack.hpp"
 #include "step.hpp"
 
 namespace engine {
@@ -19,22 +20,6 @@ inline auto await_send(PyObject* iterator, PyObject* value) -> Step {
                                   : PyIter_Send(iterator, value, &object);
   return Step::sent(result, object);
 }
-/// A step into something that may come back to the engine, for a scope. Awaitables that await each other nest on the C
-/// stack; where no frame of Python lies between, only this counts against the recursion limit. False with
-/// RecursionError set.
-class Nested {
- public:
-  explicit Nested(char const* where) noexcept : entered_(Py_EnterRecursiveCall(where) == 0) {}
-  ~Nested() {
-    if (entered_) Py_LeaveRecursiveCall();
-  }
-  Nested(Nested const&) = delete;
-  auto operator=(Nested const&) -> Nested& = delete;
-  explicit operator bool() const noexcept { return entered_; }
-
- private:
-  bool entered_;
-};
 /// await_send() from a body in C++. A coroutine of Python has a frame, which the interpreter counts.
 inline auto await_send_counted(PyObject* iterator, PyObject* value) -> Step {
   if (PyCoro_CheckExact(iterator)) [[likely]]

@@ -40,6 +40,13 @@ inline constexpr bool free_threaded = true;
 inline constexpr bool free_threaded = false;
 #endif
 
+// Py_EnterRecursiveCall() looks at the stack that is left, and not at a count only.
+#if PY_VERSION_HEX >= 0x030E0000
+inline constexpr bool knows_its_stack = true;
+#else
+inline constexpr bool knows_its_stack = false;
+#endif
+
 // Objects are recycled by setting their reference count, which a reference-debugging interpreter does not allow, and
 // which would hide errors from the address sanitizer.
 #if defined(Py_DEBUG) || defined(Py_TRACE_REFS) || defined(AGEN_NO_FREELISTS)

@@ -74,7 +74,11 @@ AGEN_ALWAYS_INLINE auto cpp_awaited(CppBody& body, Object iterator, Step answer)
 /// Sends into what the body awaits, or into the body.
 AGEN_ALWAYS_INLINE auto cpp_send(CppBody& body, PyObject* value) -> Step {
   if (!body.awaiting) {
-    if (body.progress == Progress::initial) body.progress = Progress::started;
+    if (body.progress == Progress::initial) {
+      // Bodies that await each other through Python begin on top of each other.
+      if (!Nested::has_room(" where a C++ coroutine begins")) return Step::raised();
+      body.progress = Progress::started;
+    }
     return cpp_resume(body, value, nullptr);
   }
   // While that executes the body does not wait: cr_await is None then, as native's is.

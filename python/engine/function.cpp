@@ -218,7 +218,10 @@ void set_not_a_coroutine(Factory& factory, PyObject* result) {
   if (PyErr_Occurred() != nullptr) return;
   ModuleState& module = *factory.module;
   if (Py_TYPE(result) == module.generator_type) {
-    PyErr_Format(PyExc_TypeError, "%R is decorated with @async_generator twice", factory.original.get());
+    PyErr_Format(PyExc_TypeError,
+                 "%R returned a generator of @async_generator: decorate the async generator function only, not what "
+                 "calls it",
+                 factory.original.get());
   } else if (PyObject_HasAttrString(result, "__aenter__")) {
     PyErr_Format(PyExc_TypeError,
                  "%R returned a context manager: write @asynccontextmanager on top of @async_generator, not below it",

@@ -11,7 +11,8 @@ import weakref
 
 import pytest
 from async_generator import async_generator, yield_
-from loops import Trio, every_loop
+from driving import in_small_thread
+from loops import Trio, every_loop, three_loops
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +194,96 @@ def test_one_python_awaitable_at_a_time(bodies):
         gc.collect()
 
 
+def test_a_task_that_waits_when_its_body_goes_on_gets_an_error(bodies):
+    async def main():
+        awaited = asyncio.sleep(60)
+        return [told async for told in bodies.leaves_waiting(awaited)]
+
+    before, after = asyncio.run(main())
+    assert before == "" and "waited for Python when the body went on" in after
+
+
+def test_one_that_waits_again_is_left_and_the_body_gets_the_error(bodies):
+    async def main():
+        left = bodies.leaves_retrying(lambda: asyncio.sleep(60))
+        assert await anext(left) == 0
+        with pytest.raises(RuntimeError, match="waited for Python when the body went on"):
+            await anext(left)
+        assert await collect(left) == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("with_greenlets", [False, True])
+def test_the_interpreter_closes_nested_bodies_when_it_ends(bodies, with_greenlets):
+    """What fork handlers refer to is dropped after the modules."""
+    imports = "import greenlet" if with_greenlets else ""
+    if with_greenlets:
+        pytest.importorskip("greenlet", reason="no wheel of greenlet for this interpreter")
+    program = f"""
+import os, sys
+{imports}
+sys.path.insert(0, sys.argv[1])
+bodies = __import__(sys.argv[2])
+
+class Request:
+    def __await__(self):
+        yield
+
+def held(inner):
+    one = bodies.holding(Request, inner)
+    one.send(None)
+    return one
+
+held(held(None)).close()
+os.register_at_fork(before=lambda kept=held(held(None)): None)
+print("ends")
+"""
+    command = [sys.executable, "-c", program, os.path.dirname(bodies.__file__), bodies.__name__]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "ends\n"), done.stderr
+
+
+# Stop requests -----------------------------------------------------------------------------------------------------------
+
+
+@three_loops
+def test_what_can_be_stopped_is_awaited_as_usual(loop, bodies):
+    async def answers():
+        await loop.sleep(0.001)
+        return "answered"
+
+    assert loop.run(collect, bodies.until_stopped(answers())) == ["answered"]
+
+
+@three_loops
+def test_a_stop_request_cancels_what_is_awaited_under_its_token(loop, bodies):
+    ends = []
+
+    async def waits():
+        try:
+            await loop.sleep(60)
+        except BaseException as e:
+            ends.append(type(e))
+            raise
+
+    async def stops():
+        await loop.sleep(0.01)
+        bodies.request_stop()
+
+    async def main():
+        told = []
+
+        async def consume():
+            told.extend(await collect(bodies.until_stopped(waits())))
+
+        await loop.together(consume, stops)
+        return told
+
+    assert loop.run(main) == ["stopped"]
+    assert ends == [loop.cancelled]
+
+
 # Cancellation ------------------------------------------------------------------------------------------------------------
 
 
@@ -327,6 +418,22 @@ def test_a_long_chain_of_tasks_ends_in_recursion_error_not_in_the_end_of_the_sta
         chain = bodies.fetch(chain)
     with pytest.raises(RecursionError, match=r"while a C\+\+ coroutine awaits"):
         chain.send(None)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_nor_does_it_overflow_the_stack_of_a_small_thread(bodies):
+    chain = [trap()]  # all of them, so that none is dropped inside another
+    for _ in range(5_000):
+        chain.append(bodies.fetch(chain[-1]))
+    assert in_small_thread(lambda: chain[-1].send(None))[:2] == ("error", "RecursionError")
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_nor_where_coroutines_of_python_lie_between(bodies):
+    async def down():
+        return await bodies.fetch(down())
+
+    assert in_small_thread(lambda: down().send(None))[:2] == ("error", "RecursionError")
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")

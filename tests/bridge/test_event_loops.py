@@ -276,6 +276,27 @@ def test_sleep_lasts_and_lets_others_run(loop):
     assert loop.run(main) == [0.01, 0.06]
 
 
+@every_loop
+def test_a_time_that_is_none_is_refused(loop):
+    async def main():
+        for wrong, error in (("x", TypeError), (None, TypeError), (float("nan"), ValueError), (10**400, ValueError)):
+            with pytest.raises(error, match=r"sleep\(\): seconds is"):
+                await bridge.sleep(wrong)
+        for wrong, error in (("x", TypeError), (float("nan"), ValueError), (10**400, ValueError)):
+            with pytest.raises(error, match=r"shielded\(\): limit is"):
+                await bridge.shielded(drains([]), wrong)  # which would warn that it was never awaited
+
+    loop.run(main)
+
+
+@every_loop
+def test_a_sleep_for_ever_is_cancelled(loop):
+    async def main():
+        assert await loop.cancel_after(0.01, lambda: bridge.sleep(float("inf")))
+
+    loop.run(main)
+
+
 # Cleanup after a cancellation.
 
 

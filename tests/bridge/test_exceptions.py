@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import sys
 import traceback
 
 import pytest
@@ -52,6 +53,29 @@ async def awaited(awaitable):
 def test_what_is_registered_with_the_tool_is_asked(bodies):
     with pytest.raises(bodies.OwnError, match="own"):
         run(collect(bodies.raises("own_error")))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("runtime_error", RuntimeError),
+        ("out_of_range", IndexError),
+        ("system_error", FileNotFoundError),
+        ("own_error", RuntimeError),
+        ("py::error", KeyError),
+    ],
+)
+@pytest.mark.parametrize("how", ["raises", "raises_in_task", "raises_at_the_call", "raises_through_a_future"])
+def test_bytes_of_a_text_that_are_no_utf_8_are_escaped(bodies, name, expected, how):
+    if sys.version_info < (3, 12) and name in ("runtime_error", "out_of_range", "own_error"):
+        pytest.skip("before 3.12, PyErr_SetString() of the tool's own translator makes an exception without the text")
+
+    async def main():
+        await (collect if how == "raises" else awaited)(getattr(bodies, how)(f"{name} of bytes"))
+
+    with pytest.raises(expected, match=r"bytes \\+xff") as raised:
+        run(main())
+    assert type(raised.value) is expected
 
 
 def test_generator_exit_of_the_body_itself_is_generator_exit(bodies):

@@ -424,6 +424,51 @@ def test_the_argument_is_closed_by_the_function(bodies):
     assert closed == [True]
 
 
+@every_loop
+@pytest.mark.parametrize("function", ["twice", "doubled"])
+@pytest.mark.parametrize("of", ["Python", "C++"])
+def test_aclose_returns_when_the_cleanup_of_the_argument_is_over(loop, bodies, function, of):
+    closed = []
+
+    async def cleans():
+        for _ in range(3):
+            await loop.sleep(0)
+        closed.append(True)
+
+    async def source():
+        try:
+            yield 1
+            yield 2
+        finally:
+            await cleans()
+
+    async def main():
+        taken = source() if of == "Python" else bodies.awaits(2, lambda: loop.sleep(0), cleans)
+        stream = getattr(bodies, function)(taken)
+        await anext(stream)
+        assert closed == []
+        await stream.aclose()
+        assert closed == [True]
+
+    loop.run(main)
+
+
+def test_a_generator_of_another_type_is_iterated(bodies):
+    async def source():
+        for i in range(3):
+            yield i
+
+    async def main():
+        typed = bodies.delegates_typed(source())  # sends and returns
+        stream = bodies.twice(typed)
+        assert await anext(stream) == 0
+        assert await anext(typed) == 1
+        assert await anext(stream) == 4
+        await stream.aclose()
+
+    run(main())
+
+
 def test_an_item_of_the_wrong_type_closes_the_source(bodies):
     closed = []
 

@@ -105,6 +105,21 @@ except ImportError as error:
     assert "has no bridge to C++: update it" in python(folder, code)
 
 
+@pytest.mark.parametrize("module", ["bodies_nanobind", "bodies_pybind11"])
+def test_a_package_without_the_engine_is_an_import_error_that_says_what_to_install(folder, module):
+    code = f"""
+import sys
+import async_generator
+sys.modules["async_generator._engine"] = None
+try:
+    import {module}
+except ImportError as error:
+    print(error)
+"""
+    told = python(folder, code)
+    assert "in plain Python, and C++ generators need its engine: install it with a C++20 compiler" in told
+
+
 # Threads, forks, sub-interpreters ----------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Driving awaitables by hand, one step at a time, without an event loop."""
 
+import threading
 import types
 
 #: More traps than any test has: whoever hands over more of them will not end.
@@ -82,3 +83,16 @@ def finished(generator):
         assert end.args == ()
         return True
     return False
+
+
+def in_small_thread(call):
+    """What `call` answers in a thread with a stack of 256 KB, less than a thousand nested steps take."""
+    answers = []
+    before = threading.stack_size(256 * 1024)
+    try:
+        thread = threading.Thread(target=lambda: answers.append(outcome(call)))
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    return answers[0]

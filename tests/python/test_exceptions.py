@@ -9,7 +9,7 @@ import types
 
 import pytest
 from async_generator import AlreadyRunning, async_generator, structured, yield_from_
-from driving import collect, finished, outcome, run, trap
+from driving import collect, finished, in_small_thread, outcome, run, trap
 
 
 def names(error):
@@ -559,6 +559,7 @@ class Between:
 
 
 @pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
+@pytest.mark.filterwarnings("ignore:coroutine method 'asend' .* was never awaited:RuntimeWarning")  # the one refused
 @pytest.mark.parametrize("operation", ["exhaust", "athrow", "aclose", "drop"])
 @pytest.mark.parametrize("depth", [500, 100_000])
 def test_delegation_through_other_iterators_reports_recursion_and_not_a_crash(depth, operation, unraisable):
@@ -587,6 +588,23 @@ def test_delegation_through_other_iterators_reports_recursion_and_not_a_crash(de
     elif operation == "aclose":
         run(generator.aclose())
     del generator
+
+
+@pytest.mark.engine(reason="delegations nest: each takes frames of the recursion limit")
+@pytest.mark.filterwarnings("ignore:coroutine method 'asend' .* was never awaited:RuntimeWarning")  # the one refused
+def test_delegation_through_other_iterators_does_not_overflow_the_stack_of_a_small_thread():
+    """Up to 3.13 the interpreter only counts, and its limits are those of a first thread's stack."""
+    from async_generator import async_generator, yield_, yield_from_
+
+    @async_generator
+    async def deep(levels):
+        if levels:
+            await yield_from_(Between(deep(levels - 1)))
+        await yield_(levels)
+
+    generator = deep(10_000)  # on Windows too much for any thread: there the size is no more than a wish
+    assert in_small_thread(lambda: run(generator.__anext__()))[:2] == ("error", "RecursionError")
+    assert finished(generator)
 
 
 @pytest.mark.engine(reason="the package's own frames are between")

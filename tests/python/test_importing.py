@@ -104,6 +104,11 @@ def test_the_version_is_there_after_a_plain_import():
     assert said("import async_generator as a\nprint(a.__version__ == a._version.__version__)") == ["True"]
 
 
+def test_the_streams_are_there_after_a_plain_import_where_there_is_an_engine():
+    code = "import async_generator as a\ntry: print(a.streams.merge.__name__)\nexcept ImportError as e: print('engine' in str(e))"
+    assert said(code) == ["True" if PLAIN else "merge"]
+
+
 def test_dir_and_star_have_all_names_before_any_is_used():
     code = "import async_generator as a\nnames = {*dir(a)}\nassert {*a.__all__, '_impl', '_util'} <= names, names"
     said(f"{code}\nfrom async_generator import *\nassert {{*a.__all__}} <= globals().keys()")
@@ -155,8 +160,8 @@ def test_tools_that_freeze_programs_find_every_module_in_the_code(tmp_path):
     finder = modulefinder.ModuleFinder([str(tmp_path)])
     finder.import_hook("async_generator")
     modules = {f"async_generator.{path.stem}" for path in folder.glob("_[a-z]*.py")}
-    # The command's own, and pytest's entry point.
-    apart = {"async_generator._trace", "async_generator._trace_report", "async_generator._pytest_entry"}
+    # The command's own, pytest's entry point, and what async_generator.bridge imports, which the program itself names.
+    apart = {f"async_generator.{name}" for name in ("_trace", "_trace_report", "_pytest_entry", "_beside")}
     assert apart < modules and modules - apart <= finder.modules.keys(), modules - apart - finder.modules.keys()
 
 

@@ -104,6 +104,26 @@ def test_decorating_twice_is_refused_or_harmless():
         assert items == [1]
 
 
+def test_options_for_what_is_decorated_already_are_refused_with_what_to_write():
+    @async_generator
+    async def body():
+        await yield_(1)
+
+    with pytest.raises(TypeError, match=r"twice: write one decorator, with all its options; .* isolated\(function"):
+        async_generator(isolated=True)(body)
+
+
+def test_a_function_that_calls_a_decorated_one_is_refused_with_what_to_decorate():
+    @async_generator
+    async def body():
+        await yield_(1)
+
+    with pytest.raises(
+        TypeError, match="returned a generator of @async_generator: decorate the async generator function"
+    ):
+        async_generator(lambda: body())()
+
+
 def test_the_decorator_on_top_of_asynccontextmanager_is_refused_with_a_sentence():
     with pytest.raises(TypeError, match="on top|asynccontextmanager"):
 

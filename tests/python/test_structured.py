@@ -245,6 +245,12 @@ def test_a_generator_of_an_outer_body_is_closed_by_that(run):
     assert [one if isinstance(one, str) else one[0] for one in log] == ["inner ends", "outer's"]
 
 
+def test_preserve_takes_async_generators_only():
+    for wrong in (5, [1], None, sources):
+        with pytest.raises(TypeError, match=f"preserve\\(\\) takes an async generator, not {type(wrong).__name__}"):
+            preserve(wrong)
+
+
 def test_preserve_leaves_it_to_the_event_loop():
     log = []
     native, ours = sources(log)

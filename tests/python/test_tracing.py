@@ -165,6 +165,14 @@ def test_a_module_can_be_traced(tmp_path):
     assert call("--trace", "-m", "nothing_of_that_name", cwd=tmp_path).returncode == 1
 
 
+def test_a_program_without_the_option_is_an_error_that_names_it(tmp_path):
+    done = call("program.py", "argument", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "unrecognized arguments: program.py argument; to run a program, write --trace program.py" in done.stderr
+    done = call("--children", "--nonsense", "program.py", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.endswith("unrecognized arguments: --nonsense program.py\n")
+
+
 def test_hooks_are_the_programs_own(traced):
     source = """
 calls = []

@@ -1,6 +1,7 @@
 // docs/bridge/engine.md: an engine in C++ that Python iterates.
 // [include]
 #include <nanobind/stl/string.h>
+#include <agen/loops.hpp>
 #include <agen/nanobind.hpp>
 #include <agen/python/channel.hpp>
 
@@ -52,10 +53,10 @@ auto readings(double first) -> agen::async_generator<double> {
 auto mean(agen::async_generator<double> values) -> agen::task<double> {
   double sum = 0;
   int count = 0;
-  while (auto value = co_await values.anext()) {
-    sum += *value;
+  co_await agen::for_each(std::move(values), [&](double value) {
+    sum += value;
     ++count;
-  }
+  });
   co_return count == 0 ? 0 : sum / count;
 }
 // [/task]

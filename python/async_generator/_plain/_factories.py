@@ -144,7 +144,10 @@ class async_generator_factory:
             return NativeBody(result)
         original = self.original
         if type(result) is async_generator:
-            raise TypeError(f"{original!r} is decorated with @async_generator twice")
+            raise TypeError(
+                f"{original!r} returned a generator of @async_generator: decorate the async generator function only, not "
+                "what calls it"
+            )
         if hasattr(result, "__aenter__"):
             raise TypeError(
                 f"{original!r} returned a context manager: write @asynccontextmanager on top of @async_generator, not "

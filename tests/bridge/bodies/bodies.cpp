@@ -15,8 +15,12 @@ using conversions = agen::nanobind_conversions;
 #define BODIES_MODULE(m) NB_MODULE(bodies_nanobind, m)
 #endif
 
+#include <agen/adaptors.hpp>
 #include <agen/closing.hpp>
+#include <agen/python/export_stream.hpp>
 #include <agen/python/future.hpp>
+#include <agen/std_stop.hpp>
+#include <agen/sync_wait.hpp>
 #include <atomic>
 #include <system_error>
 #include <thread>
@@ -112,6 +116,16 @@ auto awaits(int n, tool::object before, tool::object after) -> async_generator<i
 }
 // [/await]
 
+/// The same in tasks of their own.
+auto called_and_awaited(tool::object before) -> agen::task<> { co_await py::awaitable(call(before)); }
+auto awaits_in_task(int n, tool::object before) -> async_generator<int> {
+  counted const here;
+  for (int i = 0; i < n; ++i) {
+    co_await called_and_awaited(before);
+    co_yield i;
+  }
+}
+
 /// Ignores being closed.
 auto stubborn() -> async_generator<int> {
   for (int i = 0;; ++i) {
@@ -162,9 +176,26 @@ auto deep(int depth, int n) -> async_generator<int> {
 
 // [argument]
 auto twice(async_generator<int> source) -> async_generator<int> {
-  while (auto item = co_await source.anext()) co_yield 2 * *item;
+  return std::move(source) | agen::transform([](int item) { return 2 * item; });
 }
 // [/argument]
+
+// [closes]
+/// Each item twice.
+auto doubled(async_generator<int> source) -> async_generator<int> {
+  std::exception_ptr thrown;
+  try {
+    while (auto item = co_await source.anext()) {
+      co_yield *item;
+      co_yield *item;
+    }
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  co_await source.aclose();
+  if (thrown) std::rethrow_exception(thrown);
+}
+// [/closes]
 
 /// One item of `source` for each of its own, and a generator that outlives the body it was in.
 auto outlives(async_generator<int> source) -> async_generator<int> {
@@ -220,14 +251,17 @@ auto fetch(tool::object awaitable) -> agen::task<tool::object> {
   auto const result = co_await py::awaitable(own(awaitable));
   co_return to_tool(result);
 }
+/// Driven by this thread, not by Python.
+auto fetch_undriven(tool::object awaitable) -> tool::object { return agen::sync_wait(fetch(std::move(awaitable))); }
 auto fetch_through(tool::object awaitable, int depth) -> agen::task<tool::object> {
   if (depth == 0) co_return co_await fetch(awaitable);
   co_return co_await fetch_through(awaitable, depth - 1);
 }
 
 /// Begins to await a second thing while the first is not done.
+template <class Task>
 struct starts_only {
-  agen::task<tool::object>& started;
+  Task& started;
   static auto await_ready() noexcept -> bool { return false; }
   auto await_suspend(std::coroutine_handle<> h) -> bool {
     (void)std::move(started).operator co_await().await_suspend(std::noop_coroutine());
@@ -241,6 +275,63 @@ auto two_at_once(tool::object one, tool::object other) -> agen::task<tool::objec
   co_await starts_only{first_task};
   auto const result = co_await py::awaitable(own(other));
   co_return to_tool(result);
+}
+auto tells_error(tool::object awaitable, std::string& told) -> agen::task<> {
+  try {
+    co_await py::awaitable(own(awaitable));
+  } catch (py::error const& e) {
+    told = e.what();
+  }
+}
+/// Goes on while a task of its own still waits.
+auto leaves_waiting(tool::object awaitable) -> async_generator<std::string> {
+  std::string told;
+  auto waiting = tells_error(awaitable, told);
+  co_await starts_only{waiting};
+  co_yield told;
+  co_yield told;
+}
+
+auto awaits_again_and_again(tool::object before) -> agen::task<> {
+  for (;;) {
+    try {
+      co_await py::awaitable(call(before));
+    } catch (py::error const&) {  // NOLINT(bugprone-empty-catch): as somebody may write it
+    }
+  }
+}
+auto leaves_retrying(tool::object before) -> async_generator<int> {
+  auto waiting = awaits_again_and_again(before);
+  co_await starts_only{waiting};
+  for (int i = 0;; ++i) co_yield i;
+}
+
+/// Keeps an object while it awaits.
+auto holding(tool::object before, tool::object held) -> agen::task<> {
+  co_await py::awaitable(call(before));
+  held = tool::object();
+}
+
+auto calls(int n, tool::object before) -> async_generator<int> {
+  for (int i = 0; i < n; ++i) {
+    call(before);
+    co_yield i;
+  }
+}
+/// As a stream of agen_stream.h.
+auto exported_calls(int n, tool::object before) -> tool::object { return to_tool(py::export_stream(calls(n, before))); }
+
+std::optional<std::stop_source> shared_stop;
+auto until_stopped(tool::object awaitable) -> async_generator<std::string> {
+  shared_stop.emplace();
+  std::string told;
+  try {
+    auto const answer = co_await agen::with_stop(shared_stop->get_token(), py::awaitable(own(awaitable)));
+    told = conversions::from_python<std::string>(answer.get());
+  } catch (agen::stopped const&) {
+    told = "stopped";
+  }
+  co_yield told;
 }
 
 // Exceptions
@@ -259,6 +350,11 @@ void throw_named(std::string const& name) {
   if (name == "already_running") throw agen::already_running("running");
   if (name == "just_started") throw agen::just_started("started");
   if (name == "own_error") throw own_error("own");
+  if (name == "runtime_error of bytes") throw std::runtime_error("bytes \xff");
+  if (name == "out_of_range of bytes") throw std::out_of_range("bytes \xff");
+  if (name == "system_error of bytes") throw std::system_error(ENOENT, std::generic_category(), "bytes \xff");
+  if (name == "own_error of bytes") throw own_error("bytes \xff");
+  if (name == "py::error of bytes") throw py::error(PyExc_KeyError, "bytes \xff");
   if (name == "int") throw 7;
   if (name == "generator_exit") throw agen::generator_exit();
   if (name == "StopIteration") throw py::error(PyExc_StopIteration, "stop");
@@ -286,6 +382,21 @@ auto from_thread(std::string text, bool wrong) -> agen::future<std::string> {
 auto raises_in_task(std::string name) -> agen::task<int> {
   throw_named(name);
   co_return 1;
+}
+
+/// Throws before there is a task.
+auto raises_at_the_call(std::string name) -> agen::task<int> {
+  throw_named(name);
+  return raises_in_task(std::move(name));
+}
+auto raises_through_a_future(std::string name) -> agen::future<int> {
+  agen::promise<int> promise;
+  try {
+    throw_named(name);
+  } catch (...) {
+    promise.set_exception(std::current_exception());
+  }
+  return promise.get_future();
 }
 
 /// Throws one C++ exception through `call`, a Python coroutine function that awaits what it is given, and says whether
@@ -346,6 +457,7 @@ BODIES_MODULE(m) {
   m.def("echo_objects", &echo_objects);
   m.def("catches", &catches);
   m.def("awaits", &awaits, tool::arg("n"), tool::arg("before"), tool::arg("after").none());
+  m.def("awaits_in_task", &awaits_in_task);
   m.def("stubborn", &stubborn);
   m.def("delegates", &delegates);
   m.def("delegates_typed", &delegates_typed);
@@ -359,6 +471,7 @@ BODIES_MODULE(m) {
   });
   m.def("deep", &deep);
   m.def("twice", &twice);
+  m.def("doubled", &doubled);
   m.def("outlives", &outlives);
   m.def("first", &first);
   m.def("choose", [](async_generator<int>, int) { return "generator and int"; });
@@ -367,11 +480,20 @@ BODIES_MODULE(m) {
   m.def("keeps", &keeps);
   m.def("hangs", &hangs);
   m.def("fetch", &fetch);
+  m.def("leaves_waiting", &leaves_waiting);
+  m.def("leaves_retrying", &leaves_retrying);
+  m.def("holding", &holding, tool::arg("before"), tool::arg("held").none());
+  m.def("exported_calls", &exported_calls);
+  m.def("until_stopped", &until_stopped);
+  m.def("request_stop", [] { shared_stop->request_stop(); });
+  m.def("fetch_undriven", &fetch_undriven);
   m.def("fetch_through", &fetch_through);
   m.def("two_at_once", &two_at_once);
   m.def("raises", &raises);
   m.def("from_thread", &from_thread);
   m.def("raises_in_task", &raises_in_task);
+  m.def("raises_at_the_call", &raises_at_the_call);
+  m.def("raises_through_a_future", &raises_through_a_future);
   m.def("crosses_twice", &crosses_twice);
   m.def("rethrows_later", &rethrows_later);
   m.def("told_elsewhere", &told_elsewhere);
