@@ -13,6 +13,7 @@
 #endif
 #include <winsock2.h>
 
+#include <mutex>
 #include <system_error>
 #include <utility>
 
@@ -86,6 +87,8 @@ class wakeup {
 
   [[nodiscard]] auto descriptor() const noexcept -> int { return static_cast<int>(reading_.get()); }
   void signal() const noexcept {
+    // One at a time: of two threads that send at once, Wine tells one that there is no room, and loses its signal.
+    std::lock_guard const lock(sending_);
     char const one = 1;
     ::send(writing_.get(), &one, 1, 0);  // where there is no room for it, there are signals enough
   }
@@ -116,6 +119,7 @@ class wakeup {
 
   socket_handle const writing_ = socket_handle::stream();
   socket_handle const reading_;
+  std::mutex mutable sending_;
 };
 
 /// Blocks the thread until the socket is readable. Throws std::system_error.
