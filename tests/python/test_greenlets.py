@@ -397,7 +397,7 @@ def test_closing_a_body_with_a_portal_ends_the_wait_of_its_consumer(loop, sleep)
         items = generator()
         assert await items.__anext__() == 1
         waiting = asyncio.ensure_future(items.__anext__())
-        await anyio.sleep(0.001)
+        await anyio.sleep(0.05)
         await items.aclose()
         with pytest.raises(StopAsyncIteration):
             await waiting
@@ -449,7 +449,7 @@ def test_the_loop_ends_while_a_body_with_a_portal_waits():
     async def main(where):
         made = generator(where)
         waiting = asyncio.ensure_future(made.__anext__())
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
         return made, waiting
 
     kept = [asyncio.run(main(where)) for where in ("await", "yield")]

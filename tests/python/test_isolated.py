@@ -627,7 +627,7 @@ def test_the_end_of_the_loop_closes_it():
         waiting = slow(log)
         kept.append(waiting)
         kept.append(asyncio.ensure_future(waiting.asend(None)))
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
 
     kept = []
     asyncio.run(main())
@@ -833,7 +833,7 @@ def test_the_call_graph_of_its_task_shows_the_body(run):
         await generator.__anext__()
         assert shown() == ["resting", "_own_task"]
         consumer = asyncio.create_task(generator.asend(None), name="its consumer")
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
         assert shown() == ["sleep", "rest_a_while", "resting", "_own_task"]
         assert "rest_a_while" in asyncio.format_call_graph(own_task())
         # Who waits for the item is another task, which waits in its own operation.
@@ -1188,10 +1188,10 @@ def test_random_cancellations_lose_nothing(seed):
     asyncio.run(main())
 
 
-async def endless(log):
+async def endless(log, seconds=0.001):
     try:
         while True:
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(seconds)
             yield
     finally:
         log.append("closed")
@@ -1227,7 +1227,7 @@ def test_the_cancellation_of_its_consumer_does_not_keep_it_alive():
 def test_one_that_is_closed_while_it_waits_leaves_no_cycle():
     async def main():
         log = []
-        generator = isolated(endless(log))
+        generator = isolated(endless(log, 10))
         task = asyncio.create_task(generator.__anext__())
         for _ in range(10):
             await asyncio.sleep(0)

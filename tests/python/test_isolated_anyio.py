@@ -214,7 +214,7 @@ async def test_an_error_of_the_body_cancels_the_children():
     with group_of(ValueError, KeyError):
         async with create_task_group() as group:
             group.start_soon(child)
-            await sleep(SOON / 5)
+            await sleep(SOON)
             try:
                 yield
             finally:
@@ -254,10 +254,10 @@ async def test_errors_are_gathered_without_cancellations():
 
     with group_of(ValueError, KeyError) as caught:
         async with create_task_group() as outer:
-            outer.start_soon(crash, ValueError, SOON / 2)
+            outer.start_soon(crash, ValueError, 4 * SOON)
             async with create_task_group() as inner:
                 inner.start_soon(crash_when_cancelled)
-                await sleep(SOON / 5)
+                await sleep(SOON)
                 yield
                 await sleep(10)
     assert sorted(type(one).__name__ for one in caught.error.exceptions) == ["ExceptionGroup", "ValueError"]
@@ -355,7 +355,7 @@ async def test_children_are_cancelled_while_the_body_is_shielded():
     with CancelScope() as scope:
         async with create_task_group() as group:
             group.start_soon(child)
-            await sleep(SOON / 5)
+            await sleep(SOON)
             with CancelScope(shield=True), fail_after(5):
                 yield
                 scope.cancel()
@@ -614,7 +614,8 @@ async def test_a_childs_scope_does_not_concern_the_body():
     async with create_task_group() as group:
         group.start_soon(child)
         yield
-        await sleep(SOON / 5)
+        while not scopes:
+            await sleep(0)
         scopes[0].cancel()
         await sleep(SOON / 5)
         yield
@@ -630,7 +631,7 @@ async def test_a_cancelled_group_with_a_shielded_child_waits_and_does_not_spin()
     before = time.thread_time()
     async with create_task_group() as group:
         group.start_soon(shielded)
-        await sleep(SOON / 5)
+        await sleep(SOON)
         yield
         group.cancel_scope.cancel()
     assert time.thread_time() - before < 10 * SOON

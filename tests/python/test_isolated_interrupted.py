@@ -10,15 +10,24 @@ from streams_running import LOOPS, run_on
 
 NEWER = sys.version_info >= (3, 11)
 LOG = []
+BEGUN = []
 
 
 @pytest.fixture(params=[loop for loop in LOOPS if loop != "trio"])
 def run(request):
     LOG.clear()
+    BEGUN.clear()
     return lambda function, *arguments: run_on(request.param, function, *arguments)
 
 
+async def until(done):
+    """Gives the others turns. What run() runs has a limit of time."""
+    while not done():
+        await asyncio.sleep(0)
+
+
 async def child():
+    BEGUN.append(None)
     try:
         await asyncio.sleep(10)
     finally:
@@ -113,6 +122,7 @@ async def waiting(function):
     assert await items.__anext__() == 1
     assert await items.anext(timeout=0.001, default=None) is None
     await asyncio.sleep(0)
+    await until(lambda: len(BEGUN) >= WAITING.get(function, 1))
     return items
 
 
@@ -134,7 +144,7 @@ def test_what_it_awaits_cleans_up_while_a_consumer_waits(run, function):
         items = isolated(function())
         await items.__anext__()
         consumer = asyncio.ensure_future(anext(items, "the end"))
-        await asyncio.sleep(0.001)
+        await until(lambda: len(BEGUN) == WAITING[function])
         await items.aclose()
         assert LOG == ["cleaned up"] * WAITING[function]
         assert await consumer == "the end"
@@ -148,8 +158,8 @@ def test_what_it_awaits_cleans_up_when_it_is_dropped(run, function):
     async def main():
         items = await waiting(function)
         del items
-        await asyncio.sleep(0.01)
         gc.collect()
+        await until(lambda: len(LOG) == WAITING[function])
         assert LOG == ["cleaned up"] * WAITING[function]
 
     run(main)
@@ -159,6 +169,7 @@ def test_what_it_awaits_cleans_up_when_it_is_dropped(run, function):
 def test_it_is_cancelled_once_however_often_it_is_closed(run, times):
     async def body():
         yield 1
+        BEGUN.append(None)
         try:
             await asyncio.sleep(10)
         except asyncio.CancelledError:
@@ -272,6 +283,7 @@ def test_one_that_ignores_both_is_an_error(run):
 def test_one_that_only_gives_others_a_turn_is_interrupted(run):
     async def body():
         yield 1
+        BEGUN.append(None)
         try:
             while True:
                 await asyncio.sleep(0)

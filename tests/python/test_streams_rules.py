@@ -188,7 +188,7 @@ def test_prefetch_is_never_more_than_n_ahead_and_works_while_its_consumer_does(r
             async for item in items:
                 assert item == taken
                 taken += 1
-                await bridge.sleep(0.001)
+                await bridge.sleep(0.01)
                 assert source.asked - taken <= n
                 assert source.asked == 10 or source.asked > taken
         assert taken == 10

@@ -363,7 +363,7 @@ def test_a_cancellation_interrupts_the_cleanup_and_arrives_in_the_body():
 
     async def main():
         running = asyncio.ensure_future(body())
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
