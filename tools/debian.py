@@ -24,7 +24,7 @@ def mirror() -> str | None:
 class Suite:
     """A suite of the archive, with apt's lists of it in a folder of their own: the machine's may be of an older suite."""
 
-    def __init__(self, name: str, folder: Path, archive: str) -> None:
+    def __init__(self, name: str, folder: Path, archive: str, architecture: str = "") -> None:
         self.folder = folder
         for part in ("state/lists/partial", "cache/archives/partial", "parts"):
             (folder / part).mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ class Suite:
             f'Dir::State "{folder}/state";\nDir::State::lists "{folder}/state/lists";\n'
             f'Dir::State::status "{folder}/state/status";\nDir::Cache "{folder}/cache";\n'
             f'Dir::Etc::sourcelist "{folder}/sources.list";\nDir::Etc::sourceparts "{folder}/parts";\n'
-            'APT::Sandbox::User "root";\n'
+            'APT::Sandbox::User "root";\n' + (f'APT::Architecture "{architecture}";\n' if architecture else "")
         )
         self._apt("update")
 
@@ -65,9 +65,9 @@ class Suite:
         return done.stdout
 
 
-def suite(name: str, folder: Path) -> Suite | None:
-    """A suite by its name, or None where this machine uses no Debian archive."""
+def suite(name: str, folder: Path, architecture: str = "") -> Suite | None:
+    """A suite by its name, for this machine's architecture or another, or None where this machine uses no Debian archive."""
     archive = mirror()
     if archive is None or not shutil.which("apt-get") or not KEYRING.exists():
         return None
-    return Suite(name, folder, archive)
+    return Suite(name, folder, archive, architecture)
