@@ -15,6 +15,18 @@ inline auto prepare(PyObject* /*module*/) -> int try {
   return -1;
 }
 
+inline PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, reinterpret_cast<void*>(prepare)},
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, nullptr},
+};
+/// What a module is initialised from; both arguments have to last.
+inline auto module_of(char const* name, PyMethodDef* functions) -> PyModuleDef {
+  return {PyModuleDef_HEAD_INIT, name, nullptr, 0, functions, slots, nullptr, nullptr, nullptr};
+}
+
 }  // namespace agen_test
 
 #endif

@@ -294,14 +294,7 @@ PyMethodDef functions[] = {
     {"producers", producers, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
-PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, reinterpret_cast<void*>(agen_test::prepare)},
-#ifdef Py_GIL_DISABLED
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
-#endif
-    {0, nullptr},
-};
-PyModuleDef definition = {PyModuleDef_HEAD_INIT, "channels", nullptr, 0, functions, slots, nullptr, nullptr, nullptr};
+PyModuleDef definition = agen_test::module_of("channels", functions);
 
 }  // namespace
 

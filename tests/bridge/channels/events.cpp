@@ -204,14 +204,7 @@ PyMethodDef functions[] = {
     {"notify", signals<notify>, METH_VARARGS, nullptr},  {"ends", what_ended, METH_NOARGS, nullptr},
     {"running", count_running, METH_NOARGS, nullptr},    {nullptr, nullptr, 0, nullptr},
 };
-PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, reinterpret_cast<void*>(agen_test::prepare)},
-#ifdef Py_GIL_DISABLED
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
-#endif
-    {0, nullptr},
-};
-PyModuleDef definition = {PyModuleDef_HEAD_INIT, "events", nullptr, 0, functions, slots, nullptr, nullptr, nullptr};
+PyModuleDef definition = agen_test::module_of("events", functions);
 
 }  // namespace
 
