@@ -97,6 +97,7 @@ def test_the_library_compiles_with_the_oldest_clang(tmp_path):
 
 ALLOCATED = """\
 #include <agen/agen.hpp>
+#include <agen/recycling_allocator.hpp>
 #include <memory>
 template <class T>
 struct sharing {
@@ -108,33 +109,44 @@ struct sharing {
   T* allocate(std::size_t n) { return std::allocator<T>().allocate(n); }
   void deallocate(T* p, std::size_t n) { std::allocator<T>().deallocate(p, n); }
 };
-auto f(std::allocator_arg_t, sharing<char>, int n) -> agen::async_generator<int> {
+template <class T>
+struct stateless {
+  using value_type = T;
+  stateless() = default;
+  template <class U>
+  stateless(stateless<U> const&) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t) { ::operator delete(p); }
+  friend bool operator==(stateless, stateless) { return true; }
+};
+template <class Allocator>
+auto f(std::allocator_arg_t, Allocator, int n) -> agen::async_generator<int> {
+  for (int i = 0; i < n; ++i) co_yield i;
+}
+auto g(int n, agen::destroyed_on_close) -> agen::async_generator<int> {
   for (int i = 0; i < n; ++i) co_yield i;
 }
 struct object {
   auto f(std::allocator_arg_t, sharing<char>) const -> agen::async_generator<int> { co_yield 1; }
 };
 int main() {
-  auto const one = f(std::allocator_arg, {}, 1);
-  auto const two = object().f(std::allocator_arg, {});
+  auto const one = f(std::allocator_arg, sharing<char>(), 1);
+  auto const two = f(std::allocator_arg, stateless<char>(), 1);
+  auto const three = f(std::allocator_arg, agen::recycling_allocator<>(), 1);
+  auto const four = object().f(std::allocator_arg, {});
+  auto const five = g(1, {});
 }
 """
 
 
 @pytest.mark.skipif(GXX is None, reason="no g++ here")
-@pytest.mark.parametrize("level", ["-O0", "-O1", "-O2"])
-def test_an_allocator_compiles_without_a_warning_under_the_sanitizers(level, tmp_path):
-    """g++ inlines operator new and not operator delete then, and takes the two for no pair."""
+@pytest.mark.parametrize("sanitizers", ["", "address,undefined", "thread"])
+@pytest.mark.parametrize("level", ["-O0", "-O1", "-Og", "-Os", "-O2", "-O3"])
+def test_memory_of_an_allocator_is_given_back_without_a_warning(level, sanitizers, tmp_path):
+    """g++ inlines one of operator new and delete at some levels, and takes the two for no pair."""
     (tmp_path / "allocated.cpp").write_text(ALLOCATED)
-    flags = [
-        level,
-        "-std=c++20",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-fsanitize=address,undefined",
-        f"-I{ROOT / 'include'}",
-    ]
+    flags = [level, "-std=c++20", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}"]
+    flags += [f"-fsanitize={sanitizers}"] if sanitizers else []
     checks(GXX, *flags, "-c", tmp_path / "allocated.cpp", "-o", tmp_path / "allocated.o")
 
 

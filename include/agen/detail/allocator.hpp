@@ -108,9 +108,10 @@ class allocating_promise : public Promise {
 
   static auto allocate(std::size_t size, Allocator const& from) -> void* {
     unit_allocator a(from);
-    unit* const block = a.allocate(units(size) + tail);
+    unit* block = a.allocate(units(size) + tail);
     if constexpr (is_kept)
       ::new (static_cast<void*>(block + units(size))) unit_allocator(static_cast<unit_allocator&&>(a));
+    AGEN_FORGET_ORIGIN(block);
     return block;
   }
 
@@ -128,11 +129,11 @@ class allocating_promise : public Promise {
   }
 
  public:
-  AGEN_OPERATOR_NEW static auto operator new(std::size_t size, std::remove_reference_t<Parameters> const&... parameters)
-      -> void* {
+  static auto operator new(std::size_t size, std::remove_reference_t<Parameters> const&... parameters) -> void* {
     return choose(size, parameters...);
   }
   static void operator delete(void* frame, std::size_t size) noexcept {
+    AGEN_FORGET_ORIGIN(frame);
     auto* const block = static_cast<unit*>(frame);
     if constexpr (is_kept) {
       auto* const kept = reinterpret_cast<unit_allocator*>(block + units(size));
@@ -153,8 +154,7 @@ class allocating_member_promise : public allocating_promise<Promise, Allocator, 
 
  public:
   using base::operator new;
-  AGEN_OPERATOR_NEW static auto operator new(std::size_t size, std::remove_reference_t<Parameters> const&... parameters)
-      -> void* {
+  static auto operator new(std::size_t size, std::remove_reference_t<Parameters> const&... parameters) -> void* {
     return base::choose(size, parameters...);
   }
 };

@@ -115,12 +115,12 @@ extern "C" void* _AddressOfReturnAddress(void);  // as in <intrin.h>, which is n
 #define AGEN_STATIC_TLS
 #endif
 
-// For an operator new of our own: under AddressSanitizer g++ inlines it, not the operator delete, and then warns that
-// they do not match.
-#if defined(__SANITIZE_ADDRESS__)
-#define AGEN_OPERATOR_NEW AGEN_OUT_OF_LINE
+// For an operator new and delete of our own: where g++ inlines one of them alone, it takes the two for no pair, and
+// warns (-Wmismatched-new-delete). So it must not see where memory is from.
+#if defined(__GNUC__) && !defined(__clang__)
+#define AGEN_FORGET_ORIGIN(pointer) __asm__("" : "+r"(pointer))
 #else
-#define AGEN_OPERATOR_NEW
+#define AGEN_FORGET_ORIGIN(pointer) static_cast<void>(0)
 #endif
 
 // AddressSanitizer must see memory freed, not kept for the next time.

@@ -25,11 +25,13 @@ class destroyed_promise : public Promise {
 
   // The compiler cannot elide the allocation, as it does not see where a generator is destroyed: drop() is out of line.
   static auto operator new(std::size_t size) -> void* {
-    void* const both = ::operator new(size + sizeof(frame_memory));
+    void* both = ::operator new(size + sizeof(frame_memory));
+    AGEN_FORGET_ORIGIN(both);
     auto* const memory = ::new (both) frame_memory;
     return memory + 1;
   }
   static void operator delete(void* frame, std::size_t /*size*/) noexcept {
+    AGEN_FORGET_ORIGIN(frame);
     if (!frame_memory::of(frame).kept) return release(frame);
     ::new (frame) destroyed{nullptr, &release};
   }
