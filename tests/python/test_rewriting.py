@@ -3,6 +3,7 @@
 import gc
 import importlib
 import inspect
+import itertools
 import os
 import sys
 import time
@@ -14,7 +15,6 @@ import async_generator as package
 import pytest
 import random_functions
 from async_generator import _bytecode, _engine, _rewriting, async_generator, yield_, yield_from_
-from builds import DEBUG
 from driving import collect, run
 
 OPERATORS = (yield_, yield_from_, async_generator)
@@ -362,12 +362,15 @@ def test_work_grows_with_the_length_of_the_function(block):
 
 
 def test_four_thousand_awaits_take_a_moment():
-    """0.1 s where nothing else runs; it was seconds."""
-    function = long_function(BLOCKS["plain"], 4000)
+    """Two to five times what compiling the function takes; it was seconds."""
     _rewriting.rewrite(helper.__code__, {})
-    begin = time.process_time()
+    times = [time.process_time()]
+    function = long_function(BLOCKS["plain"], 4000)
+    times.append(time.process_time())
     assert is_rewritten(function)
-    assert time.process_time() - begin < (5 if DEBUG else 1)
+    times.append(time.process_time())
+    compiling, rewriting = (after - before for before, after in itertools.pairwise(times))
+    assert rewriting < 20 * compiling
 
 
 # Nobody sees it --------------------------------------------------------------------------------------------------------
