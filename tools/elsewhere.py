@@ -32,6 +32,14 @@ PACKAGES = [
 ]  # fmt: skip
 
 
+NO_QEMU = "no qemu for aarch64 here (Debian: qemu-user-static)"
+
+
+def qemu() -> str | None:
+    """The program that runs a program for aarch64."""
+    return shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+
+
 @dataclass(frozen=True)
 class Elsewhere:
     """An interpreter of another platform: what starts it, the folder that it imports from, and in which words it runs."""
@@ -138,9 +146,8 @@ def _build_with_musl(installed: Path) -> None:
 
 def _unpack_aarch64(installed: Path) -> None:
     """Debian's, whose `bin/python3.13` is a script that starts qemu, so that it can start itself, too."""
-    qemu = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
-    if qemu is None:
-        return cpython.say("no CPython for aarch64: that takes qemu-aarch64 (Debian: qemu-user-static)")
+    if (emulator := qemu()) is None:
+        return cpython.say(f"no CPython for aarch64: {NO_QEMU}")
     with tempfile.TemporaryDirectory(dir=PLACE, prefix=".unpacking-") as scratch:
         suite, root = debian.suite(SUITE, Path(scratch) / "apt", "arm64"), Path(scratch) / "root"
         if suite is None or (lacking := [name for name in PACKAGES if not suite.unpack(name, root)]):
@@ -149,5 +156,5 @@ def _unpack_aarch64(installed: Path) -> None:
             (root / folder).symlink_to(f"usr/{folder}")
         script = root / "usr" / "bin" / f"python{VERSION}"
         program = script.rename(script.with_name(f"aarch64-python{VERSION}"))
-        _script(script, f'exec {qemu} -0 "$0" -L {installed} {installed / program.relative_to(root)} "$@"')
+        _script(script, f'exec {emulator} -0 "$0" -L {installed} {installed / program.relative_to(root)} "$@"')
         root.rename(installed)
