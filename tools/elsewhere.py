@@ -25,6 +25,7 @@ VERSION = "3.13"  # what Debian has for aarch64, and source of
 SUITE = "trixie"  # Debian's release with that version
 LINUX = {"musllinux_1_2_x86_64": "musl", "manylinux_2_17_aarch64": "aarch64"}  # the platforms' tags
 HOW = {"musllinux_1_2_x86_64": "with musl", "manylinux_2_17_aarch64": "under qemu"}
+# Of that release: the interpreter for aarch64, and what it and its modules are linked with.
 PACKAGES = [
     "libc6", "libgcc-s1", "zlib1g", "libexpat1", "libzstd1", "libffi8", "libssl3t64", "liblzma5", "libbz2-1.0",
     "libsqlite3-0", "libuuid1",
@@ -150,8 +151,8 @@ def _unpack_aarch64(installed: Path) -> None:
         return cpython.say(f"no CPython for aarch64: {NO_QEMU}")
     with tempfile.TemporaryDirectory(dir=PLACE, prefix=".unpacking-") as scratch:
         suite, root = debian.suite(SUITE, Path(scratch) / "apt", "arm64"), Path(scratch) / "root"
-        if suite is None or (lacking := [name for name in PACKAGES if not suite.unpack(name, root)]):
-            return cpython.say(f"no CPython for aarch64: no {', '.join(lacking) if suite else 'Debian archive'}")
+        if suite is None or (absent := [name for name in PACKAGES if not suite.unpack(name, root)]):
+            return cpython.say(f"no CPython for aarch64: no {', '.join(absent) if suite else 'Debian archive'}")
         for folder in ("lib", "bin"):
             (root / folder).symlink_to(f"usr/{folder}")
         script = root / "usr" / "bin" / f"python{VERSION}"
