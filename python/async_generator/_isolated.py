@@ -697,7 +697,8 @@ class isolated_generator(_engine.isolated_generator, AsyncGenerator[Any, Any]):
     async def anext(self, *, timeout: float | None = None, default: Any = _MISSING) -> Any:
         """Wait for the next item, but not for ever.
 
-        What is given up is the wait, and nothing else: the next operation goes on waiting for the same item.
+        What is given up is the wait, and nothing else: the next operation goes on waiting for the same item. What the body
+        awaits goes on meanwhile; on asyncio the body takes its next step in the next operation.
 
         Args:
             timeout: after how many seconds to give up waiting; None, or infinity: never.

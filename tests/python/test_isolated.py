@@ -420,6 +420,13 @@ async def slow(log=None):
         log.append("end")
 
 
+@isolate
+async def waiting_for(event, log):
+    await event.wait()
+    log.append("went on")
+    yield "item"
+
+
 def test_a_wait_that_is_given_up_loses_nothing(run):
     async def main():
         out, generator = [], slow()
@@ -431,6 +438,21 @@ def test_a_wait_that_is_given_up_loses_nothing(run):
             except StopAsyncIteration:
                 break
         assert [x for x in out if x != "ping"] == [0, 1] and "ping" in out
+
+    run(main)
+
+
+def test_a_body_takes_its_next_step_in_an_operation_that_waits_for_it(run):
+    async def main():
+        event, log = asyncio.Event(), []
+        generator = waiting_for(event, log)
+        assert await generator.anext(timeout=0.001, default=None) is None
+        event.set()
+        await asyncio.sleep(0.01)
+        assert log == []
+        assert await generator.__anext__() == "item"
+        assert log == ["went on"]
+        await generator.aclose()
 
     run(main)
 
@@ -1409,6 +1431,17 @@ async def test_trio_a_wait_that_is_given_up_loses_nothing():
             while True:
                 out.append(await items.anext(timeout=0.02, default="ping"))
         assert [x for x in out if x != "ping"] == [0, 1] and "ping" in out
+
+
+@in_trio
+async def test_trio_runs_the_body_also_while_nobody_waits_for_it():
+    event, log = trio.Event(), []
+    async with waiting_for(event, log) as items:
+        assert await items.anext(timeout=0.001, default=None) is None
+        event.set()
+        while not log:
+            await trio.sleep(0.001)
+        assert await items.__anext__() == "item"
 
 
 not_begun_in_a_cycle = pytest.mark.engine(
